@@ -1,0 +1,2 @@
+// Package hooks gives a Go application outgoing webhooks, in-process.
+package hooks

@@ -1,0 +1,145 @@
+package hooks
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// A Hook is one subscription: which events go to which URL, and how.
+//
+// The zero value of every field but URL and Events is a working default. A
+// Hook is a plain value: changing one that a Manager returned changes nothing
+// until it is given to [Manager.Update].
+type Hook struct {
+	// ID names the hook within its tenant. Register makes one (a UUIDv7) when
+	// it is empty. 1 to 128 of the characters a-z, A-Z, 0-9, "_" and "-". It
+	// never changes.
+	ID string
+	// Tenant is the scope of the hook: only events of the same tenant reach
+	// it. The empty string is a tenant like any other, for applications that
+	// have just one. At most 256 bytes. It never changes.
+	Tenant string
+	// Name and Description are for people. At most 256 and 4096 bytes.
+	Name        string
+	Description string
+
+	// Disabled hooks receive nothing. A delivery that falls due while its
+	// hook is disabled is cancelled.
+	Disabled bool
+	// DisabledReason says why, when the Manager disabled the hook by itself.
+	// Enabling the hook clears it.
+	DisabledReason string
+	// Verified says that the endpoint has proved that it wants the traffic.
+	// [Manager.Verify] sets it, a change of URL clears it, and a host may set
+	// it for an endpoint that it knows. Protocols whose
+	// [Traits].RequireVerified is set deliver to verified hooks only.
+	Verified bool
+
+	// Events lists the event types that the hook wants: exact names, prefixes
+	// that end in ".*" ("order.*" is every type that starts with "order."),
+	// or "*" for all. At least one, at most 1000.
+	Events []string
+	// Filter narrows Events by an expression over the event, for example
+	// `data.total > 100 && metadata.region == "eu"`. Empty: no filter. At most
+	// 4096 bytes; docs/filters.md has the language.
+	Filter string
+
+	// URL is where deliveries go: absolute, http or https, without userinfo
+	// or fragment, at most 2048 bytes. See [Config].AllowHTTP and
+	// [Config].AllowNetworks for what is refused.
+	URL string
+	// Method of the requests. Default: the protocol's, POST for Standard
+	// Webhooks.
+	Method string
+	// Headers are sent with every delivery. Their values may be credentials:
+	// they appear in no log. At most 50, 16 KiB in all. Framing and
+	// hop-by-hop headers and those that carry the signature are refused.
+	Headers map[string]string
+	// Secrets sign the deliveries, the current ones first. Register makes one
+	// when there is none and the protocol signs. At most 10.
+	Secrets []SigningSecret
+
+	// Schedule holds the delay before each attempt, counted from the end of
+	// the attempt before, the first from the trigger; its length is the most
+	// attempts that a delivery gets. Each retry's delay is lengthened by a
+	// random jitter of at most a fifth. Default: the protocol's. At most 100
+	// entries, each at most 7 days.
+	Schedule []time.Duration
+	// Timeout bounds one attempt, from the look-up of the name to the last
+	// byte of the answer. Default: the protocol's. At most 30 s.
+	Timeout time.Duration
+	// RateLimit bounds the attempts a second that one Manager makes. Default
+	// 0: no limit.
+	RateLimit float64
+	// MaxInFlight bounds the requests that one Manager has under way at a
+	// time. Default: [Config].MaxInFlightPerHook.
+	MaxInFlight int
+	// HoldDead says what follows when a delivery with an ordering key is
+	// dead: false lets the next of its key go, true holds the key back until
+	// someone redelivers or cancels the dead one.
+	HoldDead bool
+
+	// Protocol names what deliveries look like on the wire, one of
+	// [Config].Protocols. Default: [StandardWebhooks].
+	Protocol string
+	// Settings are the protocol's own, JSON that only the protocol reads. At
+	// most 64 KiB.
+	Settings json.RawMessage
+	// Metadata is the host's, stored and returned. At most 50 entries, 16 KiB
+	// in all.
+	Metadata map[string]string
+
+	// Version counts the changes, from 1. Only the Manager sets it.
+	Version int64
+	// CreatedAt and UpdatedAt are set by the Manager, in UTC milliseconds.
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	// Health is how the endpoint has been doing. Only the engine changes it,
+	// without a new Version.
+	Health Health
+}
+
+// Ref returns the hook's name among all hooks of all tenants.
+func (h Hook) Ref() Ref { return Ref{h.Tenant, h.ID} }
+
+// A Ref names a hook among all hooks of all tenants.
+type Ref struct{ Tenant, ID string }
+
+// A SigningSecret is a secret and the time until which it signs.
+type SigningSecret struct {
+	Secret Secret
+	// ExpiresAt is when the secret stops signing. Zero: never.
+	ExpiresAt time.Time
+}
+
+// Health is what the last attempts said of a hook's endpoint.
+type Health struct {
+	// Failures counts the failed attempts since the last success.
+	Failures int
+	// FailingSince is when the first of them ended. Zero: the endpoint is
+	// well, or has not been tried.
+	FailingSince time.Time
+	// ThrottledUntil is when the endpoint may be asked again after it said
+	// that it is overloaded. Zero: now.
+	ThrottledUntil time.Time
+}
+
+// After returns the health after a settlement made at now. It is the rule that
+// every store applies in Settle: a success clears, a failed attempt counts and
+// may throttle, anything else changes nothing.
+func (h Health) After(s Settlement, now time.Time) Health {
+	switch {
+	case s.State == Succeeded:
+		return Health{}
+	case s.Attempt == nil || s.Attempt.Class == ClassInterrupted:
+		return h
+	}
+	h.Failures++
+	if h.FailingSince.IsZero() {
+		h.FailingSince = now
+	}
+	if s.ThrottleUntil.After(h.ThrottledUntil) {
+		h.ThrottledUntil = s.ThrottleUntil
+	}
+	return h
+}

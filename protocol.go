@@ -1,0 +1,132 @@
+package hooks
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// A Protocol is what deliveries look like on the wire and which answers count
+// as success. [StandardWebhooks] is the default one; a host adds others with
+// [Config].Protocols. Its methods may be called concurrently.
+type Protocol interface {
+	// Name is what Hook.Protocol says to choose the protocol.
+	Name() string
+	// Traits returns the protocol's defaults and habits. They must not vary.
+	Traits() Traits
+	// NewSecret makes a signing secret, or returns "" if the protocol does
+	// not sign.
+	NewSecret() (Secret, error)
+	// Compile checks everything of the hook that is the protocol's own
+	// (Settings, Secrets, Method, the headers it sets itself) and prepares
+	// what can be prepared once. The Manager calls it before it stores a hook
+	// and when it loads one. A fault is an [InvalidError].
+	Compile(h Hook) (Endpoint, error)
+}
+
+// Traits are a protocol's defaults and habits.
+type Traits struct {
+	// Schedule and Timeout are for hooks that set none.
+	Schedule []time.Duration
+	Timeout  time.Duration
+	// RequireVerified restricts deliveries to verified hooks.
+	RequireVerified bool
+	// AnyURL has the Manager store a URL that is no http or https URL, which
+	// then shows up as failed deliveries. A URL that is one must still keep
+	// to the egress policy.
+	AnyURL bool
+	// MaxBatch is how many events may share a request, if several are waiting
+	// for the same hook. They succeed and fail together. Default: 1.
+	MaxBatch int
+}
+
+// An Endpoint is the receiving side of one hook, as its protocol sees it. Its
+// methods may be called concurrently.
+type Endpoint interface {
+	// Accepts reports whether the protocol's own filter lets the event
+	// through. An error means no, and is reported to the observer.
+	Accepts(e *Event) (bool, error)
+	// Request makes the request for these messages, one unless
+	// Traits.MaxBatch allows more. It may make requests of its own with send
+	// first. An error is a failed attempt; of those that are no
+	// [AttemptError] the class is [ClassRequest].
+	Request(ctx context.Context, send Send, msgs []Message) (Request, error)
+	// Judge says what an answer means, or the lack of one.
+	Judge(r Response) Verdict
+	// Verify asks the endpoint whether it wants the traffic. Nil means that
+	// it does; an [AttemptError] carries what was wrong.
+	Verify(ctx context.Context, send Send) error
+}
+
+// A Message is one event to be put into a request.
+type Message struct {
+	// Event is shared and must not be changed.
+	Event *Event
+	// DeliveryID and Attempt, counted from 1, name the attempt.
+	DeliveryID string
+	Attempt    int
+	// Now is the time of the attempt.
+	Now time.Time
+}
+
+// Send makes one request under the rules for all outgoing requests: the egress
+// policy, no redirects, no proxy, bounded answers, and the time of ctx. It
+// always returns; Response.Err is set when there is no complete answer.
+type Send func(ctx context.Context, r Request) Response
+
+// A Request is what a protocol wants sent. The fields are shared with the
+// protocol and are not changed.
+type Request struct {
+	// Method is a token of RFC 9110, section 9.1. Default: POST.
+	Method string
+	URL    *url.URL
+	// Header has canonical keys.
+	Header http.Header
+	Body   []byte
+	// MaxAnswer bounds the answer that is read. Default: 16 KiB.
+	MaxAnswer int
+
+	// LogURL and LogHeader are what the attempt log keeps of URL and Header.
+	// Default: the URL without its query, and every value redacted.
+	LogURL    string
+	LogHeader http.Header
+}
+
+// A Response is an answer to a request, or the reason why there is none.
+type Response struct {
+	// Status, Header and Body are the answer's, as far as it came.
+	Status    int
+	Header    http.Header
+	Body      []byte
+	Truncated bool
+	// Err is nil when the answer came whole or was truncated at MaxAnswer.
+	Err *AttemptError
+}
+
+// A Verdict is what an answer means for the delivery and its hook.
+type Verdict struct {
+	// Success ends the delivery well.
+	Success bool
+	// Permanent ends a failed delivery without further attempts.
+	Permanent bool
+	// Throttle leaves the endpoint alone for as long as Retry-After says, or
+	// for a time that grows with its failures.
+	Throttle bool
+	// Disable disables the hook for this reason. Empty: it stays.
+	Disable string
+}
+
+// An AttemptError is why an attempt failed.
+type AttemptError struct {
+	Class ErrorClass
+	// Err is the cause, fit to be shown to the hook's owner.
+	Err error
+	// Response is the answer, if one came.
+	Response *Response
+}
+
+func (e *AttemptError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *AttemptError) Unwrap() error { return e.Err }

@@ -1,0 +1,341 @@
+package hooks
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Store keeps hooks, events, deliveries and attempts for a [Manager].
+//
+// The comments of its methods are the contract; package storetest checks each
+// sentence. In general:
+//
+//   - Every method may be called concurrently, also from several Managers and,
+//     unless the store says otherwise, from several processes.
+//   - When a method returns nil, what it wrote is durable in the store's sense;
+//     when it returns an error, it wrote nothing. It does not retry.
+//   - A context that ends before the call commits makes it return the context's
+//     error, having written nothing.
+//   - The store has no clock: now is given. Times are UTC in whole
+//     milliseconds, and come back as they went in.
+//   - Values are kept exactly (Data and Settings byte for byte; a nil and an
+//     empty slice or map are the same), and neither arguments nor results are
+//     shared with later calls, except where a comment says so.
+//   - Nothing crosses tenants: a method that takes a tenant neither reads nor
+//     changes, nor lets one guess, what belongs to another.
+type Store interface {
+	HookStore
+	Queue
+	LogStore
+}
+
+// HookStore keeps the hooks.
+type HookStore interface {
+	// CreateHook stores a new hook with the Version that it carries. A hook
+	// of the same tenant and ID makes it return [ErrDuplicate].
+	CreateHook(ctx context.Context, h Hook) error
+	// UpdateHook replaces the hook if the stored Version is h.Version, and
+	// stores h.Version+1. It returns [ErrNotFound] when there is no such hook
+	// and [ErrConflict] when its Version is another. CreatedAt and Health
+	// stay as stored, except that Health is cleared when Disabled goes from
+	// true to false.
+	UpdateHook(ctx context.Context, h Hook) error
+	// DeleteHook removes the hook, or returns [ErrNotFound]. Its deliveries
+	// and attempts stay.
+	DeleteHook(ctx context.Context, ref Ref, now time.Time) error
+	// Hooks returns the hooks that match q, in the order that q asks for.
+	Hooks(ctx context.Context, q HookQuery) (Page[Hook], error)
+	// HookChanges returns, oldest first, at most limit changes to hooks of
+	// all tenants with a revision above after. Each create, update and delete
+	// gives the hook a revision above all earlier ones, and a hook appears
+	// once, with its last. What has been returned never gets a change below
+	// it later. Changes of Health are not changes in this sense. Purge may
+	// forget deletions.
+	HookChanges(ctx context.Context, after int64, limit int) ([]HookChange, error)
+}
+
+// Queue keeps the events and their deliveries.
+type Queue interface {
+	Tx
+	// Claim leases due deliveries to r.Owner until r.Until and returns them
+	// with their events. A delivery is due when it is pending and its Due is
+	// not after r.Now, or leased and its lease has ended (Until not after
+	// r.Now). Each claim adds one to the lease's Token.
+	//
+	// A claim returns at most r.Limit deliveries, of one hook at most
+	// r.PerHook (0: any number) or, for a hook in r.Room, at most that many;
+	// none of a hook whose Health.ThrottledUntil is after r.Now. A hook's
+	// deliveries waiting for their first attempt (Step 0) are one lane, the
+	// others a second. Within a lane the earliest Due comes first, and of
+	// those the first triggered; the lane's Due of a lease that has ended is
+	// the lease's end. Lanes are served evenly: while others have due
+	// deliveries, a lane gets no more of a claim than they do, and is not
+	// served by a later claim before each of them has been.
+	//
+	// next is when the store next has something due that this claim did not
+	// return for lack of time, that is, the earliest Due, lease end or end of
+	// a throttle after r.Now; zero when there is none. It may be too early,
+	// never too late.
+	//
+	// The cost of a claim does not depend on how many deliveries are due, nor
+	// on which hooks they belong to. The events of the result may be shared
+	// among its elements and with the store: they must not be changed.
+	Claim(ctx context.Context, r ClaimRequest) (claimed []Claimed, next time.Time, err error)
+	// Settle ends leases: for each settlement whose delivery is leased with
+	// that Token, whether or not the lease's time has passed, it stores the
+	// new state and the attempt, and applies [Health.After] to the hook, if
+	// it still exists. The result has one element for each settlement, in
+	// order; its Err is [ErrLeaseLost] when the delivery is not leased with
+	// that Token, and then nothing of it was written. The others are not
+	// affected.
+	//
+	// When a delivery with an ordering key ends without Hold, the earliest
+	// triggered blocked one of the same hook and key becomes pending, due now.
+	Settle(ctx context.Context, now time.Time, s []Settlement) ([]Settled, error)
+	// Redeliver makes an ended delivery pending again, due now, at Step 0,
+	// with EndedAt, Held and Reason cleared, and returns it. If it has an
+	// ordering key and another delivery of the same hook and key is pending,
+	// leased or held, it is blocked instead. [ErrNotFound] when there is no
+	// such delivery, [ErrConflict] when it has not ended.
+	Redeliver(ctx context.Context, now time.Time, tenant, deliveryID string) (Delivery, error)
+	// Cancel ends a blocked, pending or held delivery as cancelled, for the
+	// given reason, lets the next of its ordering key go as Settle does if it
+	// was not blocked itself, and returns it. [ErrNotFound] when there is no
+	// such delivery, [ErrConflict] when it is leased or has ended and is not
+	// held.
+	Cancel(ctx context.Context, now time.Time, tenant, deliveryID, reason string) (Delivery, error)
+}
+
+// A Tx records events, in a transaction of the host's or of the store's own.
+type Tx interface {
+	// Enqueue stores events with their deliveries, all or none, in the order
+	// given, which is the order of their ordering keys. An event whose ID the
+	// tenant has used already (also within the call) makes it return an error
+	// that wraps [ErrDuplicate].
+	//
+	// A delivery comes pending, or leased with Token 1. One with an ordering
+	// key comes pending, and is stored as blocked when another of the same
+	// hook and key is blocked, pending, leased or held.
+	//
+	// The event and its byte slices may be retained: the caller must not
+	// change them.
+	Enqueue(ctx context.Context, now time.Time, entries []Entry) error
+}
+
+// LogStore reads back what happened.
+type LogStore interface {
+	// Events returns the events of the tenant with these IDs that exist, in
+	// any order.
+	Events(ctx context.Context, tenant string, ids []string) ([]Event, error)
+	// Deliveries returns the deliveries that match q, those with the latest
+	// CreatedAt first and of those the greatest ID.
+	Deliveries(ctx context.Context, q LogQuery) (Page[Delivery], error)
+	// Attempts returns the attempts that match q, those with the latest
+	// StartedAt first, of those the greatest DeliveryID and Number.
+	Attempts(ctx context.Context, q LogQuery) (Page[Attempt], error)
+	// Stats sums up the deliveries that ended and the attempts that started
+	// at since or later and before until, for each of these hooks. A hook
+	// without any is in the result with zeros.
+	Stats(ctx context.Context, tenant string, hookIDs []string, since, until time.Time) (map[string]Stats, error)
+	// Purge removes at most limit of what is older than before, and returns
+	// how many rows it removed: deliveries that ended earlier and are not
+	// held, with their attempts; events triggered earlier that have no
+	// delivery left; traces of hooks deleted earlier. A result below limit
+	// means that nothing is left to remove.
+	Purge(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// A Notifier is a Store that can tell when it has been written to, which saves
+// its Managers from asking again and again.
+type Notifier interface {
+	// Notify has wake called, soon and without blocking it, whenever
+	// deliveries may have become due or hooks may have changed, by whomever,
+	// until stop is called.
+	Notify(wake func()) (stop func())
+}
+
+// An Entry is an event and the deliveries that it makes.
+type Entry struct {
+	Event      *Event
+	Deliveries []Delivery
+}
+
+// A ClaimRequest says what a claim may take; see [Queue].
+type ClaimRequest struct {
+	Owner   string
+	Now     time.Time
+	Until   time.Time
+	Limit   int
+	PerHook int
+	Room    map[Ref]int
+}
+
+// Claimed is a leased delivery with its event.
+type Claimed struct {
+	Delivery Delivery
+	Event    *Event
+}
+
+// A Settlement says what became of a leased delivery.
+type Settlement struct {
+	DeliveryID string
+	// Token is the one of the lease that ends.
+	Token int64
+	// State is pending (again), succeeded, dead or cancelled.
+	State State
+	// Due and Step are those of the next attempt, if State is pending.
+	Due  time.Time
+	Step int
+	// Hold keeps the ordering key of a dead delivery back.
+	Hold bool
+	// Reason becomes the delivery's.
+	Reason string
+	// Attempt is logged and counted. Nil: none was made.
+	Attempt *Attempt
+	// ThrottleUntil is until when the endpoint asked to be left alone.
+	ThrottleUntil time.Time
+}
+
+// Settled is the store's answer to one settlement.
+type Settled struct {
+	// Err is nil or [ErrLeaseLost].
+	Err error
+	// Health is the hook's after the settlement.
+	Health Health
+}
+
+// A HookChange is the last change of one hook.
+type HookChange struct {
+	Revision int64
+	// Deleted says that the hook is gone; Hook then has only its Tenant and ID.
+	Deleted bool
+	Hook    Hook
+}
+
+// A HookQuery selects hooks of one tenant. Its zero value is all hooks of the
+// tenant "", newest first.
+type HookQuery struct {
+	Tenant string
+	// IDs, Protocol, Name and Disabled narrow the result. Zero: any.
+	IDs      []string
+	Protocol string
+	Name     string
+	Disabled *bool
+	// OldestFirst turns the order round. The order is by CreatedAt and, of
+	// those, by ID.
+	OldestFirst bool
+	PageQuery
+}
+
+// A LogQuery selects deliveries or attempts of one tenant. Its zero value is
+// all of the tenant "".
+type LogQuery struct {
+	Tenant string
+	// The fields of this group narrow the result. Zero: any.
+	HookID      string
+	EventID     string
+	EventType   string
+	DeliveryIDs []string
+	// States of the delivery; for attempts, of what they made of it.
+	States []State
+	// Since and Until bound CreatedAt of deliveries and StartedAt of
+	// attempts: at Since or later, before Until. Zero: no bound.
+	Since, Until time.Time
+	PageQuery
+}
+
+// A PageQuery says which part of a result is wanted.
+type PageQuery struct {
+	// Limit is the size of the page. Default: 50.
+	Limit int
+	// After continues behind an earlier page: its Next.
+	After Cursor
+	// Offset skips so many elements (behind After). A large one costs time;
+	// After does not.
+	Offset int
+	// CountTo asks for Page.Total, counted up to so many. 0: not counted.
+	CountTo int
+}
+
+// DefaultLimit is the size of a page for which no Limit is given.
+const DefaultLimit = 50
+
+// A Page is part of a result.
+type Page[T any] struct {
+	Items []T
+	// Next is the cursor for the page that follows. Zero: this is the last.
+	Next Cursor
+	// Total is how many elements match without regard to After, Offset and
+	// Limit, at most PageQuery.CountTo.
+	Total int
+}
+
+// A Cursor is a place in a result: that behind the element with this time and
+// ID. New elements at the front of the result do not move it.
+type Cursor struct {
+	Time time.Time
+	ID   string
+}
+
+// IsZero reports whether c is the start of the result.
+func (c Cursor) IsZero() bool { return c == Cursor{} }
+
+// MarshalText returns the cursor as text fit for a URL, empty for the zero
+// Cursor.
+func (c Cursor) MarshalText() ([]byte, error) {
+	if c.IsZero() {
+		return []byte{}, nil
+	}
+	text := c.Time.UTC().Format(time.RFC3339Nano) + " " + c.ID
+	return base64.RawURLEncoding.AppendEncode(nil, []byte(text)), nil
+}
+
+// UnmarshalText is the inverse of MarshalText. Other text gives an
+// [InvalidError].
+func (c *Cursor) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*c = Cursor{}
+		return nil
+	}
+	invalid := &InvalidError{Field: "cursor", Reason: "is not one that a page returned"}
+	raw, err := base64.RawURLEncoding.AppendDecode(nil, text)
+	if err != nil {
+		return invalid
+	}
+	at, id, ok := strings.Cut(string(raw), " ")
+	t, err := time.Parse(time.RFC3339Nano, at)
+	if !ok || err != nil {
+		return invalid
+	}
+	*c = Cursor{Time: t.UTC(), ID: id}
+	return nil
+}
+
+// The errors that a host can tell apart with [errors.Is].
+var (
+	// ErrNotFound: the tenant has no such hook, event or delivery.
+	ErrNotFound = errors.New("not found")
+	// ErrDuplicate: the ID is taken.
+	ErrDuplicate = errors.New("duplicate id")
+	// ErrConflict: what should be changed is not (or no longer) in the state
+	// for it.
+	ErrConflict = errors.New("conflict")
+	// ErrLeaseLost: the delivery was taken by another.
+	ErrLeaseLost = errors.New("lease lost")
+)
+
+// An InvalidError refuses input; nothing was changed.
+type InvalidError struct {
+	// Field names what is wrong, as a path such as "events[2]" or
+	// "config.lease".
+	Field string
+	// Reason is the rule it breaks, as the end of a sentence that starts with
+	// the field: "must not be empty".
+	Reason string
+}
+
+func (e *InvalidError) Error() string { return fmt.Sprintf("invalid %s: %s", e.Field, e.Reason) }
