@@ -83,7 +83,8 @@ type Lease struct {
 	Until time.Time
 }
 
-// An Attempt is one try to deliver, as the log keeps it.
+// An Attempt is one try to deliver, as the log keeps it. Its headers and bodies
+// may be shared and must not be changed.
 type Attempt struct {
 	// DeliveryID and Number, counted from 1, name the attempt.
 	DeliveryID string
@@ -120,8 +121,7 @@ type Attempt struct {
 type AttemptRequest struct {
 	Method string
 	URL    string
-	// Header has "[redacted]" for the values that are secret, and is shared:
-	// it must not be changed.
+	// Header has "[redacted]" for the values that are secret.
 	Header http.Header
 	// BodySize and BodySHA256 tell what the body was without keeping it.
 	BodySize   int

@@ -1,7 +1,12 @@
 package hooks
 
 import (
+	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"time"
 )
 
@@ -9,8 +14,9 @@ import (
 // is stored once, whatever the number of hooks.
 type Event struct {
 	// ID names the event within its tenant; the default is a UUIDv7. The same
-	// ID again is refused with [ErrDuplicate]. Receivers see it as their
-	// idempotency key. 1 to 128 of the characters a-z, A-Z, 0-9, "_" and "-".
+	// ID again is refused with [ErrDuplicate], for as long as the event is
+	// kept. Receivers see it as their idempotency key. 1 to 128 of the
+	// characters a-z, A-Z, 0-9, "_" and "-".
 	ID string
 	// Tenant is the scope: only hooks of the same tenant receive the event.
 	Tenant string
@@ -31,4 +37,173 @@ type Event struct {
 	// Metadata is for filters and for the host; it is not sent. At most 50
 	// entries, 16 KiB in all.
 	Metadata map[string]string
+}
+
+// A Receipt says what a trigger made.
+type Receipt struct {
+	// EventID is the ID of the stored event.
+	EventID string
+	// Deliveries is the number of hooks that it goes to.
+	Deliveries int
+}
+
+// Trigger records an event and returns once it is stored durably. From then on
+// it is delivered, by this Manager or another on the same store, at least once
+// to each hook that wanted it at this moment. Bad input is an [InvalidError],
+// an ID that was used [ErrDuplicate]; any error means that nothing was stored.
+func (m *Manager) Trigger(ctx context.Context, e Event) (Receipt, error) {
+	receipts, err := m.TriggerBatch(ctx, []Event{e})
+	if err != nil {
+		return Receipt{}, err
+	}
+	return receipts[0], nil
+}
+
+// TriggerBatch records events in one commit, all or none, in this order. It is
+// otherwise like [Manager.Trigger].
+func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, error) {
+	t, err := m.prepareTrigger(ctx, events, m.engine.Load())
+	if err != nil {
+		return nil, err
+	}
+	if len(events) == 0 {
+		return nil, nil
+	}
+	err = m.store.Enqueue(ctx, t.now, t.entries)
+	t.finish(err == nil)
+	if err != nil {
+		return nil, fmt.Errorf("trigger: %w", err)
+	}
+	return t.receipts(), nil
+}
+
+// TriggerTx records events in a transaction of the host, which the store's
+// package makes a [Tx] of. When the host commits, they are delivered like
+// triggered ones; when it rolls back, they never were. Which hooks they go to
+// is decided now, not at the commit.
+func (m *Manager) TriggerTx(ctx context.Context, tx Tx, events ...Event) ([]Receipt, error) {
+	t, err := m.prepareTrigger(ctx, events, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := tx.Enqueue(ctx, t.now, t.entries); err != nil {
+		return nil, fmt.Errorf("trigger in a transaction: %w", err)
+	}
+	return t.receipts(), nil
+}
+
+// A trigger is a call of Trigger on its way.
+type trigger struct {
+	now     time.Time
+	entries []Entry
+	engine  *engine
+	// handed are the deliveries that the engine has made room for, so that
+	// it can send them without reading them back from the store.
+	handed []item
+}
+
+// prepareTrigger checks the events and finds the hooks that want them. If eng
+// is not nil, trigger.finish must be called.
+func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engine) (*trigger, error) {
+	t := &trigger{now: now(), engine: eng, entries: make([]Entry, len(events))}
+	for i := range events {
+		e, err := m.prepareEvent(events[i], t.now)
+		if err != nil {
+			if invalid, ok := err.(*InvalidError); ok && len(events) > 1 {
+				return nil, &InvalidError{Field: fmt.Sprintf("events[%d].%s", i, invalid.Field), Reason: invalid.Reason}
+			}
+			return nil, err
+		}
+		t.entries[i].Event = e
+	}
+	if err := m.index.refresh(ctx); err != nil {
+		return nil, fmt.Errorf("trigger: read the hooks: %w", err)
+	}
+	for i := range t.entries {
+		m.addDeliveries(t, &t.entries[i])
+	}
+	return t, nil
+}
+
+// addDeliveries makes the deliveries of an entry's event.
+func (m *Manager) addDeliveries(t *trigger, entry *Entry) {
+	e := entry.Event
+	hooks := m.matching(e)
+	if len(hooks) == 0 {
+		return
+	}
+	entry.Deliveries = make([]Delivery, len(hooks))
+	for i, c := range hooks {
+		d := &entry.Deliveries[i]
+		*d = Delivery{
+			ID: newID(), Tenant: e.Tenant, HookID: c.hook.ID, EventID: e.ID, EventType: e.Type, Key: e.Key,
+			State: Pending, Due: stamp(t.now.Add(c.schedule[0])), CreatedAt: t.now,
+		}
+		if t.engine == nil || e.Key != "" || d.Due.After(t.now) {
+			continue
+		}
+		if until, ok := t.engine.buffer.reserve(c, t.now); ok {
+			d.State = Leased
+			d.Lease = Lease{Owner: m.owner, Token: 1, Until: until}
+			t.handed = append(t.handed, item{Claimed{Delivery: *d, Event: e}, c})
+		}
+	}
+}
+
+// finish hands the deliveries over to the engine, or gives their room back.
+func (t *trigger) finish(stored bool) {
+	if t.engine == nil {
+		return
+	}
+	if len(t.handed) > 0 {
+		t.engine.buffer.handOver(t.handed, stored)
+	}
+	if !stored {
+		return
+	}
+	for _, entry := range t.entries {
+		t.engine.stored(entry.Deliveries)
+	}
+}
+
+func (t *trigger) receipts() []Receipt {
+	receipts := make([]Receipt, len(t.entries))
+	for i, entry := range t.entries {
+		receipts[i] = Receipt{EventID: entry.Event.ID, Deliveries: len(entry.Deliveries)}
+	}
+	return receipts
+}
+
+// prepareEvent fills in what the event lacks, checks it, and returns a copy
+// that shares nothing with it.
+func (m *Manager) prepareEvent(e Event, at time.Time) (*Event, error) {
+	e.ID = cmp.Or(e.ID, newID())
+	if e.Time.IsZero() {
+		e.Time = at
+	}
+	e.Time = stamp(e.Time)
+	if len(e.Data) == 0 {
+		e.Data = json.RawMessage("{}")
+	}
+	err := firstError(
+		checkID("id", e.ID),
+		checkText("tenant", e.Tenant, maxTenant),
+		checkType("type", e.Type),
+		m.checkCatalogue("type", e.Type),
+		checkText("key", e.Key, maxKey),
+		checkEntries("metadata", e.Metadata),
+	)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(e.Data) > m.cfg.MaxPayload:
+		return nil, &InvalidError{Field: "data", Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(e.Data), m.cfg.MaxPayload)}
+	case !validJSON(e.Data):
+		return nil, &InvalidError{Field: "data", Reason: "must be JSON in UTF-8 (RFC 8259)"}
+	case e.Time.Year() < 1 || e.Time.Year() > 9999:
+		return nil, &InvalidError{Field: "time", Reason: "must be in the years 1 to 9999"}
+	}
+	e.Data = bytes.Clone(e.Data)
+	e.Metadata = maps.Clone(e.Metadata)
+	return &e, nil
 }

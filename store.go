@@ -76,10 +76,9 @@ type Queue interface {
 	// deliveries, a lane gets no more of a claim than they do, and is not
 	// served by a later claim before each of them has been.
 	//
-	// next is when the store next has something due that this claim did not
-	// return for lack of time, that is, the earliest Due, lease end or end of
-	// a throttle after r.Now; zero when there is none. It may be too early,
-	// never too late.
+	// next is the earliest time after r.Now at which a lane that has nothing
+	// due at r.Now will have (a Due, the end of a lease or of a throttle);
+	// zero when there is none. It may be too early, but is never too late.
 	//
 	// The cost of a claim does not depend on how many deliveries are due, nor
 	// on which hooks they belong to. The events of the result may be shared

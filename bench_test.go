@@ -1,0 +1,271 @@
+package hooks_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/memory"
+)
+
+// The benchmarks deliver to a receiver in a process of its own, which is this
+// test binary started again, and compare with a bare loop: a tuned net/http
+// client that posts the same signed body at the same concurrency. Each pass
+// measures both, so that the ratio holds when the machine's speed drifts.
+
+const receiverVariable = "HOOKS_BENCH_RECEIVER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(receiverVariable) != "" {
+		receive()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// receive answers every request with 200 until its standard input ends.
+func receive() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("http://" + l.Addr().String())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+}
+
+func startReceiver(b *testing.B) string {
+	b.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), receiverVariable+"=1")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	url, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return strings.TrimSpace(url)
+}
+
+// oneKiB is event data that makes a body of 1 KiB.
+var oneKiB = []byte(`{"text":"` + strings.Repeat("x", 1024-75-11) + `"}`)
+
+const benchInFlight = 64
+
+// bareLoop posts n signed bodies and returns how long it took.
+func bareLoop(b *testing.B, url string, n int) time.Duration {
+	b.Helper()
+	key := []byte("a key of thirty-two bytes, or so")
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: benchInFlight, DisableCompression: true}}
+	defer client.CloseIdleConnections()
+	body := []byte(`{"type":"order.paid","timestamp":"2026-01-01T00:00:00.000Z","data":` + string(oneKiB) + `}`)
+	var next atomic.Int64
+	var group sync.WaitGroup
+	start := time.Now()
+	for range benchInFlight {
+		group.Go(func() {
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				id, at := strconv.FormatInt(i, 10), strconv.FormatInt(time.Now().Unix(), 10)
+				mac := hmac.New(sha256.New, key)
+				_, _ = io.WriteString(mac, id+"."+at+".")
+				_, _ = mac.Write(body)
+				req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				req.Header.Set("Content-Type", "application/json")
+				req.Header.Set("webhook-id", id)
+				req.Header.Set("webhook-timestamp", at)
+				req.Header.Set("webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+				res, err := client.Do(req)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				_ = res.Body.Close()
+			}
+		})
+	}
+	group.Wait()
+	return time.Since(start)
+}
+
+// engine is a running Manager that counts its deliveries.
+type engine struct {
+	*hooks.Manager
+	done chan struct{} // one for each delivery
+}
+
+func startEngine(b *testing.B, urls ...string) *engine {
+	b.Helper()
+	e := &engine{done: make(chan struct{}, 1<<20)}
+	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
+		AllowNetworks: []string{"127.0.0.0/8"}, AllowHTTP: true,
+		MaxInFlight: benchInFlight, MaxInFlightPerHook: benchInFlight,
+		Observer: hooks.Observer{Attempt: func(d hooks.Delivery, a hooks.Attempt) {
+			if d.State != hooks.Succeeded {
+				b.Errorf("a delivery failed: %s", a.Error)
+			}
+			e.done <- struct{}{}
+		}},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	e.Manager = m
+	for _, url := range urls {
+		if _, err := m.Register(b.Context(), hooks.Hook{URL: url, Events: []string{"order.paid"}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan error)
+	go func() { stopped <- m.Run(ctx) }()
+	b.Cleanup(func() {
+		stop()
+		if err := <-stopped; err != nil {
+			b.Error(err)
+		}
+	})
+	return e
+}
+
+// deliver triggers n events in all from callers goroutines, waits for all
+// deliveries, and returns how long it took.
+func (e *engine) deliver(b *testing.B, callers, events, deliveries int) time.Duration {
+	b.Helper()
+	var next atomic.Int64
+	start := time.Now()
+	for range callers {
+		go func() {
+			for next.Add(1) <= int64(events) {
+				if _, err := e.Trigger(context.Background(), hooks.Event{Type: "order.paid", Data: oneKiB}); err != nil {
+					b.Error(err)
+				}
+			}
+		}()
+	}
+	for range deliveries {
+		<-e.done
+	}
+	return time.Since(start)
+}
+
+// BenchmarkOfBareLoop measures deliveries from trigger to stored result, on the
+// memory store. of-bare is the median of their rate in rates of the bare loop.
+func BenchmarkOfBareLoop(b *testing.B) {
+	const perPass = 20_000
+	for _, bench := range []struct {
+		name                string
+		hooks, callers      int
+		events, hooksPerRun int
+	}{
+		{"backlog", 1, 4, perPass, 1},
+		{"64-callers", 1, 64, perPass, 1},
+		{"fan-out-1000", 1000, 1, perPass / 1000, 1000},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			url := startReceiver(b)
+			e := startEngine(b, slices.Repeat([]string{url}, bench.hooks)...)
+			bareLoop(b, url, perPass/4)
+			e.deliver(b, bench.callers, bench.events, perPass)
+			var ratios []float64
+			var total time.Duration
+			for b.Loop() {
+				bare := bareLoop(b, url, perPass)
+				own := e.deliver(b, bench.callers, bench.events, perPass)
+				total += own
+				ratios = append(ratios, bare.Seconds()/own.Seconds())
+			}
+			slices.Sort(ratios)
+			b.ReportMetric(ratios[len(ratios)/2], "of-bare")
+			b.ReportMetric(float64(perPass*len(ratios))/total.Seconds(), "deliveries/s")
+		})
+	}
+}
+
+// BenchmarkAllocations reports the allocations of a delivery above those of a
+// request of the bare loop.
+func BenchmarkAllocations(b *testing.B) {
+	url := startReceiver(b)
+	e := startEngine(b, url)
+	count := func(run func()) float64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		run()
+		runtime.ReadMemStats(&after)
+		return float64(after.Mallocs - before.Mallocs)
+	}
+	const n = 20_000
+	e.deliver(b, 4, n, n)
+	var bare, own float64
+	for b.Loop() {
+		bare += count(func() { bareLoop(b, url, n) }) / n
+		own += count(func() { e.deliver(b, 4, n, n) }) / n
+	}
+	b.ReportMetric(bare/float64(b.N), "bare-allocs")
+	b.ReportMetric(own/float64(b.N), "own-allocs")
+}
+
+// BenchmarkTrigger measures Trigger alone, with one matching hook of 100,000.
+func BenchmarkTrigger(b *testing.B) {
+	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range 100_000 {
+		h := hooks.Hook{URL: "https://example.com/" + strconv.Itoa(i), Events: []string{"type_" + strconv.Itoa(i)}}
+		if _, err := m.Register(b.Context(), h); err != nil {
+			b.Fatal(err)
+		}
+	}
+	data := []byte(`{"order":42}`)
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := m.Trigger(context.Background(), hooks.Event{Type: "type_500", Data: data}); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "triggers/s")
+}

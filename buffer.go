@@ -1,0 +1,485 @@
+package hooks
+
+import (
+	"sync"
+	"time"
+)
+
+// An item is a leased delivery in memory, with its hook: nil if it is gone.
+type item struct {
+	Claimed
+	hook *compiled
+}
+
+// A buffer holds the deliveries that this Manager has leased and not yet
+// started, a lane for each hook, and decides which one a free worker gets.
+//
+// Bounds: what is buffered, reserved by a Trigger that is committing, or in
+// flight, is at most capacity in all and three times a lane's window for each
+// hook.
+//
+// Fairness: lanes take turns; within a lane first attempts and retries do. The
+// window of a lane, which is how many requests it may have in flight, starts
+// small and opens by one with each success up to the hook's limit. When an
+// endpoint does not answer in time or asks to be left alone, its lane is slow
+// until the next success: its window is one, what it has buffered goes back to
+// the store, and all slow lanes together get at most half of the workers. So
+// the others keep theirs, however many endpoints hang.
+//
+// What finds no room stays in the store, and the buffer remembers that: behind
+// and more say where a claim is worth while.
+type buffer struct {
+	lease    time.Duration
+	workers  int
+	perHook  int
+	capacity int
+	// wake asks for a claim, release gives leases back. Both are called with
+	// mu held and do not block.
+	wake    func()
+	release func(item)
+
+	mu sync.Mutex
+	// changed is signalled when there may be something to take, and broadcast
+	// when the buffer stops or is drained.
+	changed sync.Cond
+	// What follows is guarded by mu.
+	lanes        map[Ref]*lane
+	quick, slow  ring // lanes that can start a request now
+	slowsTurn    bool
+	held         int // items buffered or reserved
+	reserved     int // of those, reserved
+	inFlight     int // requests
+	slowInFlight int // of those, of slow lanes
+	more         bool
+	stopped      bool
+}
+
+// A lane is what the buffer knows of one hook. It exists as long as there is
+// something to know.
+type lane struct {
+	ref       Ref
+	limit     int           // the hook's own
+	interval  time.Duration // between attempts, if the hook has a rate
+	nextStart time.Time     // of an attempt, if the hook has a rate
+
+	firsts, retries []item
+	retriesTurn     bool
+	reserved        int
+	inFlight        int
+	open            int // the window while the lane is not slow
+	failures        int // failed attempts since the last success
+	slow            bool
+	throttled       time.Time // until then
+	behind          bool      // the store may hold deliveries that are due
+	waiting         bool      // in a ring, or for nextStart
+}
+
+const firstWindow = 4
+
+func newBuffer(cfg Config, wake func(), release func(item)) *buffer {
+	b := &buffer{
+		lease: cfg.Lease, workers: cfg.MaxInFlight, perHook: cfg.MaxInFlightPerHook, capacity: 4 * cfg.MaxInFlight,
+		wake: wake, release: release, lanes: map[Ref]*lane{}, more: true,
+	}
+	b.changed.L = &b.mu
+	return b
+}
+
+func (l *lane) window() int {
+	if l.slow {
+		return 1
+	}
+	return min(l.open, l.limit)
+}
+
+func (l *lane) buffered() int { return len(l.firsts) + len(l.retries) }
+
+func (l *lane) active() int { return l.buffered() + l.reserved + l.inFlight }
+
+// room is how many more deliveries the lane may have in memory.
+func (l *lane) room(now time.Time) int {
+	switch {
+	case l.throttled.After(now):
+		return 0
+	case l.slow:
+		return max(0, 1-l.active())
+	}
+	return max(0, 3*l.window()-l.active())
+}
+
+// wants reports whether a claim for the lane is worth while. A third of what
+// it may hold has to be missing, so that claims are not for single deliveries.
+func (l *lane) wants(now time.Time) bool { return l.behind && l.room(now) >= l.window() }
+
+func (b *buffer) free() int { return max(0, b.capacity-b.held-b.inFlight) }
+
+// lane returns the lane of a hook; c is nil if the hook is gone.
+func (b *buffer) lane(ref Ref, c *compiled) *lane {
+	l := b.lanes[ref]
+	if l == nil {
+		l = &lane{ref: ref, open: firstWindow}
+		b.lanes[ref] = l
+	}
+	l.limit, l.interval = b.perHook, 0
+	if c == nil {
+		return l
+	}
+	if c.hook.MaxInFlight > 0 {
+		l.limit = c.hook.MaxInFlight
+	}
+	if c.hook.RateLimit > 0 {
+		l.interval = time.Duration(float64(time.Second) / c.hook.RateLimit)
+		// Not more than can start while the lease is trusted.
+		l.limit = max(1, min(l.limit, int(b.lease/32/max(1, l.interval))))
+	}
+	return l
+}
+
+// forget drops the lane if there is nothing left to know.
+func (b *buffer) forget(l *lane, now time.Time) {
+	if l.active() == 0 && !l.slow && !l.behind && !l.waiting && !l.nextStart.After(now) {
+		delete(b.lanes, l.ref)
+	}
+}
+
+// reserve makes room for a delivery that is about to be stored as leased until
+// the time returned. It refuses when there is none, and when older deliveries
+// wait in the store, which would be overtaken again and again.
+func (b *buffer) reserve(c *compiled, now time.Time) (until time.Time, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped || b.more || b.free() == 0 {
+		return time.Time{}, false
+	}
+	l := b.lane(c.hook.Ref(), c)
+	if l.behind || l.room(now) == 0 {
+		return time.Time{}, false
+	}
+	l.reserved++
+	b.reserved++
+	b.held++
+	return stamp(now.Add(b.lease)), true
+}
+
+// handOver turns reservations into buffered items, if they were stored.
+func (b *buffer) handOver(items []item, stored bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at := now()
+	for _, it := range items {
+		l := b.lanes[it.Delivery.HookRef()]
+		l.reserved--
+		b.reserved--
+		b.held--
+		if stored {
+			b.add(l, it, at)
+		}
+		b.forget(l, at)
+	}
+	if b.stopped && b.reserved == 0 {
+		b.changed.Broadcast()
+	}
+}
+
+// left takes note that deliveries were stored as pending and due.
+func (b *buffer) left(deliveries []Delivery) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at, wake := now(), false
+	for i := range deliveries {
+		if d := &deliveries[i]; d.State == Pending && !d.Due.After(at) {
+			l := b.lanes[d.HookRef()]
+			if l == nil {
+				l = b.lane(d.HookRef(), nil)
+			}
+			l.behind = true
+			wake = wake || l.wants(at)
+		}
+	}
+	if wake && b.free() > 0 {
+		b.wake()
+	}
+}
+
+// add buffers an item, or gives it back if the lane cannot use it.
+func (b *buffer) add(l *lane, it item, now time.Time) {
+	if b.stopped || l.throttled.After(now) || l.slow && l.active() > 0 {
+		l.behind = true
+		b.release(it)
+		return
+	}
+	if it.Delivery.Step == 0 {
+		l.firsts = append(l.firsts, it)
+	} else {
+		l.retries = append(l.retries, it)
+	}
+	b.held++
+	b.ready(l, now)
+}
+
+// startable reports whether the lane can start a request, but for its rate.
+func (b *buffer) startable(l *lane) bool {
+	return !b.stopped && l.buffered() > 0 && l.inFlight < l.window()
+}
+
+// ready puts the lane in line when it can start a request.
+func (b *buffer) ready(l *lane, now time.Time) {
+	if l.waiting || !b.startable(l) {
+		return
+	}
+	l.waiting = true
+	if wait := l.nextStart.Sub(now); wait > 0 {
+		time.AfterFunc(wait, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			l.waiting = false
+			b.ready(l, l.nextStart)
+			b.forget(l, l.nextStart)
+		})
+		return
+	}
+	if l.slow {
+		b.slow.push(l)
+	} else {
+		b.quick.push(l)
+	}
+	b.changed.Signal()
+}
+
+// take waits for work and returns items of one hook for one request. It
+// returns nil when the buffer has stopped.
+func (b *buffer) take() []item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for !b.stopped {
+		if l := b.next(); l != nil {
+			return b.takeFrom(l)
+		}
+		b.changed.Wait()
+	}
+	return nil
+}
+
+// next chooses the lane whose turn it is, or nil.
+func (b *buffer) next() *lane {
+	for {
+		var l *lane
+		slow := b.slowInFlight < max(1, b.workers/2) && !b.slow.empty()
+		if slow && (b.slowsTurn || b.quick.empty()) {
+			l, b.slowsTurn = b.slow.pop(), false
+		} else if !b.quick.empty() {
+			l, b.slowsTurn = b.quick.pop(), true
+		} else {
+			return nil
+		}
+		l.waiting = false
+		if b.startable(l) { // It may have changed while in line.
+			return l
+		}
+		b.forget(l, time.Now())
+	}
+}
+
+func (b *buffer) takeFrom(l *lane) []item {
+	queue := &l.firsts
+	if len(l.firsts) == 0 || l.retriesTurn && len(l.retries) > 0 {
+		queue = &l.retries
+	}
+	l.retriesTurn = queue == &l.firsts
+	n := 1
+	if c := (*queue)[0].hook; c != nil && c.traits.MaxBatch > 1 {
+		n = min(c.traits.MaxBatch, len(*queue))
+	}
+	items := (*queue)[:n:n]
+	if *queue = (*queue)[n:]; len(*queue) == 0 {
+		*queue = nil
+	}
+	b.held -= n
+	b.inFlight++
+	l.inFlight++
+	if l.slow {
+		b.slowInFlight++
+	}
+	at := time.Now()
+	if l.interval > 0 {
+		l.nextStart = at.Add(l.interval)
+	}
+	b.ready(l, at)
+	return items
+}
+
+// An outcome is what a request tells of its endpoint.
+type outcome struct {
+	success, failed bool
+	// slow: no answer in time, or the wish to be left alone.
+	slow bool
+	// throttled is until when it wants to be left alone.
+	throttled time.Time
+}
+
+// failures returns how many attempts have failed in a row, as far as known.
+func (b *buffer) failures(ref Ref) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lanes[ref].failures
+}
+
+// done ends what take began.
+func (b *buffer) done(ref Ref, o outcome) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at := now()
+	l := b.lanes[ref]
+	b.inFlight--
+	l.inFlight--
+	if l.slow {
+		b.slowInFlight--
+	}
+	switch {
+	case o.success:
+		l.failures = 0
+		l.open = min(l.open+1, max(l.limit, firstWindow))
+		b.setSlow(l, false)
+	case o.failed:
+		l.failures++
+		if o.throttled.After(l.throttled) {
+			l.throttled = o.throttled
+		}
+		if o.slow {
+			l.open = firstWindow
+			b.setSlow(l, true)
+			b.flush(l)
+		}
+	}
+	b.ready(l, at)
+	if b.more && b.free() >= b.capacity/2 || l.wants(at) && b.free() > 0 {
+		b.wake()
+	}
+	b.forget(l, at)
+	// A slow lane may have waited for this one's worker.
+	b.changed.Signal()
+}
+
+func (b *buffer) setSlow(l *lane, slow bool) {
+	if l.slow == slow {
+		return
+	}
+	l.slow = slow
+	if slow {
+		b.slowInFlight += l.inFlight
+	} else {
+		b.slowInFlight -= l.inFlight
+	}
+}
+
+// flush gives all that the lane has buffered back.
+func (b *buffer) flush(l *lane) {
+	if l.buffered() == 0 {
+		return
+	}
+	l.behind = true
+	b.held -= l.buffered()
+	for _, it := range l.firsts {
+		b.release(it)
+	}
+	for _, it := range l.retries {
+		b.release(it)
+	}
+	l.firsts, l.retries = nil, nil
+}
+
+// request fills in what a claim may take. It reports whether a claim is worth
+// while at all.
+func (b *buffer) request(r *ClaimRequest) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r.Limit, r.PerHook = b.free(), 3*firstWindow
+	if b.stopped || r.Limit == 0 {
+		b.more = true
+		return false
+	}
+	r.Room = make(map[Ref]int, len(b.lanes))
+	for ref, l := range b.lanes {
+		if l.active() > 0 || l.behind || l.throttled.After(r.Now) {
+			room := l.room(r.Now)
+			r.Room[ref] = room
+			// What the claim leaves behind, claimed will see; what comes
+			// while it is under way, left will.
+			l.behind = room == 0
+		}
+	}
+	return true
+}
+
+// claimed takes in what a claim brought.
+func (b *buffer) claimed(r ClaimRequest, items []item) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	count := make(map[Ref]int, len(items))
+	for _, it := range items {
+		ref := it.Delivery.HookRef()
+		count[ref]++
+		b.add(b.lane(ref, it.hook), it, r.Now)
+	}
+	b.more = len(items) == r.Limit
+	for ref, room := range r.Room {
+		if l := b.lanes[ref]; l != nil {
+			l.behind = l.behind || count[ref] >= room
+			b.forget(l, r.Now)
+		}
+	}
+	for ref, n := range count {
+		if _, known := r.Room[ref]; !known && n >= r.PerHook {
+			b.lanes[ref].behind = true
+		}
+	}
+	if b.more && b.free() >= b.capacity/2 {
+		b.wake()
+	}
+}
+
+// prune forgets the hooks that are gone.
+func (b *buffer) prune(gone func(Ref) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for ref, l := range b.lanes {
+		if l.active() == 0 && !l.waiting && gone(ref) {
+			delete(b.lanes, ref)
+		}
+	}
+}
+
+// stop gives back what is buffered, has take return nil, and waits for the
+// reservations.
+func (b *buffer) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopped = true
+	for _, l := range b.lanes {
+		b.flush(l)
+	}
+	b.changed.Broadcast()
+	for b.reserved > 0 {
+		b.changed.Wait()
+	}
+}
+
+// A ring is a first-in, first-out queue of lanes.
+type ring struct {
+	lanes []*lane
+	head  int
+}
+
+func (r *ring) empty() bool { return r.head == len(r.lanes) }
+
+func (r *ring) push(l *lane) { r.lanes = append(r.lanes, l) }
+
+func (r *ring) pop() *lane {
+	l := r.lanes[r.head]
+	r.lanes[r.head] = nil
+	if r.head++; r.head == len(r.lanes) || r.head > 64 && r.head > len(r.lanes)/2 {
+		r.lanes = append(r.lanes[:0], r.lanes[r.head:]...)
+		r.head = 0
+	}
+	return l
+}

@@ -1,0 +1,169 @@
+package hooks
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"time"
+)
+
+// Config sets a Manager up. Its zero value works. New copies it; later changes
+// have no effect.
+type Config struct {
+	// Protocols are spoken besides Standard Webhooks. Default: none.
+	Protocols []Protocol
+	// Catalogue lists the event types that the host triggers. When it is set,
+	// other types are refused by Trigger and as exact names in Hook.Events,
+	// which catches misspellings. Default: any type.
+	Catalogue []EventType
+
+	// AllowNetworks lists CIDRs ("10.1.0.0/16") and addresses that hooks may
+	// reach although they are special-purpose: loopback, private, link-local
+	// and so on, all of which are refused otherwise. Default: none.
+	AllowNetworks []string
+	// AllowHTTP accepts endpoints without TLS. Default: https only.
+	AllowHTTP bool
+	// Dial replaces the dialer and with it the check of the addresses that
+	// are dialled, for tests without a network and for egress proxies that
+	// have a policy of their own. Default: a TCP dialer that refuses what
+	// AllowNetworks does not allow.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Resolver resolves the names of endpoints. Default: net.DefaultResolver.
+	Resolver *net.Resolver
+	// TLS is for endpoints with certificates of a private authority. Default:
+	// the system's roots, TLS 1.2 and up.
+	TLS *tls.Config
+	// UserAgent is sent with every request of the default protocol. Default:
+	// "hooks (+https://github.com/seed-2c6e3a5a/hooks)".
+	UserAgent string
+
+	// MaxInFlight bounds the requests under way at a time. More help where
+	// endpoints are slow, and cost memory. Default: 128.
+	MaxInFlight int
+	// MaxInFlightPerHook is the same for one hook that sets none itself.
+	// Default: 32.
+	MaxInFlightPerHook int
+	// MaxPayload bounds Event.Data, in bytes. Default: 256 KiB, at most 16 MiB.
+	MaxPayload int
+
+	// Lease is how long a delivery belongs to a Manager that took it. One
+	// that crashes leaves its deliveries to others after this time. An
+	// attempt takes at most three quarters of it. Default: 60 s; at least 1 s.
+	Lease time.Duration
+	// Grace is how long Run lets the requests under way go on once its
+	// context has ended. Default: 10 s; negative: not at all.
+	Grace time.Duration
+	// PollInterval is how often Run asks the store for work that it was not
+	// told of: retries left by others, events from other processes and from
+	// transactions of the host. Default: 100 ms, or 5 s if the store is a
+	// [Notifier].
+	PollInterval time.Duration
+	// DisableAfter is how long an endpoint may fail without any success
+	// before its hook is disabled. Default: 5 days; negative: for ever.
+	DisableAfter time.Duration
+	// Retention is how long ended deliveries, their attempts and their events
+	// are kept. Default: 30 days; negative: for ever.
+	Retention time.Duration
+
+	// Logger gets what an operator should know. Default: slog.Default().
+	Logger *slog.Logger
+	// Observer is told what happens, for metrics and alerts. Default: nobody.
+	Observer Observer
+}
+
+// An Observer is told what happens. Its functions, all optional, are called
+// one after another from the goroutine that stores the results, so they must
+// be quick; a panic in one is logged.
+type Observer struct {
+	// Attempt is called after an attempt has been stored.
+	Attempt func(Delivery, Attempt)
+	// HookDisabled is called after the Manager has disabled a hook by itself,
+	// for Hook.DisabledReason.
+	HookDisabled func(Hook)
+	// FilterFailed is called when a filter could not be evaluated, so that
+	// the event was not delivered to the hook. It is called by Trigger.
+	FilterFailed func(Hook, Event, error)
+	// Failure is called when the store or code of the host fails. Run goes on
+	// and tries again.
+	Failure func(error)
+}
+
+// An EventType is an entry of [Config].Catalogue.
+type EventType struct {
+	// Name is the type, as in Event.Type.
+	Name        string
+	Description string
+	// Example is a sample of Event.Data, for documentation and [Manager.Test].
+	Example json.RawMessage
+}
+
+const (
+	maxTimeout       = 30 * time.Second
+	maxPayloadLimit  = 16 << 20
+	defaultUserAgent = "hooks (+https://github.com/seed-2c6e3a5a/hooks)"
+)
+
+// withDefaults returns a copy of c that is complete and valid.
+func (c Config) withDefaults(store Store) (Config, error) {
+	poll := 100 * time.Millisecond
+	if _, ok := store.(Notifier); ok {
+		poll = 5 * time.Second
+	}
+	c.Protocols = slices.Clone(c.Protocols)
+	c.Catalogue = slices.Clone(c.Catalogue)
+	c.AllowNetworks = slices.Clone(c.AllowNetworks)
+	c.UserAgent = cmp.Or(c.UserAgent, defaultUserAgent)
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, 128)
+	c.MaxInFlightPerHook = cmp.Or(c.MaxInFlightPerHook, 32)
+	c.MaxPayload = cmp.Or(c.MaxPayload, 256<<10)
+	c.Lease = cmp.Or(c.Lease, time.Minute)
+	c.Grace = cmp.Or(c.Grace, 10*time.Second)
+	c.PollInterval = cmp.Or(c.PollInterval, poll)
+	c.DisableAfter = cmp.Or(c.DisableAfter, 5*24*time.Hour)
+	c.Retention = cmp.Or(c.Retention, 30*24*time.Hour)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	return c, c.validate()
+}
+
+func (c Config) validate() error {
+	invalid := func(field, format string, args ...any) error {
+		return &InvalidError{Field: "config." + field, Reason: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case c.MaxInFlight < 1 || c.MaxInFlight > 10_000:
+		return invalid("maxInFlight", "must be 1 to 10000")
+	case c.MaxInFlightPerHook < 1 || c.MaxInFlightPerHook > 10_000:
+		return invalid("maxInFlightPerHook", "must be 1 to 10000")
+	case c.MaxPayload < 1 || c.MaxPayload > maxPayloadLimit:
+		return invalid("maxPayload", "must be 1 to %d bytes", maxPayloadLimit)
+	case c.Lease < time.Second || c.Lease > time.Hour:
+		return invalid("lease", "must be 1s to 1h")
+	case c.PollInterval < time.Millisecond || c.PollInterval > time.Minute:
+		return invalid("pollInterval", "must be 1ms to 1m")
+	case !validHeaderValue(c.UserAgent):
+		return invalid("userAgent", "must be printable ASCII")
+	}
+	for i, p := range c.Protocols {
+		if p == nil || p.Name() == "" || p.Name() == StandardWebhooks {
+			return invalid(fmt.Sprintf("protocols[%d]", i), "must have a name of its own")
+		}
+		if slices.ContainsFunc(c.Protocols[:i], func(o Protocol) bool { return o.Name() == p.Name() }) {
+			return invalid(fmt.Sprintf("protocols[%d]", i), "%q is there twice", p.Name())
+		}
+		if t := p.Traits(); len(t.Schedule) == 0 || t.Timeout <= 0 || t.Timeout > maxTimeout {
+			return invalid(fmt.Sprintf("protocols[%d]", i), "must have a schedule and a timeout of at most %v", maxTimeout)
+		}
+	}
+	for i, t := range c.Catalogue {
+		field := fmt.Sprintf("config.catalogue[%d].name", i)
+		if err := checkType(field, t.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,513 @@
+package hooks
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp/syntax"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/compiler"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/vm"
+	"github.com/expr-lang/expr/vm/runtime"
+)
+
+// Filters are written by strangers and cannot be interrupted, so their cost is
+// known before they run: filterCheck lets through a part of the expr language
+// in which an expression takes a time that is at most proportional to its work,
+// which the check counts, times the size of the event. docs/filters.md has the
+// language.
+const (
+	maxFilterSize  = 4096 // bytes
+	maxFilterNodes = 400  // values, names and operators
+	// maxFilterWork bounds work times bytes of data: about a second.
+	maxFilterWork = 64 << 20
+	// maxPatternSize bounds one regular expression in bytes, and
+	// maxPatternInsts all of a filter in instructions, which is how many
+	// states a character may be compared with.
+	maxPatternSize  = 256
+	maxPatternInsts = 1000
+	// maxCachedFilters bounds the compiled filters that are kept.
+	maxCachedFilters = 1024
+	// maxMessageSize bounds what messages quote of a filter or an event, in
+	// bytes.
+	maxMessageSize = 200
+)
+
+// A filter is a compiled Hook.Filter. It may be used concurrently.
+type filter struct {
+	program *vm.Program
+	// usesData is whether it reads the data at all.
+	usesData bool
+	// work is how often it may go through the data.
+	work int
+}
+
+// A filterEvent is an event as filters see it. Data is decoded when the first
+// filter needs it. It must not be used concurrently.
+type filterEvent struct {
+	*Event
+	decoded bool
+	data    any
+	err     error
+}
+
+// filterEnv has the names that a filter can use.
+type filterEnv struct {
+	Type     string            `expr:"type"`
+	Tenant   string            `expr:"tenant"`
+	Time     time.Time         `expr:"time"`
+	Data     any               `expr:"data"`
+	Metadata map[string]string `expr:"metadata"`
+}
+
+// match reports whether the filter lets the event through. An error means that
+// the filter cannot be applied to this event, and the event does not pass.
+func (f *filter) match(e *filterEvent) (bool, error) {
+	if size := len(e.Data); size > 0 && f.work > maxFilterWork/size {
+		return false, fmt.Errorf("filter failed: it does too much for data of %d bytes", size)
+	}
+	env := &filterEnv{Type: e.Type, Tenant: e.Tenant, Time: e.Time, Metadata: e.Metadata}
+	if f.usesData {
+		var err error
+		if env.Data, err = e.decode(); err != nil {
+			return false, err
+		}
+	}
+	// Run turns all panics into errors.
+	result, err := vm.Run(f.program, env)
+	if err != nil {
+		return false, errors.New("filter failed: " + explain(err))
+	}
+	matched, ok := result.(bool)
+	if !ok {
+		return false, fmt.Errorf("filter failed: it gave %s, not true or false", filterWords.Replace(fmt.Sprintf("%T", result)))
+	}
+	return matched, nil
+}
+
+func (e *filterEvent) decode() (any, error) {
+	if e.decoded {
+		return e.data, e.err
+	}
+	e.decoded = true
+	decoder := json.NewDecoder(bytes.NewReader(e.Data))
+	decoder.UseNumber()
+	if err := decoder.Decode(&e.data); err != nil {
+		e.data, e.err = nil, fmt.Errorf("filter failed: data is not JSON: %w", err)
+	}
+	e.data = plainNumbers(e.data)
+	return e.data, e.err
+}
+
+// plainNumbers replaces each number in v by an int if it is written as one and
+// fits, so that IDs beyond 2^53 compare exactly, and by the closest float64
+// otherwise.
+func plainNumbers(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := strconv.Atoi(v.String()); err == nil {
+			return n
+		}
+		// A number out of range is an infinity, which compares as expected.
+		f, _ := strconv.ParseFloat(v.String(), 64)
+		return f
+	case map[string]any:
+		for key, member := range v {
+			v[key] = plainNumbers(member)
+		}
+	case []any:
+		for i, element := range v {
+			v[i] = plainNumbers(element)
+		}
+	}
+	return v
+}
+
+var filterCache = struct {
+	sync.RWMutex
+	byText map[string]*filter
+}{byText: map[string]*filter{}}
+
+// compileFilter compiles the text of a Hook.Filter, or says what is wrong with
+// it in an InvalidError. It keeps the latest results.
+func compileFilter(text string) (*filter, error) {
+	filterCache.RLock()
+	f := filterCache.byText[text]
+	filterCache.RUnlock()
+	if f != nil {
+		return f, nil
+	}
+	f, err := newFilter(text)
+	if err != nil {
+		return nil, err
+	}
+	filterCache.Lock()
+	defer filterCache.Unlock()
+	if len(filterCache.byText) >= maxCachedFilters {
+		for other := range filterCache.byText {
+			delete(filterCache.byText, other)
+			break
+		}
+	}
+	filterCache.byText[text] = f
+	return f, nil
+}
+
+func newFilter(text string) (f *filter, err error) {
+	invalid := func(format string, args ...any) (*filter, error) {
+		return nil, &InvalidError{Field: "filter", Reason: fmt.Sprintf(format, args...)}
+	}
+	if len(text) > maxFilterSize {
+		return invalid("must be at most %d bytes", maxFilterSize)
+	}
+	defer func() {
+		if recover() != nil { // a fault of the parser
+			f, err = invalid("is not an expression")
+		}
+	}()
+	config := conf.New(filterEnv{})
+	config.MaxNodes = 0 // filterCheck counts them
+	config.DisableIfOperator = true
+	expr.Function(addFunction, addNumbers, new(func(any, any) any))(config)
+
+	tree, err := parser.ParseWithConfig(text, config)
+	if err != nil {
+		return invalid("is not an expression: %s", explain(err))
+	}
+	// The check comes before all else that walks the tree, because it is what
+	// bounds the walks.
+	check := &filterCheck{seen: map[ast.Node]bool{}}
+	if _, err := check.visit(&tree.Node, false); err != nil {
+		return invalid("%s", explain(err.Bind(tree.Source)))
+	}
+	result, err := checker.Check(tree, config)
+	if err != nil {
+		return invalid("does not fit together: %s", explain(err))
+	}
+	if kind := result.Kind(); kind != reflect.Bool && kind != reflect.Interface {
+		return invalid("must give true or false, not %s", filterWords.Replace(result.String()))
+	}
+	program, err := compiler.Compile(tree, config)
+	if err != nil {
+		return invalid("is not an expression")
+	}
+	return &filter{program: program, usesData: check.usesData, work: check.work + check.insts}, nil
+}
+
+// addFunction is what "+" becomes: a name that a filter cannot spell.
+const addFunction = "+"
+
+// addNumbers adds numbers, times and durations. Texts are refused, since a few
+// sums of sums of a long one would fill the memory.
+func addNumbers(operands ...any) (any, error) {
+	for _, operand := range operands {
+		if _, ok := operand.(string); ok {
+			return nil, errors.New("+ adds numbers, not texts")
+		}
+	}
+	return runtime.Add(operands[0], operands[1]), nil
+}
+
+// filterWords puts Go's words in the messages of expr into those of filters.
+var filterWords = strings.NewReplacer(
+	"reflect: call of reflect.Value.Len on ", "cannot go through ",
+	"reflect: call of reflect.Value.Index on ", "cannot go through ",
+	"zero Value", "nil", " Value", "",
+	"interface conversion: interface {} is ", "the value is ",
+	"runtime error: ", "",
+	"strconv.ParseInt: ", "", "strconv.ParseFloat: ", "",
+	"token EOF", "end",
+	"map[string]interface {}", "object", "map[string]string", "object",
+	"[]interface {}", "list", "[]uint8", "string",
+	"time.Time", "time", "time.Duration", "duration",
+	"float64", "number", "<nil>", "nil",
+)
+
+// explain returns the message of an error of expr or of filterCheck, with the
+// position but without the excerpt that comes with it.
+func explain(err error) string {
+	text, position := err.Error(), ""
+	var at *file.Error
+	if errors.As(err, &at) {
+		text, position = at.Message, fmt.Sprintf(" (line %d, column %d)", at.Line, at.Column+1)
+	}
+	text = filterWords.Replace(text)
+	if len(text) > maxMessageSize {
+		text = strings.ToValidUTF8(text[:maxMessageSize], "") + "..."
+	}
+	return text + position
+}
+
+// An extent says how large a value may be, and so how long an operation may
+// take that goes through it. It is a set, for values such as a ?? b; with
+// whole in it, it is at least whole.
+type extent int
+
+const (
+	// small: a constant, a number, a time, the type or the tenant.
+	small extent = 1 << iota
+	// part: the element of the predicate around it, or a part of that. Over
+	// all elements, they are no larger than the event.
+	part
+	// whole: data or metadata, or a part of them.
+	whole
+)
+
+// A filterCheck goes through the tree of a filter, refuses what is not in the
+// language, and rewrites what expr would do in another way.
+//
+// The language has no operation that makes a value larger than the event: no
+// variables, no lists or objects but constant ones, no joined texts. So every
+// operation takes at most a time that is proportional to the event. Inside a
+// predicate, which runs once for each element, an operation may go through the
+// element but not through the event, and a predicate within it has to be over
+// a list in the element: even constant lists would multiply.
+type filterCheck struct {
+	seen     map[ast.Node]bool
+	usesData bool
+	// work counts the nodes inside of predicates, which may run once for each
+	// element, and the operations that go through a value; insts counts the
+	// instructions of patterns.
+	work, insts int
+}
+
+func refuse(n ast.Node, format string, args ...any) *file.Error {
+	return &file.Error{Location: n.Location(), Message: fmt.Sprintf(format, args...)}
+}
+
+// visit checks *p and what is below it. inside is whether it is in a predicate.
+func (c *filterCheck) visit(p *ast.Node, inside bool) (extent, *file.Error) {
+	// The parser makes two parents share a node for a < b < c and for a ?: b.
+	// A hundred of them within each other are 2^100 paths through the tree.
+	if c.seen[*p] {
+		return 0, refuse(*p, "must not chain comparisons: write a < b && b < c")
+	}
+	c.seen[*p] = true
+	if len(c.seen) > maxFilterNodes {
+		return 0, refuse(*p, "must have at most %d values, names and operators", maxFilterNodes)
+	}
+	if inside {
+		c.work++
+	}
+	switch n := (*p).(type) {
+	case *ast.NilNode, *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode, *ast.StringNode:
+		return small, nil
+	case *ast.IdentifierNode:
+		return c.name(n)
+	case *ast.PointerNode:
+		return part, nil
+	case *ast.UnaryNode:
+		return c.visit(&n.Node, inside)
+	case *ast.BinaryNode:
+		return c.binary(p, n, inside)
+	case *ast.ChainNode:
+		return c.visit(&n.Node, inside)
+	case *ast.MemberNode:
+		// Looking a text up in an object goes through that text.
+		if _, err := c.walked(&n.Property, inside); err != nil {
+			return 0, err
+		}
+		return c.visit(&n.Node, inside)
+	case *ast.ConditionalNode:
+		if n.Cond == n.Exp1 {
+			return 0, refuse(n, "must not use ?: with nothing in between: write a ?? b")
+		}
+		return c.union(inside, &n.Cond, &n.Exp1, &n.Exp2)
+	case *ast.ArrayNode:
+		return c.list(p, n, inside)
+	case *ast.BuiltinNode:
+		return c.function(n, inside)
+	case *ast.CallNode:
+		return 0, refuse(n, "must not use functions or methods that filters do not have")
+	default:
+		return 0, refuse(n, "must not use let, semicolons, byte strings, slices such as x[1:2] or objects such as {a: 1}")
+	}
+}
+
+// union visits all and returns the union of their extents.
+func (c *filterCheck) union(inside bool, nodes ...*ast.Node) (all extent, err *file.Error) {
+	for _, p := range nodes {
+		e, err := c.visit(p, inside)
+		if err != nil {
+			return 0, err
+		}
+		all |= e
+	}
+	return all, nil
+}
+
+// walked visits an operand that its operation goes through.
+func (c *filterCheck) walked(p *ast.Node, inside bool) (extent, *file.Error) {
+	e, err := c.visit(p, inside)
+	if err == nil {
+		err = c.walk(*p, e, inside)
+	}
+	return e, err
+}
+
+func (c *filterCheck) walk(n ast.Node, e extent, inside bool) *file.Error {
+	if inside && e >= whole {
+		return refuse(n, "must not go through data or metadata again for each element: inside of any(), all() and the like use the element")
+	}
+	if e > small {
+		c.work++
+	}
+	return nil
+}
+
+func (c *filterCheck) name(n *ast.IdentifierNode) (extent, *file.Error) {
+	switch n.Value {
+	case "type", "tenant", "time":
+		return small, nil
+	case "data":
+		c.usesData = true
+		return whole, nil
+	case "metadata":
+		return whole, nil
+	default:
+		return 0, refuse(n, "must not use the unknown name %s: there are type, tenant, time, data and metadata", n.Value)
+	}
+}
+
+func (c *filterCheck) binary(p *ast.Node, n *ast.BinaryNode, inside bool) (extent, *file.Error) {
+	var left, right extent
+	var err *file.Error
+	switch n.Operator {
+	case "and", "&&", "or", "||", "??":
+		// The value of true && x is x.
+		return c.union(inside, &n.Left, &n.Right)
+	case "==", "!=", "<", "<=", ">", ">=", "startsWith", "endsWith":
+		if left, err = c.visit(&n.Left, inside); err != nil {
+			return 0, err
+		}
+		if right, err = c.visit(&n.Right, inside); err == nil {
+			// They go no further than the smaller operand.
+			err = c.walk(n, min(left, right), inside)
+		}
+	case "contains":
+		if _, err = c.walked(&n.Left, inside); err == nil {
+			_, err = c.visit(&n.Right, inside)
+		}
+	case "in":
+		if _, err = c.walked(&n.Left, inside); err == nil {
+			_, err = c.walked(&n.Right, inside)
+		}
+	case "matches":
+		if err = c.pattern(n.Right); err == nil {
+			_, err = c.walked(&n.Left, inside)
+		}
+	case "+":
+		_, err = c.union(inside, &n.Left, &n.Right)
+		_, leftText := n.Left.(*ast.StringNode)
+		_, rightText := n.Right.(*ast.StringNode)
+		if err == nil && (leftText || rightText) {
+			err = refuse(n, "must not join texts: + adds numbers")
+		}
+		callee := &ast.IdentifierNode{Value: addFunction}
+		callee.SetLocation(n.Location())
+		ast.Patch(p, &ast.CallNode{Callee: callee, Arguments: []ast.Node{n.Left, n.Right}})
+	case "-", "*", "/", "%", "**", "^":
+		_, err = c.union(inside, &n.Left, &n.Right)
+	case "..":
+		err = refuse(n, "must not use ranges such as 1..9: write x >= 1 && x <= 9")
+	default:
+		err = refuse(n, "must not use the operator %s", n.Operator)
+	}
+	return small, err
+}
+
+// pattern checks the right side of "matches".
+func (c *filterCheck) pattern(n ast.Node) *file.Error {
+	text, ok := n.(*ast.StringNode)
+	if !ok {
+		return refuse(n, "must give the pattern of matches as a text in quotes")
+	}
+	if len(text.Value) > maxPatternSize {
+		return refuse(n, "must keep each pattern to %d bytes", maxPatternSize)
+	}
+	pattern, err := syntax.Parse(text.Value, syntax.Perl)
+	if err != nil {
+		return refuse(n, "must use valid patterns: %v", err)
+	}
+	program, err := syntax.Compile(pattern.Simplify())
+	if err != nil {
+		return refuse(n, "must use valid patterns: %v", err)
+	}
+	if c.insts += len(program.Inst); c.insts > maxPatternInsts {
+		return refuse(n, "must use simpler patterns; in x{100}, x counts a hundred times")
+	}
+	return nil
+}
+
+// list replaces a list of constants by its value.
+func (c *filterCheck) list(p *ast.Node, n *ast.ArrayNode, inside bool) (extent, *file.Error) {
+	values := make([]any, len(n.Nodes))
+	for i := range n.Nodes {
+		if _, err := c.visit(&n.Nodes[i], inside); err != nil {
+			return 0, err
+		}
+		var ok bool
+		if values[i], ok = constant(n.Nodes[i]); !ok {
+			return 0, refuse(n.Nodes[i], "must not have lists of anything but constants")
+		}
+	}
+	ast.Patch(p, &ast.ConstantNode{Value: values})
+	return small, nil
+}
+
+func constant(n ast.Node) (value any, ok bool) {
+	switch n := n.(type) {
+	case *ast.NilNode:
+		return nil, true
+	case *ast.BoolNode:
+		return n.Value, true
+	case *ast.IntegerNode:
+		return n.Value, true
+	case *ast.FloatNode:
+		return n.Value, true
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.UnaryNode:
+		value, _ := constant(n.Node)
+		switch number := value.(type) {
+		case int:
+			return -number, n.Operator == "-"
+		case float64:
+			return -number, n.Operator == "-"
+		}
+	}
+	return nil, false
+}
+
+func (c *filterCheck) function(n *ast.BuiltinNode, inside bool) (extent, *file.Error) {
+	switch n.Name {
+	case "all", "any", "none", "one", "count", "sum":
+		list, err := c.walked(&n.Arguments[0], inside)
+		if err == nil && inside && list != part {
+			err = refuse(n.Arguments[0], "must not go through any list but one in the element inside of any(), all() and the like")
+		}
+		if err == nil && len(n.Arguments) == 2 {
+			_, err = c.visit(&n.Arguments[1].(*ast.PredicateNode).Node, true)
+		}
+		return small, err
+	case "lower", "upper", "trim", "len", "int", "float", "date", "duration", "abs", "ceil", "floor", "round":
+		if len(n.Arguments) != 1 {
+			return 0, refuse(n, "must give %s() one argument", n.Name)
+		}
+		return c.walked(&n.Arguments[0], inside)
+	default:
+		return 0, refuse(n, "must not use the function %s(), which filters do not have", n.Name)
+	}
+}

@@ -1,0 +1,108 @@
+package hooks
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// A Manager registers hooks, takes events and, while Run is running, delivers
+// them. All its methods may be called concurrently, and all but Run work with
+// or without a running Run, here or in another process.
+type Manager struct {
+	cfg       Config
+	store     Store
+	owner     string
+	log       *slog.Logger
+	protocols map[string]Protocol
+	catalogue map[string]bool
+	guard     *guard
+	index     *index
+	// send is for deliveries and keeps connections; sendOnce is for requests
+	// made outside of Run and leaves nothing behind.
+	send, sendOnce *sender
+	// engine is the running Run's, or nil.
+	engine atomic.Pointer[engine]
+}
+
+// New returns a Manager over the store. It starts no goroutine and does not
+// touch the store. A fault in cfg is an [InvalidError] whose field starts with
+// "config.".
+func New(store Store, cfg Config) (*Manager, error) {
+	if store == nil {
+		return nil, &InvalidError{Field: "store", Reason: "must not be nil"}
+	}
+	cfg, err := cfg.withDefaults(store)
+	if err != nil {
+		return nil, err
+	}
+	g, err := newGuard(cfg.AllowNetworks, cfg.AllowHTTP)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{
+		cfg:       cfg,
+		store:     store,
+		owner:     newID(),
+		log:       cfg.Logger,
+		protocols: map[string]Protocol{StandardWebhooks: standard{userAgent: cfg.UserAgent}},
+		catalogue: map[string]bool{},
+		guard:     g,
+		send:      newSender(cfg, g, true),
+		sendOnce:  newSender(cfg, g, false),
+	}
+	for _, p := range cfg.Protocols {
+		m.protocols[p.Name()] = p
+	}
+	for _, t := range cfg.Catalogue {
+		m.catalogue[t.Name] = true
+	}
+	m.index = newIndex(store, m.compile)
+	return m, nil
+}
+
+// EventTypes returns the catalogue that the Manager was configured with.
+func (m *Manager) EventTypes() []EventType { return append([]EventType(nil), m.cfg.Catalogue...) }
+
+// now returns the time as stores keep it.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// newID returns a new UUIDv7, RFC 9562 section 5.7.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// report tells the operator and the observer of a failure that no caller gets.
+func (m *Manager) report(msg string, err error) {
+	m.log.Error("hooks: "+msg, "error", err)
+	m.observe(func() {
+		if m.cfg.Observer.Failure != nil {
+			m.cfg.Observer.Failure(fmt.Errorf("%s: %w", msg, err))
+		}
+	})
+}
+
+// observe calls code of the host and contains its panics.
+func (m *Manager) observe(call func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.log.Error("hooks: the observer panicked", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	call()
+}
+
+// sleep waits for d or for the end of ctx, and reports whether d has passed.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,208 @@
+package hookstest
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// An Answer is what a [Receiver] does with one request. The functions of this
+// package make answers, the methods of Answer extend them, and any function
+// of this type will do:
+//
+//	hookstest.Status(429).Header("Retry-After", "120")
+//	hookstest.Status(200).Body(`{"ok":`).ThenHang()
+//	hookstest.Hang()
+//	hookstest.Answer(func(w http.ResponseWriter, r *http.Request) { … })
+//	hookstest.Answer(handler.ServeHTTP)
+//
+// It is called when the request has been received whole and recorded; its
+// r.Body reads what was received. r.Context() ends when the client goes away
+// and when the receiver is closed. An answer may be used several times, also
+// at once.
+type Answer func(w http.ResponseWriter, r *http.Request)
+
+// Status answers with a status, 200 to 999, and an empty body.
+func Status(code int) Answer {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+// Redirect answers with a status, 301 for example, and a Location.
+func Redirect(code int, location string) Answer {
+	return Status(code).Header("Location", location)
+}
+
+// Hang never answers. It holds the connection until the client gives up or
+// the receiver is closed.
+func Hang() Answer {
+	return func(_ http.ResponseWriter, r *http.Request) { waitForEnd(r) }
+}
+
+// Reset resets the connection in place of an answer: the client sees
+// ECONNRESET.
+func Reset() Answer {
+	return func(w http.ResponseWriter, _ *http.Request) { reset(w) }
+}
+
+// Garbage answers with a line that is not HTTP, and closes the connection.
+func Garbage() Answer {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		c := takeOver(w)
+		_, _ = io.WriteString(c, "220 mail.example.com ESMTP\r\n")
+		_ = c.Close()
+	}
+}
+
+// Header returns a with one more header.
+func (a Answer) Header(key, value string) Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add(key, value)
+		a(w, r)
+	}
+}
+
+// HugeHeader returns a with 1 MiB more of headers: X-Huge, 1024 times.
+func (a Answer) HugeHeader() Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		value := strings.Repeat("x", 1024-len("X-Huge: \r\n"))
+		for range 1024 {
+			w.Header().Add("X-Huge", value)
+		}
+		a(w, r)
+	}
+}
+
+// After returns a, given only after the request has waited for d.
+func (a Answer) After(d time.Duration) Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		sleep(r.Context(), d)
+		a(w, r)
+	}
+}
+
+// Body returns a with text at the end of the body.
+func (a Answer) Body(text string) Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		a(w, r)
+		_, _ = io.WriteString(w, text) // it fails when the client has gone
+	}
+}
+
+// LargeBody returns a with so many bytes, each "x", at the end of the body.
+// They are streamed without a Content-Length.
+func (a Answer) LargeBody(bytes int64) Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		a(w, r)
+		flush(w)
+		stream(w, bytes)
+	}
+}
+
+// EndlessBody returns a with a body that does not end: pieces of 1 KiB, each
+// followed by a pause, until the client goes away or the receiver is closed.
+// In a synctest bubble time stands still while bytes flow; a client there that
+// has a limit of time but none of size needs a pause above 0 to get to it.
+func (a Answer) EndlessBody(pause time.Duration) Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		a(w, r)
+		for {
+			stream(w, 1024)
+			flush(w)
+			sleep(r.Context(), pause)
+		}
+	}
+}
+
+// ThenHang returns a, after which nothing more comes and the connection stays
+// open, until the client gives up or the receiver is closed. The body has no
+// Content-Length, so the client goes on waiting for it.
+func (a Answer) ThenHang() Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		a(w, r)
+		flush(w)
+		waitForEnd(r)
+	}
+}
+
+// ThenReset returns a, after which the connection is reset before the body is
+// complete.
+func (a Answer) ThenReset() Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		a(w, r)
+		flush(w)
+		reset(w)
+	}
+}
+
+// endless reads as "x" for ever.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+// stream writes n bytes, or drops the connection if the client has gone.
+func stream(w http.ResponseWriter, n int64) {
+	if _, err := io.CopyN(w, endless{}, n); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// flush sends what has been written, or drops the connection if the client
+// has gone.
+func flush(w http.ResponseWriter) {
+	if err := http.NewResponseController(w).Flush(); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// sleep waits for d, and drops the connection if the client or the receiver
+// has gone by then.
+func sleep(ctx context.Context, d time.Duration) {
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// waitForEnd waits for the client or the receiver to go, and drops the
+// connection: a return would complete the answer.
+func waitForEnd(r *http.Request) {
+	<-r.Context().Done()
+	panic(http.ErrAbortHandler)
+}
+
+// takeOver takes the connection away from the server.
+func takeOver(w http.ResponseWriter) net.Conn {
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err) // the receiver speaks HTTP/1, where it cannot fail
+	}
+	return c
+}
+
+// reset closes the connection without lingering, for which TCP has the RST
+// segment.
+func reset(w http.ResponseWriter) {
+	c := takeOver(w)
+	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = wrapped.NetConn() // TLS would say goodbye first
+	}
+	if tcp, ok := c.(interface{ SetLinger(int) error }); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.Close()
+}

@@ -1,0 +1,183 @@
+package hookstest
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// A Receiver is an HTTP endpoint for a test: it records what it receives and
+// answers by a script. It is closed when the test ends. Its methods may be
+// called concurrently, but those that wait only from the goroutine of the
+// test.
+type Receiver struct {
+	// URL is the receiver's, without a slash at the end. Every path below it
+	// is answered alike.
+	URL string
+	// Patience is how long Wait and Next wait at most. Default: 10 s of real
+	// time and, in a synctest bubble, 7 days, which is longer than the retries
+	// of Standard Webhooks take. It may be changed before the first wait.
+	Patience time.Duration
+
+	t      testing.TB
+	server *httptest.Server
+	stop   context.CancelFunc
+	// handlers counts the requests being answered, also on connections that
+	// an answer has taken away from the server.
+	handlers sync.WaitGroup
+
+	mu       sync.Mutex
+	script   []Answer
+	verifier *hooks.Verifier
+	requests []Request
+	returned int           // by Next
+	arrived  chan struct{} // closed and replaced when a request arrives
+}
+
+// NewReceiver returns a receiver on a TCP port of the loopback interface. The
+// answers are those of [Receiver.Answer]. A Manager reaches it with the
+// [hooks.Config] fields AllowHTTP and AllowNetworks ("127.0.0.1").
+func NewReceiver(t testing.TB, answers ...Answer) *Receiver {
+	t.Helper()
+	return start(t, listenTCP(t), nil, answers)
+}
+
+// NewTLSReceiver is NewReceiver with TLS. The certificate is that of
+// [httptest.NewTLSServer]: see [Receiver.Certificate].
+func NewTLSReceiver(t testing.TB, answers ...Answer) *Receiver {
+	t.Helper()
+	return startTLS(t, listenTCP(t), nil, answers)
+}
+
+// Receiver returns a receiver at a host of the network, "shop.example" for
+// example. See [NewReceiver] and [Network.Listen].
+func (n *Network) Receiver(t testing.TB, host string, answers ...Answer) *Receiver {
+	t.Helper()
+	return start(t, n.Listen(host), n.Dial, answers)
+}
+
+// TLSReceiver is Receiver with TLS. The certificate is for example.com and its
+// subdomains: see [Receiver.Certificate].
+func (n *Network) TLSReceiver(t testing.TB, host string, answers ...Answer) *Receiver {
+	t.Helper()
+	return startTLS(t, n.Listen(host), n.Dial, answers)
+}
+
+func listenTCP(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("hookstest: no port for a receiver: %v", err)
+	}
+	return l
+}
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+func start(t testing.TB, l net.Listener, dial dialFunc, answers []Answer) *Receiver {
+	return newReceiver(t, l, dial, answers, (*httptest.Server).Start)
+}
+
+func startTLS(t testing.TB, l net.Listener, dial dialFunc, answers []Answer) *Receiver {
+	return newReceiver(t, l, dial, answers, (*httptest.Server).StartTLS)
+}
+
+// newReceiver starts a receiver on l. Its client uses dial, if there is one.
+func newReceiver(t testing.TB, l net.Listener, dial dialFunc, answers []Answer, start func(*httptest.Server)) *Receiver {
+	ctx, stop := context.WithCancel(context.Background())
+	r := &Receiver{Patience: patience(), t: t, stop: stop, script: answers, arrived: make(chan struct{})}
+	r.server = &httptest.Server{Listener: l, Config: &http.Server{
+		Handler:     http.HandlerFunc(r.serve),
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    log.New(t.Output(), "hookstest: ", 0),
+	}}
+	start(r.server)
+	r.URL = r.server.URL
+	if dial != nil {
+		r.server.Client().Transport.(*http.Transport).DialContext = dial
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+// Close drops all connections and stops listening: from then on connections
+// are refused. It returns when nothing of the receiver is running any more. The
+// end of the test calls it; an endpoint that goes away calls it earlier.
+func (r *Receiver) Close() {
+	r.stop()
+	// Its only error is that of closing a listener that is not needed any more.
+	_ = r.server.Config.Close()
+	r.server.Close()
+	r.handlers.Wait()
+}
+
+// Client returns an HTTP client that reaches the receiver, on its network, and
+// that trusts its certificate.
+func (r *Receiver) Client() *http.Client { return r.server.Client() }
+
+// Certificate returns the receiver's self-signed certificate, valid for
+// 127.0.0.1, example.com and its subdomains, or nil if it has no TLS. A Manager
+// trusts it when it is among the RootCAs of [hooks.Config].TLS.
+func (r *Receiver) Certificate() *x509.Certificate { return r.server.Certificate() }
+
+// Answer replaces what is left of the script: each request, in the order of
+// their arrival, gets the next of these answers, and all further ones the last.
+// Without any, the answer is Status(200), as it is for a new receiver.
+func (r *Receiver) Answer(answers ...Answer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.script = slices.Clone(answers)
+}
+
+// Verify has the requests that follow checked against these secrets: see
+// [Request].Verified. A secret that [hooks.NewVerifier] refuses ends the test.
+func (r *Receiver) Verify(secrets ...hooks.Secret) {
+	r.t.Helper()
+	v, err := hooks.NewVerifier(secrets...)
+	if err != nil {
+		r.t.Fatalf("hookstest: no verifier for %s: %v", r.URL, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.verifier = v
+}
+
+func (r *Receiver) serve(w http.ResponseWriter, req *http.Request) {
+	r.handlers.Add(1)
+	defer r.handlers.Done()
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler) // the client went away before its request was complete
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	r.record(req, body)(w, req)
+}
+
+// record keeps a request and returns the answer to it.
+func (r *Receiver) record(req *http.Request, body []byte) Answer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requests = append(r.requests, newRequest(req, body, r.verifier))
+	close(r.arrived)
+	r.arrived = make(chan struct{})
+	switch len(r.script) {
+	case 0:
+		return Status(http.StatusOK)
+	case 1:
+		return r.script[0]
+	}
+	next := r.script[0]
+	r.script = r.script[1:]
+	return next
+}

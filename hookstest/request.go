@@ -1,0 +1,138 @@
+package hookstest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// A Request is what a [Receiver] has received. What it refers to is shared
+// with the receiver and must not be changed.
+type Request struct {
+	// ReceivedAt is when the request had arrived whole.
+	ReceivedAt time.Time
+	Method     string
+	// URL is absolute.
+	URL    *url.URL
+	Header http.Header
+	Body   []byte
+
+	// ID is the webhook-id, which stays the same when an event is sent again.
+	ID string
+	// Type, Timestamp and Data are those of the Standard Webhooks envelope,
+	// Data byte for byte. They are zero if the body is none.
+	Type      string
+	Timestamp time.Time
+	Data      json.RawMessage
+
+	// Verified is nil if the signature was right and of that moment, by the
+	// secrets given to [Receiver.Verify]. Otherwise it says what was wrong;
+	// without secrets it is never nil.
+	Verified error
+}
+
+// errNoSecrets is the Verified of requests to a receiver without secrets.
+var errNoSecrets = errors.New("not verified: the receiver was given no secrets")
+
+func newRequest(r *http.Request, body []byte, v *hooks.Verifier) Request {
+	u := *r.URL
+	u.Scheme, u.Host = "http", r.Host
+	if r.TLS != nil {
+		u.Scheme = "https"
+	}
+	got := Request{
+		ReceivedAt: time.Now(),
+		Method:     r.Method,
+		URL:        &u,
+		Header:     r.Header,
+		Body:       body,
+		ID:         r.Header.Get("webhook-id"),
+		Verified:   errNoSecrets,
+	}
+	if v != nil {
+		got.Verified = v.Verify(r.Header, body)
+	}
+	var envelope struct {
+		Type      string
+		Timestamp time.Time
+		Data      json.RawMessage
+	}
+	if json.Unmarshal(body, &envelope) == nil {
+		got.Type, got.Timestamp, got.Data = envelope.Type, envelope.Timestamp, envelope.Data
+	}
+	return got
+}
+
+// Requests returns what has been received so far, in the order of arrival.
+func (r *Receiver) Requests() []Request {
+	requests, _ := r.snapshot()
+	return requests
+}
+
+// Wait waits until n requests have been received since the receiver was made,
+// and returns all that have been. It ends the test if that takes longer than
+// r.Patience.
+func (r *Receiver) Wait(n int) []Request {
+	r.t.Helper()
+	timer := time.NewTimer(r.Patience)
+	defer timer.Stop()
+	for {
+		requests, arrived := r.snapshot()
+		if len(requests) >= n {
+			return requests
+		}
+		select {
+		case <-arrived:
+		case <-timer.C:
+			r.t.Fatalf("hookstest: waited %v for %d requests to %s, got %d%s", r.Patience, n, r.URL, len(requests), list(requests))
+		}
+	}
+}
+
+// Next returns the first request that no call of Next has returned yet. It
+// waits for it as Wait does.
+func (r *Receiver) Next() Request {
+	r.t.Helper()
+	r.mu.Lock()
+	i := r.returned
+	r.returned++
+	r.mu.Unlock()
+	return r.Wait(i + 1)[i]
+}
+
+// snapshot returns what has been received, and a channel that is closed when
+// there is more.
+func (r *Receiver) snapshot() ([]Request, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.requests), r.arrived
+}
+
+// list describes requests, each on a line of its own.
+func list(requests []Request) string {
+	var b strings.Builder
+	for _, q := range requests {
+		fmt.Fprintf(&b, "\n\t%s %s at %s", q.Method, q.URL, q.ReceivedAt.Format(time.StampMilli))
+		if q.ID != "" {
+			fmt.Fprintf(&b, ": %s %s", q.Type, q.ID)
+		}
+	}
+	return b.String()
+}
+
+// patience is how long to wait for what ought to happen. The time in a synctest
+// bubble, which starts in the year 2000, costs nothing, and retries may take
+// days of it.
+func patience() time.Duration {
+	if time.Now().Year() < 2020 {
+		return 7 * 24 * time.Hour
+	}
+	return 10 * time.Second
+}

@@ -1,0 +1,154 @@
+package hookstest_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/hookstest"
+)
+
+func trigger(t *testing.T, rig *hookstest.Rig, e hooks.Event) {
+	t.Helper()
+	_, err := rig.Manager.Trigger(t.Context(), e)
+	require.NoError(t, err)
+}
+
+// inAndOut runs a test in a bubble and outside.
+func inAndOut(t *testing.T, f func(t *testing.T)) {
+	t.Run("bubble", func(t *testing.T) { synctest.Test(t, f) })
+	t.Run("real time", f)
+}
+
+func TestEndpointsGetTheirEventsSigned(t *testing.T) {
+	inAndOut(t, func(t *testing.T) {
+		rig := hookstest.New(t)
+		orders, all := rig.Endpoint("order.*"), rig.Endpoint("*")
+		assert.NotEqual(t, orders.URL, all.URL)
+		trigger(t, rig, hooks.Event{Type: "order.paid", Data: []byte(`{"order":42}`)})
+		trigger(t, rig, hooks.Event{Type: "user.created"})
+
+		got := orders.Next()
+		assert.NoError(t, got.Verified)
+		assert.Equal(t, "order.paid", got.Type)
+		assert.Equal(t, `{"order":42}`, string(got.Data))
+		assert.NotEmpty(t, got.ID)
+
+		assert.Len(t, all.Settle(), 2)
+		assert.Len(t, all.Requests(), 2)
+		assert.Len(t, orders.Settle(), 1)
+		assert.Len(t, orders.Requests(), 1)
+	})
+}
+
+func TestAHookWithSettingsOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := hookstest.New(t)
+		e := rig.EndpointFor(hooks.Hook{
+			Tenant:   "acme",
+			Events:   []string{"order.paid"},
+			Headers:  map[string]string{"X-Shop": "1"},
+			Schedule: []time.Duration{0, time.Hour},
+		})
+		e.Answer(hookstest.Status(500))
+		trigger(t, rig, hooks.Event{Tenant: "acme", Type: "order.paid"})
+		start := time.Now()
+		got := e.Settle()
+		require.Len(t, got, 1)
+		assert.Equal(t, hooks.Dead, got[0].State)
+		assert.Equal(t, 2, got[0].Attempts)
+		assert.GreaterOrEqual(t, time.Since(start), time.Hour)
+		requests := e.Requests()
+		require.Len(t, requests, 2)
+		assert.Equal(t, requests[0].ID, requests[1].ID)
+		assert.Equal(t, "1", requests[1].Header.Get("X-Shop"))
+		assert.NoError(t, requests[1].Verified)
+		assert.Equal(t, e.Hook.Tenant, "acme")
+	})
+}
+
+func TestSettleReturnsAllDeliveries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := hookstest.New(t)
+		e := rig.Endpoint("order.paid")
+		assert.Empty(t, e.Settle(), "nothing to wait for")
+		n := 2*hooks.DefaultLimit + 1
+		for i := range n {
+			trigger(t, rig, hooks.Event{ID: fmt.Sprint(i), Type: "order.paid"})
+		}
+		ids := map[string]bool{}
+		for _, d := range e.Settle() {
+			assert.Equal(t, hooks.Succeeded, d.State)
+			ids[d.EventID] = true
+		}
+		assert.Len(t, ids, n)
+	})
+}
+
+func TestSettleGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		message := fails(t, func(t testing.TB) {
+			rig := hookstest.New(t)
+			e := rig.Endpoint("order.paid")
+			e.Answer(hookstest.Status(503).Body("closed"))
+			e.Patience = 10 * time.Minute
+			_, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid"})
+			require.NoError(t, err)
+			e.Settle()
+		})
+		assert.Contains(t, message, "of order.paid to http://endpoint-1.example.com is pending, with 3 attempts")
+	})
+}
+
+func TestTheConfigurationCanBeAdjusted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := hookstest.New(t,
+			func(c *hooks.Config) { c.Catalogue = []hooks.EventType{{Name: "order.paid"}} },
+			func(c *hooks.Config) { c.UserAgent = "shop/1" })
+		_, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "order.piad"})
+		var invalid *hooks.InvalidError
+		require.ErrorAs(t, err, &invalid)
+
+		e := rig.Endpoint("order.paid")
+		trigger(t, rig, hooks.Event{Type: "order.paid"})
+		assert.Equal(t, "shop/1", e.Next().Header.Get("User-Agent"))
+	})
+}
+
+func TestBadInputEndsTheTest(t *testing.T) {
+	tests := map[string]func(t testing.TB){
+		"maxPayload": func(t testing.TB) {
+			hookstest.New(t, func(c *hooks.Config) { c.MaxPayload = -1 })
+		},
+		"events": func(t testing.TB) { hookstest.New(t).Endpoint() },
+	}
+	for want, f := range tests {
+		assert.Contains(t, fails(t, f), want)
+	}
+}
+
+// A test that ends while its endpoint hangs stops everything: the bubble
+// fails otherwise.
+func TestATestMayEndAtAnyMoment(t *testing.T) {
+	answers := map[string]hookstest.Answer{
+		"hang":    hookstest.Hang(),
+		"endless": hookstest.Status(200).EndlessBody(time.Second),
+		"retry":   hookstest.Status(503),
+	}
+	for name, answer := range answers {
+		t.Run(name, func(t *testing.T) {
+			inAndOut(t, func(t *testing.T) {
+				rig := hookstest.New(t)
+				e := rig.Endpoint("order.paid")
+				e.Answer(answer)
+				trigger(t, rig, hooks.Event{Type: "order.paid"})
+				e.Next()
+			})
+		})
+	}
+}

@@ -1,0 +1,304 @@
+package hooks
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A compiled hook is a hook made ready for matching and sending.
+type compiled struct {
+	hook     *Hook
+	traits   Traits
+	endpoint Endpoint
+	filter   *filter
+	schedule []time.Duration
+	timeout  time.Duration
+}
+
+// compile makes a hook ready, or says what is wrong with it.
+func (m *Manager) compile(h Hook) (*compiled, error) {
+	p, ok := m.protocols[h.Protocol]
+	if !ok {
+		return nil, unknownProtocol(h.Protocol)
+	}
+	c := &compiled{hook: &h, traits: p.Traits(), schedule: h.Schedule, timeout: h.Timeout}
+	if len(c.schedule) == 0 {
+		c.schedule = c.traits.Schedule
+	}
+	if c.timeout == 0 {
+		c.timeout = c.traits.Timeout
+	}
+	c.timeout = min(c.timeout, m.cfg.Lease*3/4)
+	err := contain(func() (err error) {
+		c.endpoint, err = p.Compile(h)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if h.Filter != "" {
+		if c.filter, err = compileFilter(h.Filter); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// contain calls code of a protocol and turns its panics into errors.
+func contain(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicError{value: p, stack: debug.Stack()}
+		}
+	}()
+	return call()
+}
+
+// A panicError is a panic in code of the host. Its text leaves the stack out,
+// which is for the operator's log alone.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// matching returns the hooks that want the event, compiled.
+func (m *Manager) matching(e *Event) []*compiled {
+	var found [16]*indexed
+	var hooks []*compiled
+	event := filterEvent{Event: e}
+	for _, x := range m.index.match(e, found[:0]) {
+		c, err := x.get()
+		if err == nil {
+			if c.traits.RequireVerified && !c.hook.Verified {
+				continue
+			}
+			var ok bool
+			if ok, err = c.accepts(&event); ok && err == nil {
+				hooks = append(hooks, c)
+				continue
+			}
+		}
+		if err != nil {
+			m.reportFilter(*x.hook, e, err)
+		}
+	}
+	return hooks
+}
+
+func (c *compiled) accepts(e *filterEvent) (ok bool, err error) {
+	if c.filter != nil {
+		if ok, err = c.filter.match(e); !ok || err != nil {
+			return false, err
+		}
+	}
+	err = contain(func() (err error) {
+		ok, err = c.endpoint.Accepts(e.Event)
+		return err
+	})
+	return ok, err
+}
+
+func (m *Manager) reportFilter(h Hook, e *Event, err error) {
+	m.log.Warn("hooks: an event was not delivered because the hook's filter failed",
+		"tenant", h.Tenant, "hook", h.ID, "event", e.ID, "type", e.Type, "error", err)
+	m.observe(func() {
+		if m.cfg.Observer.FilterFailed != nil {
+			m.cfg.Observer.FilterFailed(h, *e, err)
+		}
+	})
+}
+
+// An index holds all hooks in memory, so that the cost of finding those that
+// want an event depends on their number alone. It follows the store's changes:
+// refresh reads them when the last look is older than maxStale or something
+// was changed here.
+type index struct {
+	store   HookStore
+	compile func(Hook) (*compiled, error)
+
+	// syncedAt is when the last complete look began, in Unix nanoseconds.
+	syncedAt atomic.Int64
+	// changed counts the changes made here, seen those of them that the last
+	// complete look covers.
+	changed, seen atomic.Int64
+	// refreshing guards revision.
+	refreshing sync.Mutex
+	revision   int64
+
+	mu      sync.RWMutex
+	hooks   map[Ref]*indexed
+	tenants map[string]*patterns
+}
+
+// indexed is a hook in the index. It is compiled when it is first wanted.
+type indexed struct {
+	hook *Hook
+	get  func() (*compiled, error)
+}
+
+// patterns holds a tenant's enabled hooks by what they subscribe to.
+type patterns struct {
+	exact  map[string][]*indexed
+	prefix map[string][]*indexed // "order." for "order.*"
+	all    []*indexed
+}
+
+const (
+	// maxStale is how old the index may be; with the time of a look it stays
+	// below the second that is promised.
+	maxStale = 500 * time.Millisecond
+	// changesPerRead bounds the memory of a look.
+	changesPerRead = 1000
+)
+
+func newIndex(store HookStore, compile func(Hook) (*compiled, error)) *index {
+	return &index{store: store, compile: compile, hooks: map[Ref]*indexed{}, tenants: map[string]*patterns{}}
+}
+
+// invalidate has the next refresh look at the store.
+func (x *index) invalidate() { x.changed.Add(1) }
+
+// refresh brings the index up to date.
+func (x *index) refresh(ctx context.Context) error {
+	if x.fresh() {
+		return nil
+	}
+	x.refreshing.Lock()
+	defer x.refreshing.Unlock()
+	if x.fresh() {
+		return nil
+	}
+	changed, at := x.changed.Load(), time.Now().UnixNano()
+	for {
+		changes, err := x.store.HookChanges(ctx, x.revision, changesPerRead)
+		if err != nil {
+			return err
+		}
+		x.apply(changes)
+		if len(changes) > 0 {
+			x.revision = changes[len(changes)-1].Revision
+		}
+		if len(changes) < changesPerRead {
+			x.syncedAt.Store(at)
+			x.seen.Store(changed)
+			return nil
+		}
+	}
+}
+
+func (x *index) fresh() bool {
+	return x.seen.Load() == x.changed.Load() && time.Now().UnixNano()-x.syncedAt.Load() < int64(maxStale)
+}
+
+func (x *index) apply(changes []HookChange) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, change := range changes {
+		ref := change.Hook.Ref()
+		if old := x.hooks[ref]; old != nil {
+			delete(x.hooks, ref)
+			x.unsubscribe(old)
+		}
+		if change.Deleted {
+			continue
+		}
+		h := change.Hook
+		entry := &indexed{hook: &h, get: sync.OnceValues(func() (*compiled, error) { return x.compile(h) })}
+		x.hooks[ref] = entry
+		x.subscribe(entry)
+	}
+}
+
+func (x *index) subscribe(entry *indexed) {
+	if entry.hook.Disabled {
+		return
+	}
+	p := x.tenants[entry.hook.Tenant]
+	if p == nil {
+		p = &patterns{exact: map[string][]*indexed{}, prefix: map[string][]*indexed{}}
+		x.tenants[entry.hook.Tenant] = p
+	}
+	for _, pattern := range entry.hook.Events {
+		switch kind, name := splitPattern(pattern); kind {
+		case matchAll:
+			p.all = append(p.all, entry)
+		case matchPrefix:
+			p.prefix[name] = append(p.prefix[name], entry)
+		default:
+			p.exact[name] = append(p.exact[name], entry)
+		}
+	}
+}
+
+func (x *index) unsubscribe(entry *indexed) {
+	p := x.tenants[entry.hook.Tenant]
+	if p == nil {
+		return
+	}
+	is := func(other *indexed) bool { return other == entry }
+	remove := func(lists map[string][]*indexed, name string) {
+		if lists[name] = slices.DeleteFunc(lists[name], is); len(lists[name]) == 0 {
+			delete(lists, name)
+		}
+	}
+	for _, pattern := range entry.hook.Events {
+		switch kind, name := splitPattern(pattern); kind {
+		case matchAll:
+			p.all = slices.DeleteFunc(p.all, is)
+		case matchPrefix:
+			remove(p.prefix, name)
+		default:
+			remove(p.exact, name)
+		}
+	}
+	if len(p.all)+len(p.exact)+len(p.prefix) == 0 {
+		delete(x.tenants, entry.hook.Tenant)
+	}
+}
+
+// match appends the enabled hooks whose Events name the event's type, each
+// once.
+func (x *index) match(e *Event, found []*indexed) []*indexed {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	p := x.tenants[e.Tenant]
+	if p == nil {
+		return found
+	}
+	lists := 0
+	add := func(list []*indexed) {
+		if len(list) > 0 {
+			lists++
+			found = append(found, list...)
+		}
+	}
+	add(p.all)
+	for prefix := range prefixes(e.Type) {
+		add(p.prefix[prefix])
+	}
+	add(p.exact[e.Type])
+	if lists < 2 {
+		return found
+	}
+	// A hook may be in several lists.
+	seen := make(map[*indexed]bool, len(found))
+	return slices.DeleteFunc(found, func(entry *indexed) bool {
+		again := seen[entry]
+		seen[entry] = true
+		return again
+	})
+}
+
+// get returns a hook, compiled, or nil if there is none.
+func (x *index) get(ref Ref) *indexed {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.hooks[ref]
+}

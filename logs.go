@@ -1,0 +1,146 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+)
+
+// Event returns a stored event, or [ErrNotFound].
+func (m *Manager) Event(ctx context.Context, tenant, id string) (Event, error) {
+	events, err := m.store.Events(ctx, tenant, []string{id})
+	if err == nil && len(events) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Event{}, fmt.Errorf("event %q: %w", id, err)
+	}
+	return events[0], nil
+}
+
+// Deliveries returns a page of the deliveries that match q, newest first.
+func (m *Manager) Deliveries(ctx context.Context, q LogQuery) (Page[Delivery], error) {
+	if err := q.check(); err != nil {
+		return Page[Delivery]{}, err
+	}
+	return m.store.Deliveries(ctx, q)
+}
+
+// Logs returns a page of the attempts that match q, newest first.
+func (m *Manager) Logs(ctx context.Context, q LogQuery) (Page[Attempt], error) {
+	if err := q.check(); err != nil {
+		return Page[Attempt]{}, err
+	}
+	return m.store.Attempts(ctx, q)
+}
+
+// AllDeliveries returns all deliveries that match q, newest first, read page by
+// page of q.Limit. An error ends them.
+func (m *Manager) AllDeliveries(ctx context.Context, q LogQuery) iter.Seq2[Delivery, error] {
+	return all(q.After, func(after Cursor) (Page[Delivery], error) {
+		q.After = after
+		return m.Deliveries(ctx, q)
+	})
+}
+
+// AllLogs returns all attempts that match q, newest first, read page by page of
+// q.Limit. An error ends them.
+func (m *Manager) AllLogs(ctx context.Context, q LogQuery) iter.Seq2[Attempt, error] {
+	return all(q.After, func(after Cursor) (Page[Attempt], error) {
+		q.After = after
+		return m.Logs(ctx, q)
+	})
+}
+
+func all[T any](after Cursor, read func(Cursor) (Page[T], error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for {
+			page, err := read(after)
+			if err != nil {
+				var none T
+				yield(none, err)
+				return
+			}
+			for _, element := range page.Items {
+				if !yield(element, nil) {
+					return
+				}
+			}
+			if after = page.Next; after.IsZero() {
+				return
+			}
+		}
+	}
+}
+
+// Stats sums up what became of the hooks' deliveries at since or later and
+// before until. A zero since means 24 hours before until, a zero until means
+// now. Each of the hookIDs is in the result, with zeros if it is unknown.
+func (m *Manager) Stats(ctx context.Context, tenant string, since, until time.Time, hookIDs ...string) (map[string]Stats, error) {
+	if until.IsZero() {
+		until = now().Add(time.Millisecond)
+	}
+	if since.IsZero() {
+		since = until.Add(-24 * time.Hour)
+	}
+	return m.store.Stats(ctx, tenant, hookIDs, roundUp(since), roundUp(until))
+}
+
+// Redeliver sends an ended delivery again, at once and with the whole schedule
+// before it. The receiver sees the same idempotency key. [ErrNotFound] when the
+// tenant has no such delivery, [ErrConflict] when it has not ended.
+func (m *Manager) Redeliver(ctx context.Context, tenant, deliveryID string) (Delivery, error) {
+	d, err := m.store.Redeliver(ctx, now(), tenant, deliveryID)
+	if err != nil {
+		return Delivery{}, fmt.Errorf("redeliver %q: %w", deliveryID, err)
+	}
+	m.released(d)
+	return d, nil
+}
+
+// Replay redelivers every delivery that matches q, has ended, and was created
+// before the call, and returns how many. For a range of time that an endpoint
+// missed, ask for Since, Until and States.
+func (m *Manager) Replay(ctx context.Context, q LogQuery) (int, error) {
+	if q.Until.IsZero() {
+		q.Until = now().Add(time.Millisecond)
+	}
+	n := 0
+	for d, err := range m.AllDeliveries(ctx, q) {
+		if err != nil {
+			return n, err
+		}
+		if !d.State.Ended() {
+			continue
+		}
+		_, err := m.Redeliver(ctx, q.Tenant, d.ID)
+		switch {
+		case err == nil:
+			n++
+		case !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound):
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// Cancel ends a delivery that waits, or one that is dead and holds its ordering
+// key back, and lets the next of its key go. [ErrNotFound] when the tenant has
+// no such delivery, [ErrConflict] when it is being sent or has ended.
+func (m *Manager) Cancel(ctx context.Context, tenant, deliveryID string) (Delivery, error) {
+	d, err := m.store.Cancel(ctx, now(), tenant, deliveryID, "cancelled by hand")
+	if err != nil {
+		return Delivery{}, fmt.Errorf("cancel %q: %w", deliveryID, err)
+	}
+	m.released(d)
+	return d, nil
+}
+
+// released has the engine look for what a change of d made due.
+func (m *Manager) released(d Delivery) {
+	if e := m.engine.Load(); e != nil {
+		e.dueAt(now())
+	}
+}

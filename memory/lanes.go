@@ -1,0 +1,217 @@
+package memory
+
+import (
+	"context"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// A queue is all deliveries of one hook, whether or not the hook exists.
+type queue struct {
+	ref   hooks.Ref
+	lanes [2]lane // first attempts, retries
+	all   list[delivery]
+	// room is how many more of them the claim with this number may take.
+	claim uint64
+	room  int
+}
+
+// A lane is those deliveries of a queue that wait for their first attempt, or
+// those that wait for another, pending or leased.
+type lane struct {
+	queue   *queue
+	waiting heap[delivery]
+	due     time.Time // when the first is, and the hook's throttle has ended
+	turn    uint64    // when it was served, or became ready
+	ready   bool      // it is in Store.ready, not in Store.later
+	index   int
+}
+
+func (s *Store) queue(ref hooks.Ref) *queue {
+	q := s.queues[ref]
+	if q != nil {
+		return q
+	}
+	q = &queue{ref: ref}
+	q.all.of = func(d *delivery) *links[delivery] { return &d.ofHook }
+	for i := range q.lanes {
+		q.lanes[i].queue = q
+		q.lanes[i].waiting = heap[delivery]{less: earlier, index: func(d *delivery) *int { return &d.index }}
+	}
+	s.queues[ref] = q
+	return q
+}
+
+func earlier(a, b *delivery) bool {
+	if a.due.Equal(b.due) {
+		return a.sequence < b.sequence
+	}
+	return a.due.Before(b.due)
+}
+
+func (d *delivery) lane() *lane {
+	if d.Step == 0 {
+		return &d.queue.lanes[0]
+	}
+	return &d.queue.lanes[1]
+}
+
+// wait puts a pending or leased delivery into its lane.
+func (s *Store) wait(d *delivery) {
+	d.due = d.Due
+	if d.State == hooks.Leased {
+		d.due = d.Lease.Until
+	}
+	l := d.lane()
+	l.waiting.push(d)
+	if l.waiting.first() == d {
+		s.place(l)
+	}
+}
+
+// unwait takes a delivery out of its lane.
+func (s *Store) unwait(d *delivery) {
+	l := d.lane()
+	first := l.waiting.first() == d
+	l.waiting.remove(d)
+	if first {
+		s.place(l)
+	}
+}
+
+// place puts a lane where it belongs after its first delivery or the hook's
+// throttle has changed. A lane keeps its turn while it is ready.
+func (s *Store) place(l *lane) {
+	first := l.waiting.first()
+	if first == nil {
+		s.take(l)
+		l.ready = false
+		return
+	}
+	l.due = first.due
+	if h := s.hooks[l.queue.ref]; h != nil && h.Health.ThrottledUntil.After(l.due) {
+		l.due = h.Health.ThrottledUntil
+	}
+	switch {
+	case l.ready:
+	case l.index > 0:
+		s.later.fix(l)
+	default:
+		s.later.push(l)
+	}
+}
+
+// take takes a lane out of the heap that it is in.
+func (s *Store) take(l *lane) {
+	switch {
+	case l.index == 0:
+	case l.ready:
+		s.ready.remove(l)
+	default:
+		s.later.remove(l)
+	}
+}
+
+// line puts a lane at the end of the line of those that are ready.
+func (s *Store) line(l *lane) {
+	s.turn++
+	l.turn, l.ready = s.turn, true
+	s.ready.push(l)
+}
+
+// Claim implements [hooks.Queue].
+func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, time.Time{}, err
+	}
+	defer s.mu.Unlock()
+	for l := s.later.first(); l != nil && !l.due.After(r.Now); l = s.later.first() {
+		s.later.remove(l)
+		s.line(l)
+	}
+	if l := s.later.first(); l != nil {
+		next = l.due
+	}
+	s.claims++
+	lanes, full := s.choose(r)
+	var leased []*delivery
+	for len(leased) < r.Limit {
+		before := len(leased)
+		for _, l := range lanes {
+			if len(leased) < r.Limit {
+				leased = s.lease(l, r, leased)
+			}
+		}
+		if len(leased) == before {
+			break
+		}
+	}
+	for _, d := range leased {
+		d.lane().waiting.push(d)
+		claimed = append(claimed, hooks.Claimed{Delivery: d.Delivery, Event: &d.event.Event})
+	}
+	for _, l := range full {
+		s.ready.push(l)
+	}
+	for _, l := range lanes {
+		first := l.waiting.first()
+		l.ready = false
+		s.place(l)
+		if !first.due.After(r.Now) {
+			s.later.remove(l)
+			s.line(l)
+		} else if next.IsZero() || l.due.Before(next) {
+			next = l.due
+		}
+	}
+	return claimed, next, nil
+}
+
+// choose takes out of the line as many lanes as the claim may serve, and those
+// before them whose hooks have no room.
+func (s *Store) choose(r hooks.ClaimRequest) (lanes, full []*lane) {
+	for len(lanes) < r.Limit {
+		l := s.ready.first()
+		if l == nil {
+			break
+		}
+		s.ready.remove(l)
+		if l.due.After(r.Now) {
+			l.ready = false
+			s.later.push(l)
+			continue
+		}
+		if q := l.queue; q.claim != s.claims {
+			room, known := r.Room[q.ref]
+			if !known {
+				room = r.PerHook
+				if room <= 0 {
+					room = r.Limit
+				}
+			}
+			q.claim, q.room = s.claims, room
+		}
+		if l.queue.room <= 0 {
+			full = append(full, l)
+		} else {
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes, full
+}
+
+// lease leases the first delivery of the lane, if it is due and there is room,
+// and takes it out of the lane.
+func (s *Store) lease(l *lane, r hooks.ClaimRequest, leased []*delivery) []*delivery {
+	d := l.waiting.first()
+	if d == nil || d.due.After(r.Now) || l.queue.room <= 0 {
+		return leased
+	}
+	l.queue.room--
+	l.waiting.remove(d)
+	d.State = hooks.Leased
+	d.Lease = hooks.Lease{Owner: r.Owner, Token: d.Lease.Token + 1, Until: r.Until}
+	d.due = r.Until
+	return append(leased, d)
+}

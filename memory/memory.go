@@ -1,0 +1,181 @@
+// Package memory keeps hooks, events, deliveries and attempts in memory: for
+// unit tests, and for applications that can afford to lose them when they exit.
+//
+// A Store follows the whole contract of [hooks.Store] but for durability, and
+// it is bounded: see [Options].
+package memory
+
+import (
+	"cmp"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// Options set a Store up. The zero value works.
+type Options struct {
+	// MaxEnded bounds how many ended deliveries are kept. When there are
+	// more, those that ended first are dropped with their attempts, and an
+	// event with its last delivery. Deliveries that hold an ordering key back
+	// stay. The same bound holds for events that made no delivery. An event
+	// ID is refused as a duplicate for as long as its event is kept.
+	// Default: 10,000.
+	MaxEnded int
+}
+
+// A Store is a [hooks.Store] in memory. It may be used concurrently, also by
+// several Managers of one process.
+type Store struct {
+	maxEnded int
+
+	mu sync.Mutex
+	// All that follows is guarded by mu.
+	hooks    map[hooks.Ref]*hooks.Hook
+	changes  []change
+	revision int64
+	latest   map[hooks.Ref]int64 // the revision of a hook's last change
+
+	events     map[eventKey]*event
+	bare       list[event] // events without a delivery
+	deliveries map[string]*delivery
+	ended      list[delivery] // and not held, in the order in which they ended
+	queues     map[hooks.Ref]*queue
+	chains     map[chainKey]*chain
+	sequence   uint64
+	ready      heap[lane] // lanes that had something due at a claim, by turn
+	later      heap[lane] // the others, by the time when they have
+	turn       uint64
+	claims     uint64
+
+	listeners map[int]func()
+	listener  int
+}
+
+var (
+	_ hooks.Store    = (*Store)(nil)
+	_ hooks.Notifier = (*Store)(nil)
+)
+
+// New returns an empty Store.
+func New(o Options) *Store {
+	return &Store{
+		maxEnded:   cmp.Or(max(0, o.MaxEnded), 10_000),
+		hooks:      map[hooks.Ref]*hooks.Hook{},
+		latest:     map[hooks.Ref]int64{},
+		events:     map[eventKey]*event{},
+		deliveries: map[string]*delivery{},
+		queues:     map[hooks.Ref]*queue{},
+		chains:     map[chainKey]*chain{},
+		ready: heap[lane]{
+			less:  func(a, b *lane) bool { return a.turn < b.turn },
+			index: func(l *lane) *int { return &l.index },
+		},
+		later: heap[lane]{
+			less:  func(a, b *lane) bool { return a.due.Before(b.due) },
+			index: func(l *lane) *int { return &l.index },
+		},
+		bare:      list[event]{of: func(e *event) *links[event] { return &e.links }},
+		ended:     list[delivery]{of: func(d *delivery) *links[delivery] { return &d.links }},
+		listeners: map[int]func(){},
+	}
+}
+
+type eventKey struct{ tenant, id string }
+
+// An event is a stored event with its deliveries.
+type event struct {
+	hooks.Event
+	triggered  time.Time
+	deliveries []delivery
+	left       int // of the deliveries, those not dropped
+	links      links[event]
+}
+
+// A delivery is a stored delivery, linked into all that it takes part in.
+type delivery struct {
+	hooks.Delivery
+	event    *event
+	queue    *queue
+	sequence uint64 // in the order of triggers
+	due      time.Time
+	index    int // in the heap of its lane or chain
+	attempts []hooks.Attempt
+	links    links[delivery] // among those that have ended
+	ofHook   links[delivery] // among those of the queue
+}
+
+// lock locks the store for a call, unless the context has ended.
+func (s *Store) lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	return nil
+}
+
+// Notify implements [hooks.Notifier].
+func (s *Store) Notify(wake func()) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listener++
+	id := s.listener
+	s.listeners[id] = wake
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.listeners, id)
+	}
+}
+
+// notify tells the listeners. A listener does not block and may not call back.
+func (s *Store) notify() {
+	for _, wake := range s.listeners {
+		wake()
+	}
+}
+
+// A list is a doubly linked list of elements that carry their own links, which
+// of finds.
+type list[T any] struct {
+	of          func(*T) *links[T]
+	first, last *T
+	len         int
+}
+
+type links[T any] struct {
+	before, after *T
+	in            bool
+}
+
+func (l *list[T]) push(x *T) {
+	*l.of(x) = links[T]{before: l.last, in: true}
+	if l.last != nil {
+		l.of(l.last).after = x
+	} else {
+		l.first = x
+	}
+	l.last = x
+	l.len++
+}
+
+// remove removes x if it is in the list.
+func (l *list[T]) remove(x *T) {
+	at := l.of(x)
+	if !at.in {
+		return
+	}
+	if at.before != nil {
+		l.of(at.before).after = at.after
+	} else {
+		l.first = at.after
+	}
+	if at.after != nil {
+		l.of(at.after).before = at.before
+	} else {
+		l.last = at.before
+	}
+	*at = links[T]{}
+	l.len--
+}

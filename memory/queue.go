@@ -1,0 +1,289 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+type chainKey struct {
+	hooks.Ref
+	key string
+}
+
+// A chain is the deliveries of one hook and ordering key that have not ended,
+// or are held.
+type chain struct {
+	head    *delivery // pending, leased or held
+	blocked heap[delivery]
+}
+
+func (d *delivery) chainKey() chainKey { return chainKey{d.HookRef(), d.Key} }
+
+// Enqueue implements [hooks.Tx].
+func (s *Store) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entry) error {
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if err := s.unused(entries); err != nil {
+		return err
+	}
+	s.enqueue(now, entries)
+	return nil
+}
+
+// unused refuses events whose ID is taken, by a stored one or another of them.
+func (s *Store) unused(entries []hooks.Entry) error {
+	var seen map[eventKey]bool
+	if len(entries) > 1 {
+		seen = make(map[eventKey]bool, len(entries))
+	}
+	for _, entry := range entries {
+		key := eventKey{entry.Event.Tenant, entry.Event.ID}
+		if s.events[key] != nil || seen[key] {
+			return fmt.Errorf("event %q: %w", key.id, hooks.ErrDuplicate)
+		}
+		if seen != nil {
+			seen[key] = true
+		}
+	}
+	return nil
+}
+
+func (s *Store) enqueue(now time.Time, entries []hooks.Entry) {
+	pending := false
+	for _, entry := range entries {
+		e := &event{Event: *entry.Event, triggered: now, left: len(entry.Deliveries)}
+		s.events[eventKey{e.Tenant, e.ID}] = e
+		if e.left == 0 {
+			s.bare.push(e)
+			s.trim()
+			continue
+		}
+		e.deliveries = make([]delivery, e.left)
+		for i := range e.deliveries {
+			d := &e.deliveries[i]
+			s.sequence++
+			d.Delivery, d.event, d.sequence = entry.Deliveries[i], e, s.sequence
+			d.queue = s.queue(d.HookRef())
+			d.queue.all.push(d)
+			s.deliveries[d.ID] = d
+			s.start(d)
+			pending = pending || d.State == hooks.Pending
+		}
+	}
+	if pending {
+		s.notify()
+	}
+}
+
+// start puts a pending or leased delivery to work, or blocks it if its ordering
+// key is in use.
+func (s *Store) start(d *delivery) {
+	if d.Key != "" {
+		c := s.chains[d.chainKey()]
+		if c == nil {
+			c = &chain{blocked: heap[delivery]{
+				less:  func(a, b *delivery) bool { return a.sequence < b.sequence },
+				index: func(d *delivery) *int { return &d.index },
+			}}
+			s.chains[d.chainKey()] = c
+		}
+		if c.head != nil && c.head != d {
+			d.State = hooks.Blocked
+			c.blocked.push(d)
+			return
+		}
+		c.head = d
+	}
+	s.wait(d)
+}
+
+// end ends a delivery that is in no lane and no heap any more, and lets the
+// next of its ordering key go unless it is held.
+func (s *Store) end(d *delivery, now time.Time, state hooks.State, held bool) {
+	d.State, d.Held, d.EndedAt, d.Due = state, held, now, time.Time{}
+	if held {
+		return
+	}
+	s.ended.push(d)
+	if c := s.chains[d.chainKey()]; d.Key != "" && c != nil && c.head == d {
+		c.head = nil
+		next := c.blocked.first()
+		if next == nil {
+			delete(s.chains, d.chainKey())
+			return
+		}
+		c.blocked.remove(next)
+		next.State, next.Due = hooks.Pending, now
+		s.start(next)
+		s.notify()
+	}
+}
+
+// Settle implements [hooks.Queue].
+func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.Settlement) ([]hooks.Settled, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	settled := make([]hooks.Settled, len(settlements))
+	for i := range settlements {
+		settled[i] = s.settle(now, &settlements[i])
+	}
+	s.trim()
+	return settled, nil
+}
+
+func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
+	d := s.deliveries[st.DeliveryID]
+	if d == nil || d.State != hooks.Leased || d.Lease.Token != st.Token {
+		return hooks.Settled{Err: hooks.ErrLeaseLost}
+	}
+	s.unwait(d)
+	d.Lease = hooks.Lease{Token: d.Lease.Token}
+	d.Reason = st.Reason
+	if st.Attempt != nil {
+		d.Attempts++
+		d.attempts = append(d.attempts, *st.Attempt)
+	}
+	if st.State == hooks.Pending {
+		d.State, d.Due, d.Step = hooks.Pending, st.Due, st.Step
+		s.wait(d)
+	} else {
+		s.end(d, now, st.State, st.State == hooks.Dead && st.Hold && d.Key != "")
+	}
+	h := s.hooks[d.HookRef()]
+	if h == nil {
+		return hooks.Settled{}
+	}
+	throttled := h.Health.ThrottledUntil
+	h.Health = h.Health.After(*st, now)
+	if !h.Health.ThrottledUntil.Equal(throttled) {
+		s.replace(d.queue)
+	}
+	return hooks.Settled{Health: h.Health}
+}
+
+// replace places the lanes of a queue anew.
+func (s *Store) replace(q *queue) {
+	for i := range q.lanes {
+		s.place(&q.lanes[i])
+	}
+}
+
+// Redeliver implements [hooks.Queue].
+func (s *Store) Redeliver(ctx context.Context, now time.Time, tenant, deliveryID string) (hooks.Delivery, error) {
+	if err := s.lock(ctx); err != nil {
+		return hooks.Delivery{}, err
+	}
+	defer s.mu.Unlock()
+	d, err := s.find(tenant, deliveryID)
+	if err != nil {
+		return hooks.Delivery{}, err
+	}
+	if !d.State.Ended() {
+		return hooks.Delivery{}, fmt.Errorf("delivery %q is %s: %w", deliveryID, d.State, hooks.ErrConflict)
+	}
+	s.ended.remove(d)
+	d.State, d.Due, d.Step = hooks.Pending, now, 0
+	d.EndedAt, d.Held, d.Reason = time.Time{}, false, ""
+	s.start(d)
+	s.notify()
+	return d.Delivery, nil
+}
+
+// Cancel implements [hooks.Queue].
+func (s *Store) Cancel(ctx context.Context, now time.Time, tenant, deliveryID, reason string) (hooks.Delivery, error) {
+	if err := s.lock(ctx); err != nil {
+		return hooks.Delivery{}, err
+	}
+	defer s.mu.Unlock()
+	d, err := s.find(tenant, deliveryID)
+	if err != nil {
+		return hooks.Delivery{}, err
+	}
+	switch {
+	case d.State == hooks.Blocked:
+		s.chains[d.chainKey()].blocked.remove(d)
+	case d.State == hooks.Pending:
+		s.unwait(d)
+	case d.Held:
+	default:
+		return hooks.Delivery{}, fmt.Errorf("delivery %q is %s: %w", deliveryID, d.State, hooks.ErrConflict)
+	}
+	d.Reason = reason
+	s.end(d, now, hooks.Cancelled, false)
+	cancelled := d.Delivery
+	s.trim()
+	return cancelled, nil
+}
+
+func (s *Store) find(tenant, deliveryID string) (*delivery, error) {
+	d := s.deliveries[deliveryID]
+	if d == nil || d.Tenant != tenant {
+		return nil, fmt.Errorf("delivery %q: %w", deliveryID, hooks.ErrNotFound)
+	}
+	return d, nil
+}
+
+// trim drops what has ended and is too much.
+func (s *Store) trim() {
+	for s.ended.len > s.maxEnded {
+		d := s.ended.first
+		s.drop(d)
+		if d.event.left == 0 {
+			s.dropEvent(d.event)
+		}
+	}
+	for s.bare.len > s.maxEnded {
+		s.dropEvent(s.bare.first)
+	}
+}
+
+// drop forgets an ended delivery and its attempts.
+func (s *Store) drop(d *delivery) {
+	s.ended.remove(d)
+	delete(s.deliveries, d.ID)
+	d.attempts = nil
+	if d.queue.all.remove(d); d.queue.all.len == 0 {
+		delete(s.queues, d.queue.ref)
+	}
+	if d.event.left--; d.event.left == 0 {
+		s.bare.push(d.event)
+	}
+}
+
+func (s *Store) dropEvent(e *event) {
+	s.bare.remove(e)
+	delete(s.events, eventKey{e.Tenant, e.ID})
+}
+
+// Purge implements [hooks.LogStore].
+func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
+	if err := s.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer s.mu.Unlock()
+	n := 0
+	for d := s.ended.first; d != nil && n < limit; {
+		next := d.links.after
+		if d.EndedAt.Before(before) {
+			s.drop(d)
+			n++
+		}
+		d = next
+	}
+	for e := s.bare.first; e != nil && n < limit; {
+		next := e.links.after
+		if e.triggered.Before(before) {
+			s.dropEvent(e)
+			n++
+		}
+		e = next
+	}
+	return n + s.forget(before, limit-n), nil
+}

@@ -1,0 +1,271 @@
+package hooks
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Register stores a new hook and returns it as stored, with its ID and its
+// Secrets. Bad input is an [InvalidError], an ID that is taken [ErrDuplicate].
+// Events triggered by this Manager afterwards reach the hook; those of other
+// processes within a second.
+func (m *Manager) Register(ctx context.Context, h Hook) (Hook, error) {
+	h, err := m.prepare(h)
+	if err != nil {
+		return Hook{}, err
+	}
+	h.Version, h.Health = 1, Health{}
+	h.CreatedAt = now()
+	h.UpdatedAt = h.CreatedAt
+	if err := m.store.CreateHook(ctx, h); err != nil {
+		return Hook{}, fmt.Errorf("register hook %q: %w", h.ID, err)
+	}
+	m.hooksChanged(ctx)
+	return h, nil
+}
+
+// prepare fills in what a new hook lacks and checks it.
+func (m *Manager) prepare(h Hook) (Hook, error) {
+	h = h.clone()
+	h.ID = cmp.Or(h.ID, newID())
+	h.Protocol = cmp.Or(h.Protocol, StandardWebhooks)
+	p, ok := m.protocols[h.Protocol]
+	if !ok {
+		return Hook{}, unknownProtocol(h.Protocol)
+	}
+	if len(h.Secrets) == 0 {
+		secret, err := p.NewSecret()
+		if err != nil {
+			return Hook{}, fmt.Errorf("make a secret: %w", err)
+		}
+		if secret != "" {
+			h.Secrets = []SigningSecret{{Secret: secret}}
+		}
+	}
+	return h, m.checkHook(&h)
+}
+
+// Hook returns a hook, or [ErrNotFound].
+func (m *Manager) Hook(ctx context.Context, tenant, id string) (Hook, error) {
+	page, err := m.store.Hooks(ctx, HookQuery{Tenant: tenant, IDs: []string{id}})
+	if err != nil {
+		return Hook{}, fmt.Errorf("hook %q: %w", id, err)
+	}
+	if len(page.Items) == 0 {
+		return Hook{}, fmt.Errorf("hook %q: %w", id, ErrNotFound)
+	}
+	return page.Items[0], nil
+}
+
+// Hooks returns the hooks that match q, newest first unless q says otherwise.
+func (m *Manager) Hooks(ctx context.Context, q HookQuery) (Page[Hook], error) {
+	if err := q.check(); err != nil {
+		return Page[Hook]{}, err
+	}
+	return m.store.Hooks(ctx, q)
+}
+
+// Update reads a hook, lets change change it, and stores the result; it returns
+// the hook as stored. When another writer comes between, it starts over, so
+// change may be called several times and nobody's update is lost. An error of
+// change is returned and leaves the hook as it was. ID and Tenant cannot
+// change; Version, CreatedAt, UpdatedAt and Health are the Manager's.
+func (m *Manager) Update(ctx context.Context, tenant, id string, change func(*Hook) error) (Hook, error) {
+	for {
+		old, err := m.Hook(ctx, tenant, id)
+		if err != nil {
+			return Hook{}, err
+		}
+		h := old.clone()
+		if err := change(&h); err != nil {
+			return Hook{}, err
+		}
+		if h.Ref() != old.Ref() {
+			return Hook{}, &InvalidError{Field: "id", Reason: "and tenant cannot be changed"}
+		}
+		h.Version, h.CreatedAt, h.Health = old.Version, old.CreatedAt, old.Health
+		h.UpdatedAt = now()
+		if h.URL != old.URL && old.Verified {
+			h.Verified = false
+		}
+		h.Protocol = cmp.Or(h.Protocol, StandardWebhooks)
+		if err := m.checkHook(&h); err != nil {
+			return Hook{}, err
+		}
+		err = m.store.UpdateHook(ctx, h)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return Hook{}, fmt.Errorf("update hook %q: %w", id, err)
+		}
+		m.hooksChanged(ctx)
+		h.Version++
+		if old.Disabled && !h.Disabled {
+			h.Health = Health{}
+		}
+		return h, nil
+	}
+}
+
+// Delete removes a hook, or returns [ErrNotFound]. Deliveries that are waiting
+// for it are cancelled when they fall due; its log stays.
+func (m *Manager) Delete(ctx context.Context, tenant, id string) error {
+	if err := m.store.DeleteHook(ctx, Ref{tenant, id}, now()); err != nil {
+		return fmt.Errorf("delete hook %q: %w", id, err)
+	}
+	m.hooksChanged(ctx)
+	return nil
+}
+
+// hooksChanged brings the index up to date after a change that is stored, so
+// that whatever comes next sees it. A failure is no reason to call the change
+// failed: the next use of the index tries again.
+func (m *Manager) hooksChanged(ctx context.Context) {
+	m.index.invalidate()
+	if err := m.index.refresh(context.WithoutCancel(ctx)); err != nil {
+		m.report("read the hooks after a change", err)
+	}
+}
+
+// A Rotation is a change of a hook's signing secret.
+type Rotation struct {
+	// Secret is the new one. Default: one that the protocol makes.
+	Secret Secret
+	// Overlap is how long the secrets of the same kind that it replaces go on
+	// signing beside it, so that receivers can change over. Default: 24 h;
+	// negative: not at all.
+	Overlap time.Duration
+}
+
+// RotateSecret gives the hook a new secret and returns the hook, whose first
+// secret is the new one. Secrets that have expired are dropped.
+func (m *Manager) RotateSecret(ctx context.Context, tenant, id string, r Rotation) (Hook, error) {
+	overlap := max(0, cmp.Or(r.Overlap, 24*time.Hour))
+	return m.Update(ctx, tenant, id, func(h *Hook) error {
+		secret := r.Secret
+		if secret == "" {
+			p, ok := m.protocols[h.Protocol]
+			if !ok {
+				return unknownProtocol(h.Protocol)
+			}
+			var err error
+			if secret, err = p.NewSecret(); err != nil {
+				return fmt.Errorf("make a secret: %w", err)
+			}
+		}
+		at := now()
+		end := at.Add(overlap)
+		rotated := []SigningSecret{{Secret: secret}}
+		for _, old := range h.Secrets {
+			expires := !old.ExpiresAt.IsZero()
+			if secretKind(old.Secret) == secretKind(secret) && (!expires || old.ExpiresAt.After(end)) {
+				old.ExpiresAt, expires = end, true
+			}
+			if !expires || old.ExpiresAt.After(at) {
+				rotated = append(rotated, old)
+			}
+		}
+		h.Secrets = rotated
+		return nil
+	})
+}
+
+// secretKind tells which secrets replace each other: those with the same
+// prefix, as "whsec_" and "whsk_".
+func secretKind(s Secret) string {
+	prefix, _, ok := strings.Cut(string(s), "_")
+	if !ok || len(prefix) > 5 {
+		return ""
+	}
+	return prefix
+}
+
+// Verify has the hook's protocol ask the endpoint whether it wants the traffic,
+// and marks the hook as verified if it does. An [AttemptError] says why it does
+// not; then, and when the hook was changed meanwhile ([ErrConflict]), the hook
+// stays as it was.
+func (m *Manager) Verify(ctx context.Context, tenant, id string) (Hook, error) {
+	h, err := m.Hook(ctx, tenant, id)
+	if err != nil {
+		return Hook{}, err
+	}
+	c, err := m.compile(h)
+	if err != nil {
+		return Hook{}, err
+	}
+	attempt, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	err = contain(func() error { return c.endpoint.Verify(attempt, m.sendOnce.do) })
+	if err != nil {
+		return Hook{}, fmt.Errorf("verify hook %q: %w", id, err)
+	}
+	return m.Update(ctx, tenant, id, func(current *Hook) error {
+		if current.Version != h.Version {
+			return fmt.Errorf("verify hook %q, which was changed meanwhile: %w", id, ErrConflict)
+		}
+		current.Verified = true
+		return nil
+	})
+}
+
+// Test sends events to a hook, one request each and one attempt, and returns
+// the attempts in the order of the events. The hook may be a stored one or a
+// draft; it is checked as by Register, but neither its Events and Filter nor
+// Disabled and Verified matter. Nothing is stored or logged.
+func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt, error) {
+	h, err := m.prepare(h)
+	if err != nil {
+		return nil, err
+	}
+	c, err := m.compile(h)
+	if err != nil {
+		return nil, err
+	}
+	at := now()
+	prepared := make([]*Event, len(events))
+	for i, e := range events {
+		e.Tenant = h.Tenant
+		if prepared[i], err = m.prepareEvent(e, at); err != nil {
+			return nil, err
+		}
+	}
+	attempts := make([]Attempt, len(events))
+	var group errgroup.Group
+	group.SetLimit(m.cfg.MaxInFlightPerHook)
+	for i, e := range prepared {
+		group.Go(func() error {
+			d := Delivery{Tenant: h.Tenant, HookID: h.ID, EventID: e.ID, EventType: e.Type}
+			result := m.attempt(ctx, m.sendOnce, c, []Claimed{{Delivery: d, Event: e}})
+			attempts[i] = result.attempts[0]
+			if !result.verdict.Success {
+				attempts[i].State = Dead
+			}
+			return nil
+		})
+	}
+	return attempts, group.Wait()
+}
+
+// clone returns a copy that shares nothing with h.
+func (h Hook) clone() Hook {
+	h.Events = slices.Clone(h.Events)
+	h.Headers = maps.Clone(h.Headers)
+	h.Secrets = slices.Clone(h.Secrets)
+	h.Schedule = slices.Clone(h.Schedule)
+	h.Settings = slices.Clone(h.Settings)
+	h.Metadata = maps.Clone(h.Metadata)
+	return h
+}
+
+func unknownProtocol(name string) error {
+	return &InvalidError{Field: "protocol", Reason: fmt.Sprintf("%q is not one that this application speaks", name)}
+}

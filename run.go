@@ -1,0 +1,476 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+)
+
+// This file and buffer.go are the engine. Who does what:
+//
+//	Trigger ──commit──▶ buffer ──▶ workers ──▶ results ──▶ settler ──▶ store
+//	                      ▲                                               │
+//	                      └────────────────── claimer ◀───────────────────┘
+//
+// Trigger stores a delivery as leased, if the buffer has room for it, and hands
+// it over in memory after the commit. Whatever else is due the claimer leases
+// from the store. Config.MaxInFlight workers take deliveries from the buffer,
+// one request at a time, and leave what became of them in results, which the
+// settler stores, as many at once as there are. No lock and no transaction is
+// held during a request.
+//
+// The trust in a lease: an attempt starts only if the hook's timeout and an
+// eighth of the lease fit into what is left of it; otherwise the delivery goes
+// back unsent. So an attempt and its settlement are over before others may take
+// the delivery, as long as clocks differ by less than that eighth and the store
+// takes the settlement. If not, the delivery is sent again by another, and the
+// store refuses the late settlement by its token.
+//
+// What a failure does: a panic in host code is a failed attempt. A store that
+// fails is asked again, with growing pauses, and told of in the log and to the
+// observer; finished attempts wait in memory meanwhile, and workers pause when
+// there are too many. A crash leaves leases that run out.
+type engine struct {
+	m       *Manager
+	buffer  *buffer
+	results *results
+
+	// wakeup has the claimer look again.
+	wakeup chan struct{}
+	mu     sync.Mutex
+	// due is when to claim next: the earliest time that anybody has named
+	// since the last claim. Zero: none. Guarded by mu.
+	due time.Time
+	// disabling are the hooks being disabled. Guarded by mu.
+	disabling map[Ref]bool
+
+	workers sync.WaitGroup
+	others  sync.WaitGroup
+}
+
+const (
+	// notifyPause is the least time between claims that the store's own
+	// notifications cause, so that a flood of them makes no flood of claims.
+	notifyPause = 10 * time.Millisecond
+	// settleTimeout bounds one call of Settle.
+	settleTimeout = 10 * time.Second
+	purgeInterval = time.Minute
+	purgeStep     = 500
+)
+
+// ErrRunning is returned by Run when the Manager is running already.
+var ErrRunning = errors.New("the manager is running already")
+
+// Run delivers until ctx ends. Then it takes no more work, lets the requests
+// under way finish within Config.Grace, cancels those that do not, gives their
+// deliveries and all others that it holds back to the store, and returns nil.
+// The error is [ErrRunning], or says how many results the store did not take at
+// the end; those deliveries will be sent again. Run may be called again after
+// it has returned.
+func (m *Manager) Run(ctx context.Context) error {
+	e := &engine{m: m, wakeup: make(chan struct{}, 1), disabling: map[Ref]bool{}}
+	e.results = newResults(4 * m.cfg.MaxInFlight)
+	e.buffer = newBuffer(m.cfg, e.wake, func(it item) { e.results.put(released(it)) })
+	if !m.engine.CompareAndSwap(nil, e) {
+		return ErrRunning
+	}
+	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelRequests()
+	storage, cancelStorage := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelStorage()
+
+	for range m.cfg.MaxInFlight {
+		e.workers.Go(func() { e.work(requests) })
+	}
+	e.others.Go(func() { e.purge(ctx) })
+	var lost error
+	var settler sync.WaitGroup
+	settler.Go(func() { lost = e.settle(storage) })
+	e.claim(ctx)
+
+	// The soft stop, then the hard one.
+	m.engine.Store(nil)
+	hard := time.AfterFunc(m.cfg.Grace, cancelRequests)
+	defer hard.Stop()
+	e.results.unblock()
+	e.buffer.stop()
+	e.workers.Wait()
+	giveUp := time.AfterFunc(settleTimeout, cancelStorage)
+	defer giveUp.Stop()
+	e.results.close()
+	settler.Wait()
+	e.others.Wait()
+	m.send.transport.CloseIdleConnections()
+	return lost
+}
+
+// wake has the claimer claim now.
+func (e *engine) wake() { e.dueAt(time.Time{}.Add(1)) }
+
+// dueAt has the claimer claim at t.
+func (e *engine) dueAt(t time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.due.IsZero() && !t.Before(e.due) {
+		return
+	}
+	e.due = t
+	select {
+	case e.wakeup <- struct{}{}:
+	default:
+	}
+}
+
+// stored takes note of deliveries that were stored as pending.
+func (e *engine) stored(deliveries []Delivery) {
+	e.buffer.left(deliveries)
+	for i := range deliveries {
+		if d := &deliveries[i]; d.State == Pending && d.Due.After(now()) {
+			e.dueAt(d.Due)
+		}
+	}
+}
+
+// claim is the claimer: it leases what is due whenever there is room for it,
+// until ctx ends.
+func (e *engine) claim(ctx context.Context) {
+	if n, ok := e.m.store.(Notifier); ok {
+		stop := n.Notify(func() { e.dueAt(now().Add(notifyPause)) })
+		defer stop()
+	}
+	e.wake()
+	var last time.Time
+	for failures := 0; e.waitForDue(ctx, last); {
+		err := e.claimOnce(ctx)
+		last = time.Now()
+		if err == nil || ctx.Err() != nil {
+			failures = 0
+			continue
+		}
+		e.m.report("claim deliveries", err)
+		sleep(ctx, min(100*time.Millisecond<<min(failures, 6), 5*time.Second))
+		failures++
+		e.wake()
+	}
+}
+
+// waitForDue waits until somebody has asked for a claim, or PollInterval has
+// passed since the last. It returns false when ctx has ended.
+func (e *engine) waitForDue(ctx context.Context, last time.Time) bool {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		next := last.Add(e.m.cfg.PollInterval)
+		e.mu.Lock()
+		if !e.due.IsZero() && e.due.Before(next) {
+			next = e.due
+		}
+		wait := time.Until(next)
+		if wait <= 0 {
+			e.due = time.Time{}
+		}
+		e.mu.Unlock()
+		if wait <= 0 {
+			return true
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-e.wakeup:
+		}
+	}
+	return false
+}
+
+func (e *engine) claimOnce(ctx context.Context) error {
+	at := now()
+	r := ClaimRequest{Owner: e.m.owner, Now: at, Until: stamp(at.Add(e.m.cfg.Lease))}
+	if !e.buffer.request(&r) {
+		return nil
+	}
+	if err := e.m.index.refresh(ctx); err != nil {
+		return fmt.Errorf("read the hooks: %w", err)
+	}
+	claimed, next, err := e.m.store.Claim(ctx, r)
+	if err != nil {
+		return err
+	}
+	items := make([]item, len(claimed))
+	for i, c := range claimed {
+		items[i].Claimed = c
+		if x := e.m.index.get(c.Delivery.HookRef()); x != nil {
+			// An error shows up when the delivery's turn comes.
+			items[i].hook, _ = x.get()
+		}
+	}
+	e.buffer.claimed(r, items)
+	if !next.IsZero() {
+		e.dueAt(next)
+	}
+	return nil
+}
+
+// work is a worker: it sends what the buffer gives it.
+func (e *engine) work(ctx context.Context) {
+	for {
+		items := e.buffer.take()
+		if items == nil {
+			return
+		}
+		e.buffer.done(items[0].Delivery.HookRef(), e.deliver(ctx, items))
+	}
+}
+
+// deliver makes one request for deliveries of one hook and leaves the results
+// for the settler.
+func (e *engine) deliver(ctx context.Context, items []item) outcome {
+	d := items[0].Delivery
+	c, gone := e.hook(d.HookRef())
+	if gone != "" {
+		for _, it := range items {
+			e.results.put(cancelled(it, gone))
+		}
+		return outcome{}
+	}
+	at := time.Now()
+	until := d.Lease.Until
+	for _, it := range items {
+		if it.Delivery.Lease.Until.Before(until) {
+			until = it.Delivery.Lease.Until
+		}
+	}
+	if until.Sub(at) < c.timeout+e.m.cfg.Lease/8 {
+		for _, it := range items {
+			e.results.put(released(it))
+		}
+		return outcome{}
+	}
+	claimed := make([]Claimed, len(items))
+	for i, it := range items {
+		claimed[i] = it.Claimed
+	}
+	result := e.m.attempt(ctx, e.m.send, c, claimed)
+	o := outcome{success: result.verdict.Success, failed: !result.verdict.Success && !result.interrupted()}
+	if o.failed {
+		o.slow = result.verdict.Throttle || result.response.class() == ClassTimeout
+		if result.verdict.Throttle {
+			o.throttled = result.throttledUntil(e.buffer.failures(d.HookRef()))
+		}
+	}
+	for i, it := range items {
+		e.results.put(finished(it.Delivery, c, result, i, o.throttled))
+	}
+	e.results.wait()
+	return o
+}
+
+// hook returns the hook as it is now, or why it gets nothing any more.
+func (e *engine) hook(ref Ref) (c *compiled, gone string) {
+	x := e.m.index.get(ref)
+	if x == nil {
+		return nil, "the hook was deleted"
+	}
+	if x.hook.Disabled {
+		return nil, "the hook is disabled"
+	}
+	c, err := x.get()
+	if err != nil {
+		return brokenHook(x.hook, err), ""
+	}
+	if c.traits.RequireVerified && !c.hook.Verified {
+		return nil, "the hook is not verified"
+	}
+	return c, ""
+}
+
+// settle is the settler: it stores results until they are closed and empty, or
+// ctx ends.
+func (e *engine) settle(ctx context.Context) error {
+	for {
+		batch := e.results.take()
+		if len(batch) == 0 {
+			return nil
+		}
+		settlements := make([]Settlement, len(batch))
+		for i, r := range batch {
+			settlements[i] = r.Settlement
+		}
+		for failures := 0; ; failures++ {
+			settled, err := e.settleOnce(ctx, settlements)
+			if err == nil {
+				e.settled(ctx, batch, settled)
+				break
+			}
+			e.m.report("store the results of deliveries", err)
+			if !sleep(ctx, min(50*time.Millisecond<<min(failures, 7), 5*time.Second)) {
+				n := len(batch) + len(e.results.take())
+				return fmt.Errorf("%d results could not be stored, their deliveries will be sent again: %w", n, err)
+			}
+		}
+	}
+}
+
+func (e *engine) settleOnce(ctx context.Context, s []Settlement) ([]Settled, error) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	return e.m.store.Settle(ctx, now(), s)
+}
+
+// settled acts on what the store now holds.
+func (e *engine) settled(ctx context.Context, batch []result, settled []Settled) {
+	for i, r := range batch {
+		if settled[i].Err != nil {
+			e.m.log.Warn("hooks: a result was refused because the lease had been lost; another took the delivery",
+				"delivery", r.DeliveryID, "error", settled[i].Err)
+			continue
+		}
+		if r.State == Pending {
+			e.dueAt(r.Due)
+		} else if r.delivery.Key != "" {
+			e.dueAt(now())
+		}
+		if r.Attempt == nil {
+			continue
+		}
+		if observer := e.m.cfg.Observer.Attempt; observer != nil {
+			e.m.observe(func() { observer(r.delivery, *r.Attempt) })
+		}
+		e.judgeHealth(ctx, r, settled[i].Health)
+	}
+}
+
+// judgeHealth disables the hook if its endpoint asked for it, or has failed for
+// too long.
+func (e *engine) judgeHealth(ctx context.Context, r result, h Health) {
+	reason := r.disable
+	after := e.m.cfg.DisableAfter
+	if reason == "" && after > 0 && !h.FailingSince.IsZero() && now().Sub(h.FailingSince) >= after {
+		reason = fmt.Sprintf("no delivery has succeeded since %s; the last error: %s",
+			h.FailingSince.Format(time.RFC3339), r.Reason)
+	}
+	ref := r.delivery.HookRef()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if reason == "" || e.disabling[ref] {
+		return
+	}
+	e.disabling[ref] = true
+	e.others.Go(func() {
+		e.disable(ctx, ref, reason)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.disabling, ref)
+	})
+}
+
+var errNothingToDo = errors.New("nothing to do")
+
+func (e *engine) disable(ctx context.Context, ref Ref, reason string) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	h, err := e.m.Update(ctx, ref.Tenant, ref.ID, func(h *Hook) error {
+		if h.Disabled {
+			return errNothingToDo
+		}
+		h.Disabled, h.DisabledReason = true, reason
+		return nil
+	})
+	switch {
+	case errors.Is(err, errNothingToDo), errors.Is(err, ErrNotFound):
+	case err != nil:
+		e.m.report("disable a hook", err)
+	default:
+		e.m.log.Warn("hooks: disabled a hook", "tenant", ref.Tenant, "hook", ref.ID, "reason", reason)
+		if observer := e.m.cfg.Observer.HookDisabled; observer != nil {
+			e.m.observe(func() { observer(h) })
+		}
+	}
+}
+
+// purge removes, step by step, what is older than Config.Retention, and what
+// the buffer knows of hooks that are gone.
+func (e *engine) purge(ctx context.Context) {
+	for sleep(ctx, purgeInterval) {
+		e.buffer.prune(func(ref Ref) bool { return e.m.index.get(ref) == nil })
+		for n := purgeStep; n == purgeStep && e.m.cfg.Retention > 0 && ctx.Err() == nil; {
+			var err error
+			if n, err = e.m.store.Purge(ctx, stamp(now().Add(-e.m.cfg.Retention)), purgeStep); err != nil && ctx.Err() == nil {
+				e.m.report("purge the log", err)
+			}
+		}
+	}
+}
+
+// A result is a settlement on its way to the store.
+type result struct {
+	Settlement
+	delivery Delivery
+	// disable is why the endpoint wants its hook disabled.
+	disable string
+}
+
+// results are what workers leave for the settler. wait holds workers up while
+// there are more than limit, put never blocks.
+type results struct {
+	limit   int
+	mu      sync.Mutex
+	changed sync.Cond
+	list    []result
+	closed  bool
+}
+
+func newResults(limit int) *results {
+	r := &results{limit: limit}
+	r.changed.L = &r.mu
+	return r
+}
+
+func (r *results) put(res result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, res)
+	if len(r.list) == 1 {
+		r.changed.Broadcast()
+	}
+}
+
+func (r *results) wait() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.list) > r.limit {
+		r.changed.Wait()
+	}
+}
+
+// take waits for results and returns all there are. It returns none when they
+// are closed.
+func (r *results) take() []result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.list) == 0 && !r.closed {
+		r.changed.Wait()
+	}
+	list := r.list
+	r.list = nil
+	r.changed.Broadcast()
+	return list
+}
+
+// unblock has wait return from now on.
+func (r *results) unblock() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limit = math.MaxInt
+	r.changed.Broadcast()
+}
+
+func (r *results) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	r.changed.Broadcast()
+}

@@ -1,0 +1,79 @@
+package hooks
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// defaultSchedule is the one that Standard Webhooks gives in its section
+// "Deliverability and reliability".
+var defaultSchedule = []time.Duration{
+	0,
+	5 * time.Second,
+	5 * time.Minute,
+	30 * time.Minute,
+	2 * time.Hour,
+	5 * time.Hour,
+	10 * time.Hour,
+	14 * time.Hour,
+	20 * time.Hour,
+	24 * time.Hour,
+}
+
+const (
+	// maxRetryAfter bounds how long an endpoint can have itself left alone.
+	maxRetryAfter = 24 * time.Hour
+	// minThrottle and maxThrottle bound how long one that does not say is.
+	minThrottle = time.Second
+	maxThrottle = time.Minute
+)
+
+// jittered lengthens a delay by a random share of at most a fifth, so that
+// deliveries that failed together are not retried together.
+func jittered(delay time.Duration) time.Duration {
+	if delay <= 0 {
+		return delay
+	}
+	return delay + rand.N(delay/5+1)
+}
+
+// parseRetryAfter returns how long from now the Retry-After header, if there
+// is a valid one, asks to wait (RFC 9110, section 10.2.3): in whole seconds,
+// rounded up so as never to be early, 0 for the past, at most maxRetryAfter.
+func parseRetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+	value := strings.TrimSpace(h.Get("Retry-After"))
+	if digits := strings.TrimPrefix(value, "-"); isDigits(digits) {
+		if digits != value {
+			return 0, true
+		}
+		seconds, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
+			return maxRetryAfter, true
+		}
+		return time.Duration(seconds) * time.Second, true
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0, false
+	}
+	wait := min(max(at.Sub(now), 0), maxRetryAfter)
+	if rest := wait % time.Second; rest > 0 {
+		wait += time.Second - rest
+	}
+	return wait, true
+}
+
+func isDigits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// throttleFor returns how long to leave an endpoint alone that says that it is
+// overloaded but not for how long, after so many earlier failures in a row: a
+// second, doubled with each failure up to a minute.
+func throttleFor(failures int) time.Duration {
+	// Any shift of more than 5 passes the maximum, one of 10 never overflows.
+	return min(minThrottle<<min(max(failures, 0), 10), maxThrottle)
+}

@@ -1,0 +1,89 @@
+package hooks
+
+import (
+	"context"
+	"time"
+)
+
+// settlement decides what an attempt makes of its delivery, and completes the
+// attempt with that.
+func (d Delivery) settlement(a *Attempt, v Verdict, schedule []time.Duration, hold bool, retryAfter time.Duration, ended time.Time) Settlement {
+	s := Settlement{DeliveryID: d.ID, Token: d.Lease.Token, Step: d.Step, Reason: a.Error, Attempt: a}
+	switch {
+	case v.Success:
+		s.State = Succeeded
+	case a.Class == ClassInterrupted:
+		s.State, s.Due = Pending, ended
+	case v.Permanent || v.Disable != "" || d.Step+1 >= len(schedule):
+		s.State, s.Hold = Dead, hold && d.Key != ""
+	default:
+		s.State, s.Step = Pending, d.Step+1
+		s.Due = roundUp(ended.Add(max(jittered(schedule[s.Step]), retryAfter)))
+	}
+	a.State, a.NextAt = s.State, s.Due
+	return s
+}
+
+// roundUp returns t as stores keep it, not earlier than t.
+func roundUp(t time.Time) time.Time { return stamp(t.Add(time.Millisecond - 1)) }
+
+// finished is the result for the i-th delivery of an attempt.
+func finished(d Delivery, c *compiled, a attempted, i int, throttled time.Time) result {
+	retryAfter, _ := parseRetryAfter(a.response.Header, a.ended)
+	s := d.settlement(&a.attempts[i], a.verdict, c.schedule, c.hook.HoldDead, retryAfter, a.ended)
+	s.ThrottleUntil = throttled
+	d.State, d.Step, d.Due, d.Held, d.Reason = s.State, s.Step, s.Due, s.Hold, s.Reason
+	d.Attempts++
+	d.Lease = Lease{Token: d.Lease.Token}
+	if d.State.Ended() {
+		d.EndedAt = a.ended
+	}
+	return result{Settlement: s, delivery: d, disable: a.verdict.Disable}
+}
+
+// throttledUntil is how long a throttling answer wants to be left alone.
+func (a attempted) throttledUntil(failures int) time.Time {
+	wait, ok := parseRetryAfter(a.response.Header, a.ended)
+	if !ok {
+		wait = throttleFor(failures)
+	}
+	return roundUp(a.ended.Add(wait))
+}
+
+// released gives a delivery back as it was.
+func released(it item) result {
+	d := it.Delivery
+	return result{delivery: d, Settlement: Settlement{
+		DeliveryID: d.ID, Token: d.Lease.Token, State: Pending, Due: d.Due, Step: d.Step, Reason: d.Reason,
+	}}
+}
+
+// cancelled ends a delivery without an attempt.
+func cancelled(it item, reason string) result {
+	d := it.Delivery
+	return result{delivery: d, Settlement: Settlement{
+		DeliveryID: d.ID, Token: d.Lease.Token, State: Cancelled, Step: d.Step, Reason: reason,
+	}}
+}
+
+// brokenHook stands in for a stored hook that does not compile, say, because
+// its protocol is no longer configured: its deliveries fail with the reason.
+func brokenHook(h *Hook, err error) *compiled {
+	c := &compiled{hook: h, endpoint: brokenEndpoint{err}, schedule: h.Schedule, timeout: time.Second}
+	if len(c.schedule) == 0 {
+		c.schedule = defaultSchedule
+	}
+	return c
+}
+
+type brokenEndpoint struct{ err error }
+
+func (e brokenEndpoint) Accepts(*Event) (bool, error) { return false, e.err }
+
+func (e brokenEndpoint) Request(context.Context, Send, []Message) (Request, error) {
+	return Request{}, e.err
+}
+
+func (brokenEndpoint) Judge(Response) Verdict { return Verdict{} }
+
+func (e brokenEndpoint) Verify(context.Context, Send) error { return e.err }

@@ -1,0 +1,157 @@
+package hooks
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// StandardWebhooks names the default protocol, Standard Webhooks 1.0.0
+// (https://www.standardwebhooks.com).
+//
+// A delivery is a POST of {"type": …, "timestamp": …, "data": …} with the
+// headers webhook-id (the event's ID), webhook-timestamp (Unix seconds of the
+// attempt) and webhook-signature (one signature for each of the hook's
+// secrets: HMAC-SHA256 for "whsec_", ed25519 for "whsk_"). 2xx is success;
+// everything else is tried again at 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h,
+// 20 h and 24 h after the attempt before. 410 disables the hook, 429, 502 and
+// 504 leave the endpoint alone for a while. The timeout is 15 s.
+//
+// [Manager.Verify] sends a signed event of the type "hook.verification" whose
+// data is {"challenge": "…"}; the endpoint answers 2xx and {"challenge": "…"}
+// with the same text, as [Verifier.Middleware] does.
+//
+// The hook's Headers may replace Content-Type and User-Agent. The protocol has
+// no Settings.
+const StandardWebhooks = "standard-webhooks"
+
+type standard struct{ userAgent string }
+
+func (standard) Name() string { return StandardWebhooks }
+
+func (standard) Traits() Traits {
+	return Traits{Schedule: defaultSchedule, Timeout: 15 * time.Second}
+}
+
+func (standard) NewSecret() (Secret, error) { return NewSecret(), nil }
+
+func (p standard) Compile(h Hook) (Endpoint, error) {
+	if h.Method != "" && h.Method != http.MethodPost {
+		return nil, &InvalidError{Field: "method", Reason: "must be POST for Standard Webhooks"}
+	}
+	if len(h.Settings) > 0 && string(h.Settings) != "{}" && string(h.Settings) != "null" {
+		return nil, &InvalidError{Field: "settings", Reason: "must be empty, Standard Webhooks has none"}
+	}
+	if len(h.Secrets) == 0 {
+		return nil, &InvalidError{Field: "secrets", Reason: "must not be empty"}
+	}
+	signer, err := newSigner("secrets", h.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(h.URL)
+	if err != nil {
+		return nil, &InvalidError{Field: "url", Reason: "must be a URL"}
+	}
+	e := &standardEndpoint{
+		url:       u,
+		signer:    signer,
+		header:    http.Header{"Content-Type": {"application/json"}, "User-Agent": {p.userAgent}},
+		logHeader: http.Header{"Content-Type": {"application/json"}, "User-Agent": {p.userAgent}},
+	}
+	for name, value := range h.Headers {
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		if key == headerID || key == headerTimestamp || key == headerSignature {
+			return nil, &InvalidError{Field: fmt.Sprintf("headers[%q]", name), Reason: "is set by the protocol"}
+		}
+		e.header[key] = []string{value}
+		e.logHeader[key] = []string{redacted}
+	}
+	return e, nil
+}
+
+type standardEndpoint struct {
+	url               *url.URL
+	signer            *signer
+	header, logHeader http.Header
+}
+
+func (*standardEndpoint) Accepts(*Event) (bool, error) { return true, nil }
+
+func (e *standardEndpoint) Request(_ context.Context, _ Send, msgs []Message) (Request, error) {
+	return e.signed(msgs[0].Event, msgs[0].Now)
+}
+
+func (e *standardEndpoint) signed(event *Event, now time.Time) (Request, error) {
+	body := payload(event)
+	signature := e.signer.sign(event.ID, now, body)
+	if signature == "" {
+		return Request{}, errors.New("all secrets of the hook have expired")
+	}
+	header := make(http.Header, len(e.header)+3)
+	for key, values := range e.header {
+		header[key] = values
+	}
+	values := [3]string{event.ID, strconv.FormatInt(now.Unix(), 10), signature}
+	header[headerID], header[headerTimestamp], header[headerSignature] = values[0:1:1], values[1:2:2], values[2:3:3]
+	return Request{URL: e.url, Header: header, Body: body, LogHeader: e.logHeader}, nil
+}
+
+// payload is the body of a delivery, with the event's data byte for byte.
+func payload(e *Event) []byte {
+	body := make([]byte, 0, len(e.Data)+len(e.Type)+64)
+	body = append(body, `{"type":"`...)
+	body = append(body, e.Type...) // Needs no escapes, see Event.Type.
+	body = append(body, `","timestamp":"`...)
+	body = e.Time.AppendFormat(body, "2006-01-02T15:04:05.000Z")
+	body = append(body, `","data":`...)
+	body = append(body, e.Data...)
+	return append(body, '}')
+}
+
+func (*standardEndpoint) Judge(r Response) Verdict {
+	if r.Err != nil {
+		return Verdict{}
+	}
+	switch r.Status {
+	case http.StatusGone:
+		return Verdict{Permanent: true, Disable: "the endpoint answered 410 Gone"}
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout:
+		return Verdict{Throttle: true}
+	}
+	return Verdict{Success: r.Status >= 200 && r.Status <= 299}
+}
+
+func (e *standardEndpoint) Verify(ctx context.Context, send Send) error {
+	challenge := rand.Text()
+	at := now()
+	request, err := e.signed(&Event{
+		ID: newID(), Type: verificationType, Time: at, Data: json.RawMessage(`{"challenge":"` + challenge + `"}`),
+	}, at)
+	if err != nil {
+		return &AttemptError{Class: ClassRequest, Err: err}
+	}
+	r := send(ctx, request)
+	if r.Err != nil {
+		return r.Err
+	}
+	if r.Status < 200 || r.Status > 299 {
+		return &AttemptError{
+			Class: r.class(), Err: fmt.Errorf("the endpoint answered %d %s", r.Status, http.StatusText(r.Status)), Response: &r,
+		}
+	}
+	var answer struct {
+		Challenge string `json:"challenge"`
+	}
+	if err := json.Unmarshal(r.Body, &answer); err != nil || answer.Challenge != challenge {
+		return &AttemptError{Class: ClassBody, Err: errors.New("the endpoint did not repeat the challenge"), Response: &r}
+	}
+	return nil
+}

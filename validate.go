@@ -1,0 +1,248 @@
+package hooks
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/textproto"
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// The limits of a hook and an event, as their fields' comments state them.
+const (
+	maxID          = 128
+	maxTenant      = 256
+	maxName        = 256
+	maxDescription = 4096
+	maxEvents      = 1000
+	maxEntries     = 50
+	maxEntryBytes  = 16 << 10
+	maxSecrets     = 10
+	maxSchedule    = 100
+	maxDelay       = 7 * 24 * time.Hour
+	maxSettings    = 64 << 10
+	maxKey         = 256
+)
+
+// checkHook checks all of the hook, its protocol's part included. It may tidy
+// what has one meaning in several forms.
+func (m *Manager) checkHook(h *Hook) error {
+	if !h.Disabled {
+		h.DisabledReason = ""
+	}
+	err := firstError(
+		checkID("id", h.ID),
+		checkText("tenant", h.Tenant, maxTenant),
+		checkText("name", h.Name, maxName),
+		checkText("description", h.Description, maxDescription),
+		checkText("disabledReason", h.DisabledReason, maxDescription),
+		m.checkEvents(h.Events),
+		checkLimits(h),
+		checkHeaders(h.Headers),
+		checkEntries("metadata", h.Metadata),
+	)
+	if err != nil {
+		return err
+	}
+	p, ok := m.protocols[h.Protocol]
+	if !ok {
+		return unknownProtocol(h.Protocol)
+	}
+	if p.Traits().AnyURL {
+		err = m.guard.checkLiteral(h.URL)
+	} else {
+		_, err = m.guard.parseURL(h.URL)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = m.compile(*h)
+	return err
+}
+
+func (m *Manager) checkEvents(patterns []string) error {
+	if len(patterns) == 0 || len(patterns) > maxEvents {
+		return &InvalidError{Field: "events", Reason: fmt.Sprintf("must name 1 to %d event types", maxEvents)}
+	}
+	for i, pattern := range patterns {
+		field := fmt.Sprintf("events[%d]", i)
+		if err := checkPattern(field, pattern); err != nil {
+			return err
+		}
+		if checkType(field, pattern) == nil {
+			if err := m.checkCatalogue(field, pattern); err != nil {
+				return err
+			}
+		}
+		if slices.Contains(patterns[:i], pattern) {
+			return &InvalidError{Field: field, Reason: fmt.Sprintf("%q is there twice", pattern)}
+		}
+	}
+	return nil
+}
+
+func (m *Manager) checkCatalogue(field, eventType string) error {
+	if len(m.catalogue) > 0 && !m.catalogue[eventType] {
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("%q is not in the catalogue of event types", eventType)}
+	}
+	return nil
+}
+
+func checkLimits(h *Hook) error {
+	switch {
+	case len(h.Schedule) > maxSchedule:
+		return &InvalidError{Field: "schedule", Reason: fmt.Sprintf("must have at most %d entries", maxSchedule)}
+	case h.Timeout < 0 || h.Timeout > maxTimeout:
+		return &InvalidError{Field: "timeout", Reason: fmt.Sprintf("must be at most %v", maxTimeout)}
+	case !(h.RateLimit >= 0 && h.RateLimit <= 1e6):
+		return &InvalidError{Field: "rateLimit", Reason: "must be 0 (none) to 1000000 attempts a second"}
+	case h.RateLimit > 0 && h.RateLimit < 1e-4:
+		return &InvalidError{Field: "rateLimit", Reason: "must be 0 (none) or at least 0.0001"}
+	case h.MaxInFlight < 0 || h.MaxInFlight > 10_000:
+		return &InvalidError{Field: "maxInFlight", Reason: "must be 0 (the default) to 10000"}
+	case len(h.Secrets) > maxSecrets:
+		return &InvalidError{Field: "secrets", Reason: fmt.Sprintf("must be at most %d", maxSecrets)}
+	case len(h.Settings) > maxSettings:
+		return &InvalidError{Field: "settings", Reason: fmt.Sprintf("must be at most %d bytes", maxSettings)}
+	case len(h.Settings) > 0 && !validJSON(h.Settings):
+		return &InvalidError{Field: "settings", Reason: "must be JSON in UTF-8 (RFC 8259)"}
+	}
+	for i, d := range h.Schedule {
+		if d < 0 || d > maxDelay {
+			return &InvalidError{Field: fmt.Sprintf("schedule[%d]", i), Reason: fmt.Sprintf("must be 0 to %v", maxDelay)}
+		}
+	}
+	for i := range h.Secrets {
+		h.Secrets[i].ExpiresAt = stamp(h.Secrets[i].ExpiresAt)
+	}
+	return nil
+}
+
+// reservedHeaders are those of the connection, which net/http sets or a proxy
+// would act on (RFC 9110, sections 7.2, 7.6.1 and 8.6).
+var reservedHeaders = []string{
+	"Connection", "Content-Length", "Expect", "Host", "Keep-Alive", "Proxy-Authenticate",
+	"Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+func checkHeaders(headers map[string]string) error {
+	size := 0
+	seen := make(map[string]bool, len(headers))
+	for name, value := range headers {
+		field := fmt.Sprintf("headers[%q]", name)
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		switch {
+		case !validToken(name):
+			return &InvalidError{Field: field, Reason: "must be a token (RFC 9110, section 5.6.2)"}
+		case slices.Contains(reservedHeaders, key):
+			return &InvalidError{Field: field, Reason: "belongs to the connection and cannot be set"}
+		case !validHeaderValue(value):
+			return &InvalidError{Field: field, Reason: "must have a value without control characters (RFC 9110, section 5.5)"}
+		case seen[key]:
+			return &InvalidError{Field: field, Reason: "is there twice: header names have no letter case"}
+		}
+		seen[key] = true
+		size += len(name) + len(value)
+	}
+	if len(headers) > maxEntries || size > maxEntryBytes {
+		return &InvalidError{Field: "headers", Reason: fmt.Sprintf("must be at most %d and %d bytes in all", maxEntries, maxEntryBytes)}
+	}
+	return nil
+}
+
+func checkEntries(field string, entries map[string]string) error {
+	size := 0
+	for key, value := range entries {
+		if err := checkText(fmt.Sprintf("%s[%q]", field, key), key+value, maxEntryBytes); err != nil {
+			return err
+		}
+		size += len(key) + len(value)
+	}
+	if len(entries) > maxEntries || size > maxEntryBytes {
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("must be at most %d entries and %d bytes in all", maxEntries, maxEntryBytes)}
+	}
+	return nil
+}
+
+func checkID(field, id string) error {
+	valid := len(id) >= 1 && len(id) <= maxID
+	for i := 0; valid && i < len(id); i++ {
+		c := id[i]
+		valid = 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-'
+	}
+	if !valid {
+		return &InvalidError{Field: field, Reason: fmt.Sprintf(`must be 1 to %d of the characters a-z, A-Z, 0-9, "_" and "-"`, maxID)}
+	}
+	return nil
+}
+
+// checkText accepts text that every store can keep: UTF-8 without NUL.
+func checkText(field, s string, limit int) error {
+	if len(s) > limit {
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("must be at most %d bytes", limit)}
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] == 0 {
+			return &InvalidError{Field: field, Reason: "must not contain NUL"}
+		}
+	}
+	if !utf8.ValidString(s) {
+		return &InvalidError{Field: field, Reason: "must be UTF-8"}
+	}
+	return nil
+}
+
+func validJSON(data []byte) bool { return json.Valid(data) && utf8.Valid(data) }
+
+// validToken reports whether s is a token of RFC 9110, section 5.6.2.
+func validToken(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '!', c == '#', c == '$', c == '%', c == '&', c == '\'', c == '*', c == '+',
+			c == '-', c == '.', c == '^', c == '_', c == '`', c == '|', c == '~':
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
+
+// validHeaderValue reports whether s can be a field value: RFC 9110, section
+// 5.5, without the obsolete folding.
+func validHeaderValue(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// check refuses what no store should have to interpret.
+func (q PageQuery) check() error {
+	for field, n := range map[string]int{"limit": q.Limit, "offset": q.Offset, "countTo": q.CountTo} {
+		if n < 0 {
+			return &InvalidError{Field: field, Reason: "must not be negative"}
+		}
+	}
+	return nil
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stamp returns t as stores keep it.
+func stamp(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Millisecond)
+}
