@@ -14,6 +14,7 @@ import (
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/builtin"
 	"github.com/expr-lang/expr/checker"
 	"github.com/expr-lang/expr/compiler"
 	"github.com/expr-lang/expr/conf"
@@ -31,27 +32,23 @@ import (
 const (
 	maxFilterSize  = 4096 // bytes
 	maxFilterNodes = 400  // values, names and operators
-	// maxFilterWork bounds work times bytes of data: about a second.
+	// maxFilterWork bounds work times bytes of data: a second or two.
 	maxFilterWork = 64 << 20
-	// maxPatternSize bounds one regular expression in bytes, and
-	// maxPatternInsts all of a filter in instructions, which is how many
+	// maxPatternSize bounds one regular expression, in bytes, and
+	// maxPatternInsts all of a filter, in instructions, which is how many
 	// states a character may be compared with.
-	maxPatternSize  = 256
-	maxPatternInsts = 1000
-	// maxCachedFilters bounds the compiled filters that are kept.
+	maxPatternSize   = 256
+	maxPatternInsts  = 1000
 	maxCachedFilters = 1024
-	// maxMessageSize bounds what messages quote of a filter or an event, in
-	// bytes.
+	// maxMessageSize bounds what messages quote of filters and events, in bytes.
 	maxMessageSize = 200
 )
 
 // A filter is a compiled Hook.Filter. It may be used concurrently.
 type filter struct {
-	program *vm.Program
-	// usesData is whether it reads the data at all.
+	program  *vm.Program
 	usesData bool
-	// work is how often it may go through the data.
-	work int
+	work     int // how often it may go through the data, at most
 }
 
 // A filterEvent is an event as filters see it. Data is decoded when the first
@@ -141,7 +138,7 @@ var filterCache = struct {
 }{byText: map[string]*filter{}}
 
 // compileFilter compiles the text of a Hook.Filter, or says what is wrong with
-// it in an InvalidError. It keeps the latest results.
+// it in an InvalidError. It keeps its latest results.
 func compileFilter(text string) (*filter, error) {
 	filterCache.RLock()
 	f := filterCache.byText[text]
@@ -156,10 +153,7 @@ func compileFilter(text string) (*filter, error) {
 	filterCache.Lock()
 	defer filterCache.Unlock()
 	if len(filterCache.byText) >= maxCachedFilters {
-		for other := range filterCache.byText {
-			delete(filterCache.byText, other)
-			break
-		}
+		clear(filterCache.byText)
 	}
 	filterCache.byText[text] = f
 	return f, nil
@@ -172,26 +166,28 @@ func newFilter(text string) (f *filter, err error) {
 	if len(text) > maxFilterSize {
 		return invalid("must be at most %d bytes", maxFilterSize)
 	}
-	defer func() {
-		if recover() != nil { // a fault of the parser
-			f, err = invalid("is not an expression")
-		}
-	}()
 	config := conf.New(filterEnv{})
 	config.MaxNodes = 0 // filterCheck counts them
 	config.DisableIfOperator = true
 	expr.Function(addFunction, addNumbers, new(func(any, any) any))(config)
 
-	tree, err := parser.ParseWithConfig(text, config)
-	if err != nil {
+	var tree *parser.Tree
+	defer func() {
+		switch fault := recover().(type) {
+		case nil:
+		case *file.Error: // of filterCheck
+			f, err = invalid("%s", explain(fault.Bind(tree.Source)))
+		default: // of the parser
+			f, err = invalid("is not an expression")
+		}
+	}()
+	if tree, err = parser.ParseWithConfig(text, config); err != nil {
 		return invalid("is not an expression: %s", explain(err))
 	}
 	// The check comes before all else that walks the tree, because it is what
 	// bounds the walks.
-	check := &filterCheck{seen: map[ast.Node]bool{}}
-	if _, err := check.visit(&tree.Node, false); err != nil {
-		return invalid("%s", explain(err.Bind(tree.Source)))
-	}
+	check := filterCheck{seen: map[ast.Node]bool{}}
+	check.visit(&tree.Node, false)
 	result, err := checker.Check(tree, config)
 	if err != nil {
 		return invalid("does not fit together: %s", explain(err))
@@ -203,7 +199,7 @@ func newFilter(text string) (f *filter, err error) {
 	if err != nil {
 		return invalid("is not an expression")
 	}
-	return &filter{program: program, usesData: check.usesData, work: check.work + check.insts}, nil
+	return &filter{program: program, usesData: check.usesData, work: check.work}, nil
 }
 
 // addFunction is what "+" becomes: a name that a filter cannot spell.
@@ -212,10 +208,8 @@ const addFunction = "+"
 // addNumbers adds numbers, times and durations. Texts are refused, since a few
 // sums of sums of a long one would fill the memory.
 func addNumbers(operands ...any) (any, error) {
-	for _, operand := range operands {
-		if _, ok := operand.(string); ok {
-			return nil, errors.New("+ adds numbers, not texts")
-		}
+	if _, ok := operands[0].(string); ok {
+		return nil, errors.New("+ adds numbers, not texts")
 	}
 	return runtime.Add(operands[0], operands[1]), nil
 }
@@ -251,63 +245,68 @@ func explain(err error) string {
 }
 
 // An extent says how large a value may be, and so how long an operation may
-// take that goes through it. It is a set, for values such as a ?? b; with
-// whole in it, it is at least whole.
+// take that goes through it. It is a set, for values such as a ?? b.
 type extent int
 
 const (
-	// small: a constant, a number, a time, the type or the tenant.
-	small extent = 1 << iota
+	// scalar: a number, a truth value, a time or a list of constants, whose
+	// elements count by themselves.
+	scalar extent = 1 << iota
+	// short: a text constant, the type or the tenant.
+	short
 	// part: the element of the predicate around it, or a part of that. Over
 	// all elements, they are no larger than the event.
 	part
-	// whole: data or metadata, or a part of them.
+	// whole: data or metadata, or a part of them. The largest.
 	whole
 )
 
 // A filterCheck goes through the tree of a filter, refuses what is not in the
-// language, and rewrites what expr would do in another way.
+// language by a panic with a *file.Error, and rewrites what expr would do in
+// another way.
 //
 // The language has no operation that makes a value larger than the event: no
 // variables, no lists or objects but constant ones, no joined texts. So every
 // operation takes at most a time that is proportional to the event. Inside a
 // predicate, which runs once for each element, an operation may go through the
-// element but not through the event, and a predicate within it has to be over
-// a list in the element: even constant lists would multiply.
+// element but through nothing else, and a predicate within it has to be over a
+// list in the element: even constant lists would multiply.
 type filterCheck struct {
 	seen     map[ast.Node]bool
 	usesData bool
 	// work counts the nodes inside of predicates, which may run once for each
-	// element, and the operations that go through a value; insts counts the
-	// instructions of patterns.
+	// element, the operations that go through a value, and the instructions
+	// of patterns; insts counts the latter alone.
 	work, insts int
 }
 
-func refuse(n ast.Node, format string, args ...any) *file.Error {
-	return &file.Error{Location: n.Location(), Message: fmt.Sprintf(format, args...)}
+func refuse(n ast.Node, format string, args ...any) {
+	panic(&file.Error{Location: n.Location(), Message: fmt.Sprintf(format, args...)})
 }
 
 // visit checks *p and what is below it. inside is whether it is in a predicate.
-func (c *filterCheck) visit(p *ast.Node, inside bool) (extent, *file.Error) {
+func (c *filterCheck) visit(p *ast.Node, inside bool) extent {
 	// The parser makes two parents share a node for a < b < c and for a ?: b.
 	// A hundred of them within each other are 2^100 paths through the tree.
 	if c.seen[*p] {
-		return 0, refuse(*p, "must not chain comparisons: write a < b && b < c")
+		refuse(*p, "must not chain comparisons: write a < b && b < c")
 	}
 	c.seen[*p] = true
 	if len(c.seen) > maxFilterNodes {
-		return 0, refuse(*p, "must have at most %d values, names and operators", maxFilterNodes)
+		refuse(*p, "must have at most %d values, names and operators", maxFilterNodes)
 	}
 	if inside {
 		c.work++
 	}
 	switch n := (*p).(type) {
-	case *ast.NilNode, *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode, *ast.StringNode:
-		return small, nil
+	case *ast.NilNode, *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode:
+		return scalar
+	case *ast.StringNode:
+		return short
 	case *ast.IdentifierNode:
 		return c.name(n)
 	case *ast.PointerNode:
-		return part, nil
+		return part
 	case *ast.UnaryNode:
 		return c.visit(&n.Node, inside)
 	case *ast.BinaryNode:
@@ -315,199 +314,187 @@ func (c *filterCheck) visit(p *ast.Node, inside bool) (extent, *file.Error) {
 	case *ast.ChainNode:
 		return c.visit(&n.Node, inside)
 	case *ast.MemberNode:
-		// Looking a text up in an object goes through that text.
-		if _, err := c.walked(&n.Property, inside); err != nil {
-			return 0, err
-		}
+		c.key(&n.Property, inside)
 		return c.visit(&n.Node, inside)
 	case *ast.ConditionalNode:
 		if n.Cond == n.Exp1 {
-			return 0, refuse(n, "must not use ?: with nothing in between: write a ?? b")
+			refuse(n, "must not use ?: with nothing in between: write a ?? b")
 		}
-		return c.union(inside, &n.Cond, &n.Exp1, &n.Exp2)
+		return c.visit(&n.Cond, inside) | c.visit(&n.Exp1, inside) | c.visit(&n.Exp2, inside)
 	case *ast.ArrayNode:
 		return c.list(p, n, inside)
 	case *ast.BuiltinNode:
-		return c.function(n, inside)
+		return c.function(p, n, inside)
 	case *ast.CallNode:
-		return 0, refuse(n, "must not use functions or methods that filters do not have")
+		refuse(n, "must not use functions or methods that filters do not have")
 	default:
-		return 0, refuse(n, "must not use let, semicolons, byte strings, slices such as x[1:2] or objects such as {a: 1}")
+		refuse(n, "must not use let, semicolons, byte strings, slices such as x[1:2] or objects such as {a: 1}")
 	}
-}
-
-// union visits all and returns the union of their extents.
-func (c *filterCheck) union(inside bool, nodes ...*ast.Node) (all extent, err *file.Error) {
-	for _, p := range nodes {
-		e, err := c.visit(p, inside)
-		if err != nil {
-			return 0, err
-		}
-		all |= e
-	}
-	return all, nil
+	return whole
 }
 
 // walked visits an operand that its operation goes through.
-func (c *filterCheck) walked(p *ast.Node, inside bool) (extent, *file.Error) {
-	e, err := c.visit(p, inside)
-	if err == nil {
-		err = c.walk(*p, e, inside)
+func (c *filterCheck) walked(p *ast.Node, inside bool) extent {
+	e := c.visit(p, inside)
+	if inside && e&(short|whole) != 0 {
+		refuse(*p, "must not go through anything but the element inside of any(), all() and the like")
 	}
-	return e, err
-}
-
-func (c *filterCheck) walk(n ast.Node, e extent, inside bool) *file.Error {
-	if inside && e >= whole {
-		return refuse(n, "must not go through data or metadata again for each element: inside of any(), all() and the like use the element")
-	}
-	if e > small {
+	if e&(part|whole) != 0 {
 		c.work++
 	}
-	return nil
+	return e
 }
 
-func (c *filterCheck) name(n *ast.IdentifierNode) (extent, *file.Error) {
-	switch n.Value {
-	case "type", "tenant", "time":
-		return small, nil
-	case "data":
-		c.usesData = true
-		return whole, nil
-	case "metadata":
-		return whole, nil
-	default:
-		return 0, refuse(n, "must not use the unknown name %s: there are type, tenant, time, data and metadata", n.Value)
+// key visits an operand that is looked up, which goes through it if it is a
+// text. Those that are short are as good as constant.
+func (c *filterCheck) key(p *ast.Node, inside bool) {
+	if c.visit(p, inside)&whole != 0 && inside {
+		refuse(*p, "must not look up parts of data or metadata inside of any(), all() and the like")
 	}
 }
 
-func (c *filterCheck) binary(p *ast.Node, n *ast.BinaryNode, inside bool) (extent, *file.Error) {
-	var left, right extent
-	var err *file.Error
+func (c *filterCheck) name(n *ast.IdentifierNode) extent {
+	switch n.Value {
+	case "time":
+		return scalar
+	case "type", "tenant":
+		return short
+	case "data":
+		c.usesData = true
+	case "metadata":
+	default:
+		refuse(n, "must not use the unknown name %s: there are type, tenant, time, data and metadata", n.Value)
+	}
+	return whole
+}
+
+func (c *filterCheck) binary(p *ast.Node, n *ast.BinaryNode, inside bool) extent {
 	switch n.Operator {
 	case "and", "&&", "or", "||", "??":
 		// The value of true && x is x.
-		return c.union(inside, &n.Left, &n.Right)
+		return c.visit(&n.Left, inside) | c.visit(&n.Right, inside)
 	case "==", "!=", "<", "<=", ">", ">=", "startsWith", "endsWith":
-		if left, err = c.visit(&n.Left, inside); err != nil {
-			return 0, err
+		// These go no further than the smaller operand.
+		smaller := min(c.visit(&n.Left, inside), c.visit(&n.Right, inside))
+		if smaller >= part {
+			c.work++
 		}
-		if right, err = c.visit(&n.Right, inside); err == nil {
-			// They go no further than the smaller operand.
-			err = c.walk(n, min(left, right), inside)
+		if smaller >= whole && inside {
+			refuse(n, "must compare with the element or with a constant inside of any(), all() and the like")
 		}
 	case "contains":
-		if _, err = c.walked(&n.Left, inside); err == nil {
-			_, err = c.visit(&n.Right, inside)
-		}
+		c.walked(&n.Left, inside)
+		c.visit(&n.Right, inside)
 	case "in":
-		if _, err = c.walked(&n.Left, inside); err == nil {
-			_, err = c.walked(&n.Right, inside)
-		}
+		c.key(&n.Left, inside)
+		c.walked(&n.Right, inside)
 	case "matches":
-		if err = c.pattern(n.Right); err == nil {
-			_, err = c.walked(&n.Left, inside)
-		}
+		c.walked(&n.Left, inside)
+		c.pattern(n.Right)
 	case "+":
-		_, err = c.union(inside, &n.Left, &n.Right)
-		_, leftText := n.Left.(*ast.StringNode)
-		_, rightText := n.Right.(*ast.StringNode)
-		if err == nil && (leftText || rightText) {
-			err = refuse(n, "must not join texts: + adds numbers")
+		if c.visit(&n.Left, inside) == short || c.visit(&n.Right, inside) == short {
+			refuse(n, "must not join texts: + adds numbers")
 		}
-		callee := &ast.IdentifierNode{Value: addFunction}
-		callee.SetLocation(n.Location())
-		ast.Patch(p, &ast.CallNode{Callee: callee, Arguments: []ast.Node{n.Left, n.Right}})
+		ast.Patch(p, &ast.CallNode{Callee: &ast.IdentifierNode{Value: addFunction}, Arguments: []ast.Node{n.Left, n.Right}})
 	case "-", "*", "/", "%", "**", "^":
-		_, err = c.union(inside, &n.Left, &n.Right)
-	case "..":
-		err = refuse(n, "must not use ranges such as 1..9: write x >= 1 && x <= 9")
+		c.visit(&n.Left, inside)
+		c.visit(&n.Right, inside)
 	default:
-		err = refuse(n, "must not use the operator %s", n.Operator)
+		refuse(n, "must not use the operator %s", n.Operator)
 	}
-	return small, err
+	return scalar
 }
 
 // pattern checks the right side of "matches".
-func (c *filterCheck) pattern(n ast.Node) *file.Error {
+func (c *filterCheck) pattern(n ast.Node) {
 	text, ok := n.(*ast.StringNode)
-	if !ok {
-		return refuse(n, "must give the pattern of matches as a text in quotes")
-	}
-	if len(text.Value) > maxPatternSize {
-		return refuse(n, "must keep each pattern to %d bytes", maxPatternSize)
+	if !ok || len(text.Value) > maxPatternSize {
+		refuse(n, "must give the pattern of matches as a text in quotes, of at most %d bytes", maxPatternSize)
 	}
 	pattern, err := syntax.Parse(text.Value, syntax.Perl)
 	if err != nil {
-		return refuse(n, "must use valid patterns: %v", err)
+		refuse(n, "must use valid patterns: %v", err)
 	}
 	program, err := syntax.Compile(pattern.Simplify())
 	if err != nil {
-		return refuse(n, "must use valid patterns: %v", err)
+		refuse(n, "must use valid patterns: %v", err)
 	}
+	c.work += len(program.Inst)
 	if c.insts += len(program.Inst); c.insts > maxPatternInsts {
-		return refuse(n, "must use simpler patterns; in x{100}, x counts a hundred times")
+		refuse(n, "must use simpler patterns; in x{100}, x counts a hundred times")
 	}
-	return nil
 }
 
 // list replaces a list of constants by its value.
-func (c *filterCheck) list(p *ast.Node, n *ast.ArrayNode, inside bool) (extent, *file.Error) {
+func (c *filterCheck) list(p *ast.Node, n *ast.ArrayNode, inside bool) extent {
 	values := make([]any, len(n.Nodes))
 	for i := range n.Nodes {
-		if _, err := c.visit(&n.Nodes[i], inside); err != nil {
-			return 0, err
-		}
-		var ok bool
-		if values[i], ok = constant(n.Nodes[i]); !ok {
-			return 0, refuse(n.Nodes[i], "must not have lists of anything but constants")
-		}
+		c.visit(&n.Nodes[i], inside)
+		values[i] = constant(n.Nodes[i])
 	}
 	ast.Patch(p, &ast.ConstantNode{Value: values})
-	return small, nil
+	if len(values) == 0 {
+		return 0
+	}
+	return scalar
 }
 
-func constant(n ast.Node) (value any, ok bool) {
+func constant(n ast.Node) any {
 	switch n := n.(type) {
 	case *ast.NilNode:
-		return nil, true
+		return nil
 	case *ast.BoolNode:
-		return n.Value, true
+		return n.Value
 	case *ast.IntegerNode:
-		return n.Value, true
+		return n.Value
 	case *ast.FloatNode:
-		return n.Value, true
+		return n.Value
 	case *ast.StringNode:
-		return n.Value, true
+		return n.Value
 	case *ast.UnaryNode:
-		value, _ := constant(n.Node)
-		switch number := value.(type) {
-		case int:
-			return -number, n.Operator == "-"
-		case float64:
-			return -number, n.Operator == "-"
+		if n.Operator == "-" {
+			return runtime.Negate(constant(n.Node))
 		}
 	}
-	return nil, false
+	refuse(n, "must not have lists of anything but constants")
+	return nil
 }
 
-func (c *filterCheck) function(n *ast.BuiltinNode, inside bool) (extent, *file.Error) {
+func (c *filterCheck) function(p *ast.Node, n *ast.BuiltinNode, inside bool) extent {
 	switch n.Name {
 	case "all", "any", "none", "one", "count", "sum":
-		list, err := c.walked(&n.Arguments[0], inside)
-		if err == nil && inside && list != part {
-			err = refuse(n.Arguments[0], "must not go through any list but one in the element inside of any(), all() and the like")
+		if list := c.walked(&n.Arguments[0], inside); inside && list&^part != 0 {
+			refuse(n.Arguments[0], "must not go through any list but one in the element inside of any(), all() and the like")
 		}
-		if err == nil && len(n.Arguments) == 2 {
-			_, err = c.visit(&n.Arguments[1].(*ast.PredicateNode).Node, true)
+		if len(n.Arguments) == 2 {
+			c.visit(&n.Arguments[1].(*ast.PredicateNode).Node, true)
 		}
-		return small, err
-	case "lower", "upper", "trim", "len", "int", "float", "date", "duration", "abs", "ceil", "floor", "round":
-		if len(n.Arguments) != 1 {
-			return 0, refuse(n, "must give %s() one argument", n.Name)
+	case "abs", "ceil", "floor", "round":
+		c.visit(argument(n), inside)
+	case "len", "int", "float":
+		c.walked(argument(n), inside)
+	case "lower", "upper", "trim":
+		return c.walked(argument(n), inside)
+	case "date", "duration":
+		text, ok := (*argument(n)).(*ast.StringNode)
+		if !ok {
+			c.walked(argument(n), inside)
+			break
 		}
-		return c.walked(&n.Arguments[0], inside)
+		value, err := builtin.Builtins[builtin.Index[n.Name]].Func(text.Value)
+		if err != nil {
+			refuse(n, "must give %s() a text that it can read: %v", n.Name, err)
+		}
+		ast.Patch(p, &ast.ConstantNode{Value: value})
 	default:
-		return 0, refuse(n, "must not use the function %s(), which filters do not have", n.Name)
+		refuse(n, "must not use the function %s(), which filters do not have", n.Name)
 	}
+	return scalar
+}
+
+func argument(n *ast.BuiltinNode) *ast.Node {
+	if len(n.Arguments) != 1 {
+		refuse(n, "must give %s() one argument", n.Name)
+	}
+	return &n.Arguments[0]
 }

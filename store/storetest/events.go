@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -8,12 +9,20 @@ import (
 
 var eventRules = []rule{
 	{"stored", "Enqueue stores events with their deliveries.", func(c *check) {
-		event := fullEvent("order-1")
-		first := job{n: 1, event: event.ID, typ: event.Type, due: time.Second, step: 2}.delivery(0)
-		second := job{n: 2, hook: "b", event: event.ID, typ: event.Type, leased: time.Minute}.delivery(0)
-		c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{{Event: event, Deliveries: []hooks.Delivery{first, second}}}))
-		c.equal("events", c.events(home, event.ID), []hooks.Event{*fullEvent("order-1")})
-		c.equal("deliveries", c.deliveries(home), []hooks.Delivery{second, first})
+		keyed := fullEvent("order-1")
+		keyed.Key = "order-17 ☃"
+		list := []hooks.Entry{
+			entry(0, keyed, job{n: 1, due: time.Second, step: 2}, job{n: 2, hook: "b"}),
+			entry(0, fullEvent("order-2"), job{n: 3, leased: time.Minute}, job{n: 4, hook: "b", due: time.Hour}),
+		}
+		want := slices.Concat(list[0].Deliveries, list[1].Deliveries)
+		c.ok(c.Enqueue(c.Context(), start, list))
+		wantKeyed := *fullEvent("order-1")
+		wantKeyed.Key = "order-17 ☃"
+		c.equal("events", c.events(home, "order-1", "order-2"), []hooks.Event{wantKeyed, *fullEvent("order-2")})
+		got := c.deliveries(home)
+		slices.Reverse(got)
+		c.equal("deliveries", got, want)
 		c.equal("attempts", c.attempts(home), []hooks.Attempt{})
 	}},
 	{"alone", "An event without deliveries is stored too.", func(c *check) {

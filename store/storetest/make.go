@@ -73,6 +73,16 @@ func entries(now time.Duration, jobs ...job) []hooks.Entry {
 	return list
 }
 
+// entry makes of an event and of jobs for it what Enqueue takes.
+func entry(now time.Duration, event *hooks.Event, jobs ...job) hooks.Entry {
+	e := hooks.Entry{Event: event}
+	for _, j := range jobs {
+		j.event, j.typ, j.key = event.ID, event.Type, event.Key
+		e.Deliveries = append(e.Deliveries, j.delivery(now))
+	}
+	return e
+}
+
 func (j job) delivery(now time.Duration) hooks.Delivery {
 	d := hooks.Delivery{
 		ID:        id(j.n),
@@ -171,11 +181,11 @@ func fullHook(id string) hooks.Hook {
 	}
 }
 
-// fullEvent is an event of the home tenant with every field set.
+// fullEvent is an event of the home tenant with every field set but Key.
 func fullEvent(id string) *hooks.Event {
 	return &hooks.Event{
 		ID: id, Tenant: home, Type: "order:v2.paid>eu", Time: at(-48*time.Hour + ms),
-		Data: json.RawMessage("{ \"total\":\t1.50 }\n"), Key: "order-17 ☃",
+		Data:     json.RawMessage("{ \"total\":\t1.50 }\n"),
 		Metadata: map[string]string{"region": "eu", "Region": "EU", "": "empty key"},
 	}
 }

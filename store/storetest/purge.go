@@ -28,7 +28,7 @@ var purgeRules = []rule{
 	{"kept", "Purge removes no delivery that has not ended or is held, and no event that has one left.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 1, key: "k"}, job{n: 2, key: "k"}, job{n: 3}, job{n: 4, leased: time.Minute})
-		c.enqueue(0, job{n: 5, leased: time.Minute}, job{n: 6, event: eventID(5)})
+		c.enqueue(0, job{n: 5, leased: time.Minute}, job{n: 6, event: eventID(5), hook: "b"})
 		c.equal("claimed", len(c.claim(0, many)), 3)
 		c.hold(0, 1)
 		c.end(0, 3, pending)
@@ -56,10 +56,9 @@ var purgeRules = []rule{
 			event := fullEvent(e.id)
 			event.Time = at(e.event)
 			c.ok(c.Enqueue(c.Context(), at(e.triggered), []hooks.Entry{{Event: event}}))
-			d := job{n: i, event: e.id + "-sent", leased: time.Hour}.delivery(e.triggered)
-			event = fullEvent(d.EventID)
+			event = fullEvent(e.id + "-sent")
 			event.Time = at(e.event)
-			c.ok(c.Enqueue(c.Context(), at(e.triggered), []hooks.Entry{{Event: event, Deliveries: []hooks.Delivery{d}}}))
+			c.ok(c.Enqueue(c.Context(), at(e.triggered), []hooks.Entry{entry(e.triggered, event, job{n: i, leased: time.Hour})}))
 		}
 		c.end(-ms, 0, succeeded)
 		c.end(0, 2, succeeded)

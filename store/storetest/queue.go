@@ -29,13 +29,10 @@ var queueRules = []rule{
 		}
 	}},
 	{"event", "Claim returns the deliveries with their events.", func(c *check) {
-		event := fullEvent("order-1")
-		var list []hooks.Delivery
-		for n, hook := range []string{"a", "b", "c"} {
-			c.create(hook)
-			list = append(list, job{n: n, hook: hook, event: event.ID, typ: event.Type}.delivery(0))
-		}
-		c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{{Event: event, Deliveries: list}}))
+		c.create("a", "b", "c")
+		c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{
+			entry(0, fullEvent("order-1"), job{n: 0}, job{n: 1, hook: "b"}, job{n: 2, hook: "c"}),
+		}))
 		c.enqueue(0, job{n: 9, hook: "b"})
 		claimed := c.claim(0, many)
 		c.equal("claimed", sorted(numbers(claimed)), []int{0, 1, 2, 9})

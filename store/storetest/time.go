@@ -11,12 +11,11 @@ var timeRules = []rule{
 	{"utc", "Times are UTC, and come back as they went in.", func(c *check) {
 		c.ok(c.CreateHook(c.Context(), fullHook("a")))
 		c.create("b")
-		event := fullEvent("x")
-		c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{{Event: event, Deliveries: []hooks.Delivery{
-			job{n: 1, event: "x", typ: event.Type, leased: time.Minute}.delivery(0),
-			job{n: 2, event: "x", typ: event.Type, due: ms}.delivery(0),
-			job{n: 3, event: "x", typ: event.Type, leased: time.Hour}.delivery(0),
-		}}}))
+		c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{
+			entry(0, fullEvent(eventID(1)), job{n: 1, leased: time.Minute}),
+			entry(0, fullEvent(eventID(2)), job{n: 2, due: ms}),
+			entry(0, fullEvent(eventID(3)), job{n: 3, leased: time.Hour}),
+		}))
 		a := fullAttempt(c.delivery(1))
 		health := c.endWith(5*ms, hooks.Settlement{
 			DeliveryID: id(1), Token: 1, State: dead, Attempt: a, ThrottleUntil: at(time.Minute),
@@ -42,7 +41,7 @@ var timeRules = []rule{
 		want := []time.Time{
 			time.Date(1, time.January, 1, 0, 0, 0, 1e6, time.UTC),
 			time.Date(1969, time.December, 31, 23, 59, 59, 999e6, time.UTC),
-			time.UnixMilli(0).UTC(), time.UnixMilli(1).UTC(), time.UnixMilli(1<<53 / 1000).UTC(),
+			time.UnixMilli(0).UTC(), time.UnixMilli(1).UTC(), time.UnixMilli(1 << 53 / 1000).UTC(),
 			time.Date(2024, time.December, 31, 23, 59, 59, 1e6, time.UTC),
 			time.Date(9999, time.December, 31, 23, 59, 59, 999e6, time.UTC),
 		}

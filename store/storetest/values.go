@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,12 +26,13 @@ var documents = []string{
 var valueRules = []rule{
 	{"data", "Data of an event is kept byte for byte.", func(c *check) {
 		c.create("a")
-		list := append(documents, strings.Repeat(`[`, 1000)+strings.Repeat(`]`, 1000), `"`+strings.Repeat("0123456789abcdef", 1<<14)+`"`)
+		list := slices.Concat(documents, []string{
+			strings.Repeat(`[`, 1000) + strings.Repeat(`]`, 1000),
+			`"` + strings.Repeat("0123456789abcdef", 1<<14) + `"`,
+		})
 		for n, document := range list {
-			c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{{
-				Event:      &hooks.Event{ID: eventID(n), Tenant: home, Type: "t", Time: start, Data: json.RawMessage(document)},
-				Deliveries: []hooks.Delivery{job{n: n, typ: "t"}.delivery(0)},
-			}}))
+			event := &hooks.Event{ID: eventID(n), Tenant: home, Type: "t", Time: start, Data: json.RawMessage(document)}
+			c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{entry(0, event, job{n: n})}))
 			c.equal("data read", c.events(home, eventID(n))[0].Data, json.RawMessage(document))
 			claimed := c.claim(0, many)
 			c.equal("claimed", numbers(claimed), []int{n})
@@ -65,21 +67,20 @@ var valueRules = []rule{
 	{"text", "Text is kept exactly.", func(c *check) {
 		c.create("a")
 		for n, text := range []string{" ", " two  blanks ", "a\tb\r\nc", `%s ? $1 :a \0 ' " ; --`, "é e\u0301 ☃ 🪝 \u2028\ufeff", strings.Repeat("☃", 80)} {
-			event := &hooks.Event{ID: eventID(n), Tenant: home, Type: "t", Time: start, Key: text, Metadata: map[string]string{text: text}}
-			d := job{n: n, typ: "t", key: text, leased: time.Minute}.delivery(0)
-			c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{{Event: event, Deliveries: []hooks.Delivery{d}}}))
-			c.equal("event", c.events(home, eventID(n)), []hooks.Event{{
-				ID: eventID(n), Tenant: home, Type: "t", Time: start, Key: text, Metadata: map[string]string{text: text},
-			}})
-			c.equal("delivery", c.delivery(n), d)
-			s := outcome(d, ms, dead)
+			event := hooks.Event{ID: eventID(n), Tenant: home, Type: "t", Time: start, Key: text, Metadata: map[string]string{text: text}}
+			stored := event
+			c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{entry(0, &stored, job{n: n})}))
+			c.equal("event", c.events(home, eventID(n)), []hooks.Event{event})
+			c.equal("delivery", c.delivery(n), job{n: n, typ: "t", key: text}.delivery(0))
+			c.equal("claimed", c.take(0, many), []int{n})
+			s := outcome(c.delivery(n), ms, dead)
 			s.Reason, s.Attempt.Error = text, text
 			c.endWith(ms, s)
 			c.equal("reason", c.delivery(n).Reason, text)
 			c.equal("error", c.attempts(home)[0].Error, text)
 			_, err := c.Redeliver(c.Context(), at(ms), home, id(n))
 			c.ok(err)
-			d, err = c.Cancel(c.Context(), at(2*ms), home, id(n), text)
+			d, err := c.Cancel(c.Context(), at(2*ms), home, id(n), text)
 			c.ok(err)
 			c.equal("reason of a cancellation", d.Reason, text)
 		}
@@ -141,8 +142,9 @@ var valueRules = []rule{
 		spoil(&changes)
 		c.equal("changes", c.changes(0), []hooks.HookChange{{Revision: revision, Hook: fullHook("a")}})
 
-		d := job{n: 1, event: "x", leased: time.Minute}.delivery(0)
-		c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{{Event: fullEvent("x"), Deliveries: []hooks.Delivery{d}}}))
+		x := entry(0, fullEvent("x"), job{n: 1, leased: time.Minute})
+		d := x.Deliveries[0]
+		c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{x}))
 		events := c.events(home, "x")
 		spoil(&events)
 		c.equal("events", c.events(home, "x"), []hooks.Event{*fullEvent("x")})

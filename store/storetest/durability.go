@@ -1,0 +1,93 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+var durabilityRules = []rule{
+	{"all", "When a method has returned nil, what it wrote outlives the process.", func(c *check) {
+		c.ok(c.CreateHook(c.Context(), fullHook("full")))
+		c.create("a", "b", "gone")
+		c.ok(c.UpdateHook(c.Context(), plainHook(home, "b")))
+		c.ok(c.DeleteHook(c.Context(), hooks.Ref{Tenant: home, ID: "gone"}, at(ms)))
+		c.everyState()
+		c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{entry(0, fullEvent(eventID(9)), job{n: 9, leased: time.Minute})}))
+		d := c.delivery(9)
+		c.endWith(ms, hooks.Settlement{DeliveryID: d.ID, Token: 1, State: dead, Attempt: fullAttempt(d), ThrottleUntil: at(time.Hour)})
+		before := c.snapshot()
+		c.reopen()
+		c.unchanged("reopening", before)
+		c.reopen()
+		c.unchanged("reopening twice", before)
+	}},
+	{"refused", "What a method refused is not there after the process either.", func(c *check) {
+		c.create("a")
+		c.everyState()
+		before := c.snapshot()
+		c.is("CreateHook", c.CreateHook(c.Context(), fullHook("a")), hooks.ErrDuplicate)
+		c.is("UpdateHook", c.UpdateHook(c.Context(), fullHook("a")), hooks.ErrConflict)
+		c.is("Enqueue", c.Enqueue(c.Context(), start, entries(0, job{n: 10}, job{n: 11, event: eventID(2)})), hooks.ErrDuplicate)
+		c.is("Settle", c.settle(ms, outcome(c.delivery(2), 0, dead))[0].Err, hooks.ErrLeaseLost)
+		c.reopen()
+		c.unchanged("reopening", before)
+	}},
+	{"revisions", "Revisions go on rising after the process.", func(c *check) {
+		c.create("a", "b")
+		last := c.changes(0)[1].Revision
+		c.ok(c.DeleteHook(c.Context(), hooks.Ref{Tenant: home, ID: "b"}, start))
+		list := c.changes(last)
+		if len(list) == 1 {
+			last = list[0].Revision
+		}
+		c.reopen()
+		c.create("c")
+		list = c.changes(last)
+		if len(list) != 1 || list[0].Hook.ID != "c" {
+			c.Errorf("changes after revision %d: got %+v, want that of hook c", last, list)
+		}
+	}},
+	{"leases", "Leases hold and Tokens go on growing after the process.", func(c *check) {
+		c.create("a")
+		c.enqueue(0, job{n: 1}, job{n: 2})
+		c.equal("claimed", c.take(0, many), []int{1, 2})
+		old := outcome(c.delivery(2), 0, succeeded)
+		c.reopen()
+		c.equal("claimed while leased", c.take(leaseTime-ms, many), []int{})
+		c.end(leaseTime-ms, 1, succeeded)
+		claimed := c.claim(leaseTime, many)
+		c.equal("claimed after the lease", numbers(claimed), []int{2})
+		c.equal("Token", c.delivery(2).Lease.Token, int64(2))
+		c.is("stale settlement", c.settle(leaseTime, old)[0].Err, hooks.ErrLeaseLost)
+	}},
+	{"keys", "Ordering keys keep their order after the process.", func(c *check) {
+		c.create("a")
+		c.enqueue(0, job{n: 3, key: "k"}, job{n: 2, key: "k"}, job{n: 5, key: "l"})
+		c.reopen()
+		c.enqueue(0, job{n: 1, key: "k"}, job{n: 4, key: "l"})
+		c.expect("after reopening", []int{3, 2, 1, 5, 4}, pending, blocked, blocked, pending, blocked)
+		c.equal("claimed", sorted(c.take(0, many)), []int{3, 5})
+		c.hold(0, 3)
+		c.reopen()
+		c.equal("claimed while held", c.take(0, many), []int{})
+		c.cancel(0, 3)
+		c.equal("claimed", c.take(0, many), []int{2})
+		c.reopen()
+		c.end(0, 2, dead)
+		c.equal("claimed next", c.take(0, many), []int{1})
+	}},
+	{"queue", "What was due, throttled or counted before the process is so after it.", func(c *check) {
+		c.create("a", "b")
+		c.enqueue(0, job{n: 1, leased: time.Minute}, job{n: 2}, job{n: 3, hook: "b", due: time.Second}, job{n: 4, hook: "b", due: 2 * time.Second})
+		c.throttle(0, 1, time.Minute)
+		c.reopen()
+		c.next("after reopening", 0, at(time.Second))
+		c.equal("claimed", c.take(time.Second, many), []int{3})
+		c.end(time.Second, 3, succeeded)
+		c.reopen()
+		c.equal("claimed next", c.take(time.Minute, 1), []int{2})
+		c.equal("stats", counts(c.stats(0, time.Hour, "b")["b"]), [3]int{1, 1, 0})
+		c.is("Enqueue", c.Enqueue(c.Context(), start, entries(0, job{n: 9, event: eventID(3)})), hooks.ErrDuplicate)
+	}},
+}
