@@ -25,6 +25,7 @@ type lane struct {
 	due     time.Time // when the first is, and the hook's throttle has ended
 	turn    uint64    // when it was served, or became ready
 	ready   bool      // it is in Store.ready, not in Store.later
+	served  bool      // by the claim under way
 	index   int
 }
 
@@ -151,19 +152,22 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 		d.lane().waiting.push(d)
 		claimed = append(claimed, hooks.Claimed{Delivery: d.Delivery, Event: &d.event.Event})
 	}
-	for _, l := range full {
-		s.ready.push(l)
-	}
 	for _, l := range lanes {
-		first := l.waiting.first()
-		l.ready = false
+		if !l.served {
+			full = append(full, l)
+			continue
+		}
+		l.served, l.ready = false, false
 		s.place(l)
-		if !first.due.After(r.Now) {
+		if !l.due.After(r.Now) {
 			s.later.remove(l)
 			s.line(l)
 		} else if next.IsZero() || l.due.Before(next) {
 			next = l.due
 		}
+	}
+	for _, l := range full { // They keep their turn.
+		s.ready.push(l)
 	}
 	return claimed, next, nil
 }
@@ -209,6 +213,7 @@ func (s *Store) lease(l *lane, r hooks.ClaimRequest, leased []*delivery) []*deli
 		return leased
 	}
 	l.queue.room--
+	l.served = true
 	l.waiting.remove(d)
 	d.State = hooks.Leased
 	d.Lease = hooks.Lease{Owner: r.Owner, Token: d.Lease.Token + 1, Until: r.Until}
