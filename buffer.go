@@ -7,7 +7,7 @@ import (
 
 // An item is a leased delivery in memory, with its hook: nil if it is gone.
 type item struct {
-	Claimed
+	*Claimed
 	hook *compiled
 }
 
@@ -44,7 +44,7 @@ type buffer struct {
 	changed sync.Cond
 	// What follows is guarded by mu.
 	lanes        map[Ref]*lane
-	quick, slow  ring // lanes that can start a request now
+	quick, slow  ring[*lane] // lanes that can start a request now
 	slowsTurn    bool
 	held         int // items buffered or reserved
 	reserved     int // of those, reserved
@@ -62,7 +62,7 @@ type lane struct {
 	interval  time.Duration // between attempts, if the hook has a rate
 	nextStart time.Time     // of an attempt, if the hook has a rate
 
-	firsts, retries []item
+	firsts, retries ring[item]
 	retriesTurn     bool
 	reserved        int
 	inFlight        int
@@ -92,7 +92,7 @@ func (l *lane) window() int {
 	return min(l.open, l.limit)
 }
 
-func (l *lane) buffered() int { return len(l.firsts) + len(l.retries) }
+func (l *lane) buffered() int { return l.firsts.len() + l.retries.len() }
 
 func (l *lane) active() int { return l.buffered() + l.reserved + l.inFlight }
 
@@ -209,9 +209,9 @@ func (b *buffer) add(l *lane, it item, now time.Time) {
 		return
 	}
 	if it.Delivery.Step == 0 {
-		l.firsts = append(l.firsts, it)
+		l.firsts.push(it)
 	} else {
-		l.retries = append(l.retries, it)
+		l.retries.push(it)
 	}
 	b.held++
 	b.ready(l, now)
@@ -246,28 +246,28 @@ func (b *buffer) ready(l *lane, now time.Time) {
 	b.changed.Signal()
 }
 
-// take waits for work and returns items of one hook for one request. It
-// returns nil when the buffer has stopped.
-func (b *buffer) take() []item {
+// take waits for work and appends items of one hook, for one request, to items.
+// It appends none when the buffer has stopped.
+func (b *buffer) take(items []item) []item {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for !b.stopped {
 		if l := b.next(); l != nil {
-			return b.takeFrom(l)
+			return b.takeFrom(l, items)
 		}
 		b.changed.Wait()
 	}
-	return nil
+	return items
 }
 
 // next chooses the lane whose turn it is, or nil.
 func (b *buffer) next() *lane {
 	for {
 		var l *lane
-		slow := b.slowInFlight < max(1, b.workers/2) && !b.slow.empty()
-		if slow && (b.slowsTurn || b.quick.empty()) {
+		slow := b.slowInFlight < max(1, b.workers/2) && b.slow.len() > 0
+		if slow && (b.slowsTurn || b.quick.len() == 0) {
 			l, b.slowsTurn = b.slow.pop(), false
-		} else if !b.quick.empty() {
+		} else if b.quick.len() > 0 {
 			l, b.slowsTurn = b.quick.pop(), true
 		} else {
 			return nil
@@ -280,20 +280,19 @@ func (b *buffer) next() *lane {
 	}
 }
 
-func (b *buffer) takeFrom(l *lane) []item {
+func (b *buffer) takeFrom(l *lane, items []item) []item {
 	queue := &l.firsts
-	if len(l.firsts) == 0 || l.retriesTurn && len(l.retries) > 0 {
+	if l.firsts.len() == 0 || l.retriesTurn && l.retries.len() > 0 {
 		queue = &l.retries
 	}
 	l.retriesTurn = queue == &l.firsts
-	n := 1
-	if c := (*queue)[0].hook; c != nil && c.traits.MaxBatch > 1 {
-		n = min(c.traits.MaxBatch, len(*queue))
+	items = append(items, queue.pop())
+	if c := items[0].hook; c != nil {
+		for len(items) < c.traits.MaxBatch && queue.len() > 0 {
+			items = append(items, queue.pop())
+		}
 	}
-	items := (*queue)[:n:n]
-	if *queue = (*queue)[n:]; len(*queue) == 0 {
-		*queue = nil
-	}
+	n := len(items)
 	b.held -= n
 	b.inFlight++
 	l.inFlight++
@@ -379,13 +378,11 @@ func (b *buffer) flush(l *lane) {
 	}
 	l.behind = true
 	b.held -= l.buffered()
-	for _, it := range l.firsts {
-		b.release(it)
+	for _, queue := range []*ring[item]{&l.firsts, &l.retries} {
+		for queue.len() > 0 {
+			b.release(queue.pop())
+		}
 	}
-	for _, it := range l.retries {
-		b.release(it)
-	}
-	l.firsts, l.retries = nil, nil
 }
 
 // request fills in what a claim may take. It reports whether a claim is worth
@@ -464,22 +461,32 @@ func (b *buffer) stop() {
 	}
 }
 
-// A ring is a first-in, first-out queue of lanes.
-type ring struct {
-	lanes []*lane
-	head  int
+// A ring is a first-in, first-out queue.
+type ring[T any] struct {
+	slots       []T // a power of two of them
+	first, next uint
 }
 
-func (r *ring) empty() bool { return r.head == len(r.lanes) }
+func (r *ring[T]) len() int { return int(r.next - r.first) }
 
-func (r *ring) push(l *lane) { r.lanes = append(r.lanes, l) }
-
-func (r *ring) pop() *lane {
-	l := r.lanes[r.head]
-	r.lanes[r.head] = nil
-	if r.head++; r.head == len(r.lanes) || r.head > 64 && r.head > len(r.lanes)/2 {
-		r.lanes = append(r.lanes[:0], r.lanes[r.head:]...)
-		r.head = 0
+func (r *ring[T]) push(x T) {
+	if r.len() == len(r.slots) {
+		slots := make([]T, max(4, 2*len(r.slots)))
+		for i := range r.len() {
+			slots[i] = *r.at(r.first + uint(i))
+		}
+		r.slots, r.first, r.next = slots, 0, uint(r.len())
 	}
-	return l
+	*r.at(r.next) = x
+	r.next++
 }
+
+func (r *ring[T]) pop() T {
+	var none T
+	x := *r.at(r.first)
+	*r.at(r.first) = none
+	r.first++
+	return x
+}
+
+func (r *ring[T]) at(i uint) *T { return &r.slots[i&uint(len(r.slots)-1)] }

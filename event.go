@@ -145,7 +145,7 @@ func (m *Manager) addDeliveries(t *trigger, entry *Entry) {
 		if until, ok := t.engine.buffer.reserve(c, t.now); ok {
 			d.State = Leased
 			d.Lease = Lease{Owner: m.owner, Token: 1, Until: until}
-			t.handed = append(t.handed, item{Claimed{Delivery: *d, Event: e}, c})
+			t.handed = append(t.handed, item{&Claimed{Delivery: *d, Event: e}, c})
 		}
 	}
 }

@@ -24,11 +24,10 @@ import (
 	"github.com/expr-lang/expr/vm/runtime"
 )
 
-// Filters are written by strangers and cannot be interrupted, so their cost is
-// known before they run: filterCheck lets through a part of the expr language
-// in which an expression takes a time that is at most proportional to its work,
-// which the check counts, times the size of the event. docs/filters.md has the
-// language.
+// Strangers write filters, and nothing can stop one that runs. So filterCheck
+// lets only a part of the expr language through, in which an expression takes
+// a time that is at most proportional to its work, which the check counts,
+// times the size of the event. docs/filters.md has the language.
 const (
 	maxFilterSize  = 4096 // bytes
 	maxFilterNodes = 400  // values, names and operators
@@ -70,17 +69,17 @@ type filterEnv struct {
 }
 
 // match reports whether the filter lets the event through. An error means that
-// the filter cannot be applied to this event, and the event does not pass.
+// the filter cannot tell, and the event does not pass.
 func (f *filter) match(e *filterEvent) (bool, error) {
 	if size := len(e.Data); size > 0 && f.work > maxFilterWork/size {
 		return false, fmt.Errorf("filter failed: it does too much for data of %d bytes", size)
 	}
 	env := &filterEnv{Type: e.Type, Tenant: e.Tenant, Time: e.Time, Metadata: e.Metadata}
 	if f.usesData {
-		var err error
-		if env.Data, err = e.decode(); err != nil {
-			return false, err
+		if e.decode(); e.err != nil {
+			return false, e.err
 		}
+		env.Data = e.data
 	}
 	// Run turns all panics into errors.
 	result, err := vm.Run(f.program, env)
@@ -94,18 +93,18 @@ func (f *filter) match(e *filterEvent) (bool, error) {
 	return matched, nil
 }
 
-func (e *filterEvent) decode() (any, error) {
+// decode sets e.data or e.err.
+func (e *filterEvent) decode() {
 	if e.decoded {
-		return e.data, e.err
+		return
 	}
 	e.decoded = true
 	decoder := json.NewDecoder(bytes.NewReader(e.Data))
 	decoder.UseNumber()
-	if err := decoder.Decode(&e.data); err != nil {
-		e.data, e.err = nil, fmt.Errorf("filter failed: data is not JSON: %w", err)
+	if e.err = decoder.Decode(&e.data); e.err != nil {
+		e.err = fmt.Errorf("filter failed: data is not JSON: %w", e.err)
 	}
 	e.data = plainNumbers(e.data)
-	return e.data, e.err
 }
 
 // plainNumbers replaces each number in v by an int if it is written as one and
@@ -202,10 +201,11 @@ func newFilter(text string) (f *filter, err error) {
 	return &filter{program: program, usesData: check.usesData, work: check.work}, nil
 }
 
-// addFunction is what "+" becomes: a name that a filter cannot spell.
+// addFunction is what + becomes: a call of addNumbers by a name that a filter
+// cannot spell.
 const addFunction = "+"
 
-// addNumbers adds numbers, times and durations. Texts are refused, since a few
+// addNumbers adds numbers, times and durations, but does not join texts: a few
 // sums of sums of a long one would fill the memory.
 func addNumbers(operands ...any) (any, error) {
 	if _, ok := operands[0].(string); ok {
@@ -218,6 +218,7 @@ func addNumbers(operands ...any) (any, error) {
 var filterWords = strings.NewReplacer(
 	"reflect: call of reflect.Value.Len on ", "cannot go through ",
 	"reflect: call of reflect.Value.Index on ", "cannot go through ",
+	"reflect.Value.MapIndex: value of type ", "the key is ", " is not assignable to type ", ", not ",
 	"zero Value", "nil", " Value", "",
 	"interface conversion: interface {} is ", "the value is ",
 	"runtime error: ", "",
@@ -244,8 +245,8 @@ func explain(err error) string {
 	return text + position
 }
 
-// An extent says how large a value may be, and so how long an operation may
-// take that goes through it. It is a set, for values such as a ?? b.
+// An extent says how large a value may be, and so how long it may take to go
+// through it. It is a set, for values such as a ?? b.
 type extent int
 
 const (
@@ -275,9 +276,9 @@ type filterCheck struct {
 	seen     map[ast.Node]bool
 	usesData bool
 	// work counts the nodes inside of predicates, which may run once for each
-	// element, the operations that go through a value, and the instructions
-	// of patterns; insts counts the latter alone.
-	work, insts int
+	// element, the operations that go through a value, and insts.
+	work  int
+	insts int // the instructions of patterns
 }
 
 func refuse(n ast.Node, format string, args ...any) {
@@ -307,12 +308,12 @@ func (c *filterCheck) visit(p *ast.Node, inside bool) extent {
 		return c.name(n)
 	case *ast.PointerNode:
 		return part
+	case *ast.ChainNode:
+		return c.visit(&n.Node, inside)
 	case *ast.UnaryNode:
 		return c.visit(&n.Node, inside)
 	case *ast.BinaryNode:
 		return c.binary(p, n, inside)
-	case *ast.ChainNode:
-		return c.visit(&n.Node, inside)
 	case *ast.MemberNode:
 		c.key(&n.Property, inside)
 		return c.visit(&n.Node, inside)
@@ -345,8 +346,7 @@ func (c *filterCheck) walked(p *ast.Node, inside bool) extent {
 	return e
 }
 
-// key visits an operand that is looked up, which goes through it if it is a
-// text. Those that are short are as good as constant.
+// key visits an operand that is looked up. If it is a text, that goes through it.
 func (c *filterCheck) key(p *ast.Node, inside bool) {
 	if c.visit(p, inside)&whole != 0 && inside {
 		refuse(*p, "must not look up parts of data or metadata inside of any(), all() and the like")
@@ -376,11 +376,11 @@ func (c *filterCheck) binary(p *ast.Node, n *ast.BinaryNode, inside bool) extent
 	case "==", "!=", "<", "<=", ">", ">=", "startsWith", "endsWith":
 		// These go no further than the smaller operand.
 		smaller := min(c.visit(&n.Left, inside), c.visit(&n.Right, inside))
-		if smaller >= part {
-			c.work++
-		}
 		if smaller >= whole && inside {
 			refuse(n, "must compare with the element or with a constant inside of any(), all() and the like")
+		}
+		if smaller >= part {
+			c.work++
 		}
 	case "contains":
 		c.walked(&n.Left, inside)
@@ -428,15 +428,13 @@ func (c *filterCheck) pattern(n ast.Node) {
 // list replaces a list of constants by its value.
 func (c *filterCheck) list(p *ast.Node, n *ast.ArrayNode, inside bool) extent {
 	values := make([]any, len(n.Nodes))
+	var e extent // stays 0 if there is nothing to go through
 	for i := range n.Nodes {
 		c.visit(&n.Nodes[i], inside)
-		values[i] = constant(n.Nodes[i])
+		values[i], e = constant(n.Nodes[i]), scalar
 	}
 	ast.Patch(p, &ast.ConstantNode{Value: values})
-	if len(values) == 0 {
-		return 0
-	}
-	return scalar
+	return e
 }
 
 func constant(n ast.Node) any {
@@ -481,6 +479,7 @@ func (c *filterCheck) function(p *ast.Node, n *ast.BuiltinNode, inside bool) ext
 			c.walked(argument(n), inside)
 			break
 		}
+		// Read once, a constant costs nothing in predicates.
 		value, err := builtin.Builtins[builtin.Index[n.Name]].Func(text.Value)
 		if err != nil {
 			refuse(n, "must give %s() a text that it can read: %v", n.Name, err)

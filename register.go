@@ -244,7 +244,7 @@ func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt,
 	for i, e := range prepared {
 		group.Go(func() error {
 			d := Delivery{Tenant: h.Tenant, HookID: h.ID, EventID: e.ID, EventType: e.Type}
-			result := m.attempt(ctx, m.sendOnce, c, []Claimed{{Delivery: d, Event: e}})
+			result := m.attempt(ctx, m.sendOnce, c, []item{{Claimed: &Claimed{Delivery: d, Event: e}}})
 			attempts[i] = result.attempts[0]
 			if !result.verdict.Success {
 				attempts[i].State = Dead

@@ -73,7 +73,7 @@ var ErrRunning = errors.New("the manager is running already")
 func (m *Manager) Run(ctx context.Context) error {
 	e := &engine{m: m, wakeup: make(chan struct{}, 1), disabling: map[Ref]bool{}}
 	e.results = newResults(4 * m.cfg.MaxInFlight)
-	e.buffer = newBuffer(m.cfg, e.wake, func(it item) { e.results.put(released(it)) })
+	e.buffer = newBuffer(m.cfg, e.wake, func(it item) { e.results.put(released(&it.Delivery)) })
 	if !m.engine.CompareAndSwap(nil, e) {
 		return ErrRunning
 	}
@@ -200,9 +200,9 @@ func (e *engine) claimOnce(ctx context.Context) error {
 		return err
 	}
 	items := make([]item, len(claimed))
-	for i, c := range claimed {
-		items[i].Claimed = c
-		if x := e.m.index.get(c.Delivery.HookRef()); x != nil {
+	for i := range claimed {
+		items[i].Claimed = &claimed[i]
+		if x := e.m.index.get(claimed[i].Delivery.HookRef()); x != nil {
 			// An error shows up when the delivery's turn comes.
 			items[i].hook, _ = x.get()
 		}
@@ -216,55 +216,55 @@ func (e *engine) claimOnce(ctx context.Context) error {
 
 // work is a worker: it sends what the buffer gives it.
 func (e *engine) work(ctx context.Context) {
+	// A context of its own keeps the workers from meeting at the lock of one.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var items []item
 	for {
-		items := e.buffer.take()
-		if items == nil {
+		clear(items)
+		items = e.buffer.take(items[:0])
+		if len(items) == 0 {
 			return
 		}
 		e.buffer.done(items[0].Delivery.HookRef(), e.deliver(ctx, items))
+		e.results.wait()
 	}
 }
 
 // deliver makes one request for deliveries of one hook and leaves the results
 // for the settler.
 func (e *engine) deliver(ctx context.Context, items []item) outcome {
-	d := items[0].Delivery
-	c, gone := e.hook(d.HookRef())
+	ref := items[0].Delivery.HookRef()
+	c, gone := e.hook(ref)
 	if gone != "" {
 		for _, it := range items {
-			e.results.put(cancelled(it, gone))
+			e.results.put(cancelled(&it.Delivery, gone))
 		}
 		return outcome{}
 	}
-	at := time.Now()
-	until := d.Lease.Until
+	until := items[0].Delivery.Lease.Until
 	for _, it := range items {
 		if it.Delivery.Lease.Until.Before(until) {
 			until = it.Delivery.Lease.Until
 		}
 	}
-	if until.Sub(at) < c.timeout+e.m.cfg.Lease/8 {
+	if time.Until(until) < c.timeout+e.m.cfg.Lease/8 {
 		for _, it := range items {
-			e.results.put(released(it))
+			e.results.put(released(&it.Delivery))
 		}
 		return outcome{}
 	}
-	claimed := make([]Claimed, len(items))
-	for i, it := range items {
-		claimed[i] = it.Claimed
-	}
-	result := e.m.attempt(ctx, e.m.send, c, claimed)
+	result := e.m.attempt(ctx, e.m.send, c, items)
 	o := outcome{success: result.verdict.Success, failed: !result.verdict.Success && !result.interrupted()}
 	if o.failed {
 		o.slow = result.verdict.Throttle || result.response.class() == ClassTimeout
 		if result.verdict.Throttle {
-			o.throttled = result.throttledUntil(e.buffer.failures(d.HookRef()))
+			o.throttled = result.throttledUntil(e.buffer.failures(ref))
 		}
 	}
 	for i, it := range items {
-		e.results.put(finished(it.Delivery, c, result, i, o.throttled))
+		e.results.put(finished(&it.Delivery, c, result, i, o.throttled))
 	}
-	e.results.wait()
 	return o
 }
 
@@ -290,28 +290,25 @@ func (e *engine) hook(ref Ref) (c *compiled, gone string) {
 // settle is the settler: it stores results until they are closed and empty, or
 // ctx ends.
 func (e *engine) settle(ctx context.Context) error {
-	for {
-		batch := e.results.take()
-		if len(batch) == 0 {
-			return nil
-		}
-		settlements := make([]Settlement, len(batch))
-		for i, r := range batch {
-			settlements[i] = r.Settlement
-		}
+	var b batch
+	for e.results.take(&b) {
 		for failures := 0; ; failures++ {
-			settled, err := e.settleOnce(ctx, settlements)
+			settled, err := e.settleOnce(ctx, b.settlements)
 			if err == nil {
-				e.settled(ctx, batch, settled)
+				e.settled(ctx, b, settled)
 				break
 			}
 			e.m.report("store the results of deliveries", err)
 			if !sleep(ctx, min(50*time.Millisecond<<min(failures, 7), 5*time.Second)) {
-				n := len(batch) + len(e.results.take())
+				n := len(b.about)
+				if e.results.take(&b) {
+					n += len(b.about)
+				}
 				return fmt.Errorf("%d results could not be stored, their deliveries will be sent again: %w", n, err)
 			}
 		}
 	}
+	return nil
 }
 
 func (e *engine) settleOnce(ctx context.Context, s []Settlement) ([]Settled, error) {
@@ -321,46 +318,54 @@ func (e *engine) settleOnce(ctx context.Context, s []Settlement) ([]Settled, err
 }
 
 // settled acts on what the store now holds.
-func (e *engine) settled(ctx context.Context, batch []result, settled []Settled) {
-	for i, r := range batch {
+func (e *engine) settled(ctx context.Context, b batch, settled []Settled) {
+	for i := range b.settlements {
+		s, d := &b.settlements[i], b.about[i].delivery
 		if settled[i].Err != nil {
 			e.m.log.Warn("hooks: a result was refused because the lease had been lost; another took the delivery",
-				"delivery", r.DeliveryID, "error", settled[i].Err)
+				"delivery", s.DeliveryID, "error", settled[i].Err)
 			continue
 		}
-		if r.State == Pending {
-			e.dueAt(r.Due)
-		} else if r.delivery.Key != "" {
+		if s.State == Pending {
+			e.dueAt(s.Due)
+		} else if d.Key != "" {
 			e.dueAt(now())
 		}
-		if r.Attempt == nil {
+		if s.Attempt == nil {
 			continue
 		}
 		if observer := e.m.cfg.Observer.Attempt; observer != nil {
-			e.m.observe(func() { observer(r.delivery, *r.Attempt) })
+			e.m.observe(func() { observer(*d, *s.Attempt) })
 		}
-		e.judgeHealth(ctx, r, settled[i].Health)
+		reason := b.about[i].disable
+		if reason == "" {
+			reason = e.failedTooLong(settled[i].Health, s.Reason)
+		}
+		if reason != "" {
+			e.disable(ctx, d.HookRef(), reason)
+		}
 	}
 }
 
-// judgeHealth disables the hook if its endpoint asked for it, or has failed for
-// too long.
-func (e *engine) judgeHealth(ctx context.Context, r result, h Health) {
-	reason := r.disable
+// failedTooLong says why to disable a hook with this health, or "".
+func (e *engine) failedTooLong(h Health, lastError string) string {
 	after := e.m.cfg.DisableAfter
-	if reason == "" && after > 0 && !h.FailingSince.IsZero() && now().Sub(h.FailingSince) >= after {
-		reason = fmt.Sprintf("no delivery has succeeded since %s; the last error: %s",
-			h.FailingSince.Format(time.RFC3339), r.Reason)
+	if after <= 0 || h.FailingSince.IsZero() || now().Sub(h.FailingSince) < after {
+		return ""
 	}
-	ref := r.delivery.HookRef()
+	return fmt.Sprintf("no delivery has succeeded since %s; the last error: %s", h.FailingSince.Format(time.RFC3339), lastError)
+}
+
+// disable disables a hook, beside the settler and once at a time.
+func (e *engine) disable(ctx context.Context, ref Ref, reason string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if reason == "" || e.disabling[ref] {
+	if e.disabling[ref] {
 		return
 	}
 	e.disabling[ref] = true
 	e.others.Go(func() {
-		e.disable(ctx, ref, reason)
+		e.disableNow(ctx, ref, reason)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		delete(e.disabling, ref)
@@ -369,7 +374,7 @@ func (e *engine) judgeHealth(ctx context.Context, r result, h Health) {
 
 var errNothingToDo = errors.New("nothing to do")
 
-func (e *engine) disable(ctx context.Context, ref Ref, reason string) {
+func (e *engine) disableNow(ctx context.Context, ref Ref, reason string) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	h, err := e.m.Update(ctx, ref.Tenant, ref.ID, func(h *Hook) error {
@@ -408,9 +413,19 @@ func (e *engine) purge(ctx context.Context) {
 // A result is a settlement on its way to the store.
 type result struct {
 	Settlement
-	delivery Delivery
-	// disable is why the endpoint wants its hook disabled.
-	disable string
+	about about
+}
+
+// about is what is to be known of a settlement when it is stored.
+type about struct {
+	delivery *Delivery // as it is then
+	disable  string    // why the endpoint wants its hook disabled
+}
+
+// A batch is results for one call of Settle.
+type batch struct {
+	settlements []Settlement
+	about       []about
 }
 
 // results are what workers leave for the settler. wait holds workers up while
@@ -419,7 +434,7 @@ type results struct {
 	limit   int
 	mu      sync.Mutex
 	changed sync.Cond
-	list    []result
+	list    batch
 	closed  bool
 }
 
@@ -432,8 +447,9 @@ func newResults(limit int) *results {
 func (r *results) put(res result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.list = append(r.list, res)
-	if len(r.list) == 1 {
+	r.list.settlements = append(r.list.settlements, res.Settlement)
+	r.list.about = append(r.list.about, res.about)
+	if len(r.list.about) == 1 {
 		r.changed.Broadcast()
 	}
 }
@@ -441,23 +457,24 @@ func (r *results) put(res result) {
 func (r *results) wait() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.list) > r.limit {
+	for len(r.list.about) > r.limit {
 		r.changed.Wait()
 	}
 }
 
-// take waits for results and returns all there are. It returns none when they
-// are closed.
-func (r *results) take() []result {
+// take waits for results and swaps all there are for b, whose memory is used
+// again. It returns false when they are closed and there are none.
+func (r *results) take(b *batch) bool {
+	clear(b.settlements)
+	clear(b.about)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.list) == 0 && !r.closed {
+	for len(r.list.about) == 0 && !r.closed {
 		r.changed.Wait()
 	}
-	list := r.list
-	r.list = nil
+	*b, r.list = r.list, batch{b.settlements[:0], b.about[:0]}
 	r.changed.Broadcast()
-	return list
+	return len(b.about) > 0
 }
 
 // unblock has wait return from now on.

@@ -195,11 +195,13 @@ type attempted struct {
 	ended    time.Time
 }
 
-func (a attempted) interrupted() bool { return a.response.class() == ClassInterrupted && !a.verdict.Success }
+func (a attempted) interrupted() bool {
+	return a.response.class() == ClassInterrupted && !a.verdict.Success
+}
 
 // attempt makes one request for these deliveries of one hook, and judges the
 // answer. The State of the attempts is set only for a success.
-func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []Claimed) attempted {
+func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []item) attempted {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	began := time.Now()
@@ -224,7 +226,9 @@ func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []C
 		result.verdict.Success = false
 	}
 	result.ended = now()
-	log := Attempt{
+	result.attempts = make([]Attempt, len(items))
+	log := &result.attempts[0]
+	*log = Attempt{
 		Tenant: c.hook.Tenant, HookID: c.hook.ID, StartedAt: started, Duration: time.Since(began).Truncate(time.Microsecond),
 		Request: logged(req), State: Succeeded,
 		Response: AttemptResponse{
@@ -241,11 +245,13 @@ func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []C
 		}
 		log.Error = strings.ToValidUTF8(strings.TrimSpace(log.Error), "\uFFFD")
 	}
-	result.attempts = make([]Attempt, len(items))
 	for i, it := range items {
-		log.DeliveryID, log.Number = it.Delivery.ID, msgs[i].Attempt
-		log.EventID, log.EventType = it.Event.ID, it.Event.Type
-		result.attempts[i] = log
+		if i > 0 {
+			result.attempts[i] = *log
+		}
+		a := &result.attempts[i]
+		a.DeliveryID, a.Number = it.Delivery.ID, msgs[i].Attempt
+		a.EventID, a.EventType = it.Event.ID, it.Event.Type
 	}
 	return result
 }

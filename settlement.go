@@ -27,9 +27,13 @@ func (d Delivery) settlement(a *Attempt, v Verdict, schedule []time.Duration, ho
 // roundUp returns t as stores keep it, not earlier than t.
 func roundUp(t time.Time) time.Time { return stamp(t.Add(time.Millisecond - 1)) }
 
-// finished is the result for the i-th delivery of an attempt.
-func finished(d Delivery, c *compiled, a attempted, i int, throttled time.Time) result {
-	retryAfter, _ := parseRetryAfter(a.response.Header, a.ended)
+// finished is the result for the i-th delivery of an attempt. It brings the
+// delivery up to date.
+func finished(d *Delivery, c *compiled, a attempted, i int, throttled time.Time) result {
+	var retryAfter time.Duration
+	if !a.verdict.Success {
+		retryAfter, _ = parseRetryAfter(a.response.Header, a.ended)
+	}
 	s := d.settlement(&a.attempts[i], a.verdict, c.schedule, c.hook.HoldDead, retryAfter, a.ended)
 	s.ThrottleUntil = throttled
 	d.State, d.Step, d.Due, d.Held, d.Reason = s.State, s.Step, s.Due, s.Hold, s.Reason
@@ -38,7 +42,7 @@ func finished(d Delivery, c *compiled, a attempted, i int, throttled time.Time) 
 	if d.State.Ended() {
 		d.EndedAt = a.ended
 	}
-	return result{Settlement: s, delivery: d, disable: a.verdict.Disable}
+	return result{s, about{d, a.verdict.Disable}}
 }
 
 // throttledUntil is how long a throttling answer wants to be left alone.
@@ -51,19 +55,17 @@ func (a attempted) throttledUntil(failures int) time.Time {
 }
 
 // released gives a delivery back as it was.
-func released(it item) result {
-	d := it.Delivery
-	return result{delivery: d, Settlement: Settlement{
+func released(d *Delivery) result {
+	return result{Settlement{
 		DeliveryID: d.ID, Token: d.Lease.Token, State: Pending, Due: d.Due, Step: d.Step, Reason: d.Reason,
-	}}
+	}, about{delivery: d}}
 }
 
 // cancelled ends a delivery without an attempt.
-func cancelled(it item, reason string) result {
-	d := it.Delivery
-	return result{delivery: d, Settlement: Settlement{
+func cancelled(d *Delivery, reason string) result {
+	return result{Settlement{
 		DeliveryID: d.ID, Token: d.Lease.Token, State: Cancelled, Step: d.Step, Reason: reason,
-	}}
+	}, about{delivery: d}}
 }
 
 // brokenHook stands in for a stored hook that does not compile, say, because
