@@ -491,3 +491,32 @@ func TestEndedDeliveriesArePurged(t *testing.T) {
 		assert.Empty(t, deliveries(t, rig.Manager, hooks.LogQuery{}))
 	})
 }
+
+func TestABacklogIsSentWithoutPause(t *testing.T) {
+	t.Parallel()
+	for _, count := range []int{1, 3, 40} {
+		t.Run(fmt.Sprintf("%d hooks", count), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				network := new(hookstest.Network)
+				m := newManager(t, memory.New(memory.Options{}), network)
+				var receivers []*hookstest.Receiver
+				for i := range count {
+					r := network.Receiver(t, fmt.Sprintf("%d.example.com", i))
+					register(t, m, hooks.Hook{URL: r.URL, Events: []string{"*"}})
+					receivers = append(receivers, r)
+				}
+				const events = 4000
+				for range 10 {
+					trigger(t, m, events/count/10)
+				}
+				began := time.Now()
+				start(t, m)
+				for _, r := range receivers {
+					r.Wait(events / count / 10 * 10)
+				}
+				assert.Zero(t, time.Since(began), "nobody is slow, so nobody should have waited")
+			})
+		})
+	}
+}

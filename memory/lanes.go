@@ -12,9 +12,10 @@ type queue struct {
 	ref   hooks.Ref
 	lanes [2]lane // first attempts, retries
 	all   list[delivery]
-	// room is how many more of them the claim with this number may take.
-	claim uint64
-	room  int
+	// room is how many more of them the claim with this number may take,
+	// chosen how many of the lanes it serves.
+	claim        uint64
+	room, chosen int
 }
 
 // A lane is those deliveries of a queue that wait for their first attempt, or
@@ -25,7 +26,6 @@ type lane struct {
 	due     time.Time // when the first is, and the hook's throttle has ended
 	turn    uint64    // when it was served, or became ready
 	ready   bool      // it is in Store.ready, not in Store.later
-	served  bool      // by the claim under way
 	index   int
 }
 
@@ -82,7 +82,7 @@ func (s *Store) unwait(d *delivery) {
 }
 
 // place puts a lane where it belongs after its first delivery or the hook's
-// throttle has changed. A lane keeps its turn while it is ready.
+// throttle has changed. A lane keeps its turn while it has something due.
 func (s *Store) place(l *lane) {
 	first := l.waiting.first()
 	if first == nil {
@@ -95,10 +95,12 @@ func (s *Store) place(l *lane) {
 		l.due = h.Health.ThrottledUntil
 	}
 	switch {
-	case l.ready:
-	case l.index > 0:
+	case l.ready && !l.due.After(s.lastClaim):
+	case l.index > 0 && !l.ready:
 		s.later.fix(l)
 	default:
+		s.take(l)
+		l.ready = false
 		s.later.push(l)
 	}
 }
@@ -127,14 +129,12 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 		return nil, time.Time{}, err
 	}
 	defer s.mu.Unlock()
+	s.claims++
+	s.lastClaim = r.Now
 	for l := s.later.first(); l != nil && !l.due.After(r.Now); l = s.later.first() {
 		s.later.remove(l)
 		s.line(l)
 	}
-	if l := s.later.first(); l != nil {
-		next = l.due
-	}
-	s.claims++
 	lanes, full := s.choose(r)
 	var leased []*delivery
 	for len(leased) < r.Limit {
@@ -153,22 +153,19 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 		d.lane().waiting.push(d)
 		claimed = append(claimed, hooks.Claimed{Delivery: d.Delivery, Event: &d.event.Event})
 	}
-	for _, l := range lanes {
-		if !l.served {
-			full = append(full, l)
-			continue
-		}
-		l.served, l.ready = false, false
+	for _, l := range lanes { // All were served.
+		l.ready = false
 		s.place(l)
 		if !l.due.After(r.Now) {
 			s.later.remove(l)
 			s.line(l)
-		} else if next.IsZero() || l.due.Before(next) {
-			next = l.due
 		}
 	}
 	for _, l := range full { // They keep their turn.
 		s.ready.push(l)
+	}
+	if l := s.later.first(); l != nil {
+		next = l.due
 	}
 	return claimed, next, nil
 }
@@ -195,11 +192,12 @@ func (s *Store) choose(r hooks.ClaimRequest) (lanes, full []*lane) {
 					room = r.Limit
 				}
 			}
-			q.claim, q.room = s.claims, room
+			q.claim, q.room, q.chosen = s.claims, room, 0
 		}
-		if l.queue.room <= 0 {
+		if l.queue.chosen >= l.queue.room {
 			full = append(full, l)
 		} else {
+			l.queue.chosen++
 			lanes = append(lanes, l)
 		}
 	}
@@ -214,7 +212,6 @@ func (s *Store) lease(l *lane, r hooks.ClaimRequest, leased []*delivery) []*deli
 		return leased
 	}
 	l.queue.room--
-	l.served = true
 	l.waiting.remove(d)
 	d.State = hooks.Leased
 	d.Lease = hooks.Lease{Owner: r.Owner, Token: d.Lease.Token + 1, Until: r.Until}

@@ -48,6 +48,7 @@ type Store struct {
 	later      heap[lane] // the others, by the time when they have
 	turn       uint64
 	claims     uint64
+	lastClaim  time.Time
 
 	listeners map[int]func()
 	listener  int

@@ -153,6 +153,9 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 	if st.State == hooks.Pending {
 		d.State, d.Due, d.Step = hooks.Pending, st.Due, st.Step
 		s.wait(d)
+		if !d.Due.After(now) {
+			s.notify()
+		}
 	} else {
 		s.end(d, now, st.State, st.State == hooks.Dead && st.Hold && d.Key != "")
 	}
@@ -164,6 +167,7 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 	h.Health = h.Health.After(*st, now)
 	if !h.Health.ThrottledUntil.Equal(throttled) {
 		s.replace(d.queue)
+		s.notify()
 	}
 	return hooks.Settled{Health: h.Health}
 }
