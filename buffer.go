@@ -33,9 +33,9 @@ type buffer struct {
 	workers  int
 	perHook  int
 	capacity int
-	// wake asks for a claim, release gives leases back. Both are called with
-	// mu held and do not block.
-	wake    func()
+	// dueAt asks for a claim at that time, release gives leases back. Both are
+	// called with mu held and do not block.
+	dueAt   func(time.Time)
 	release func(item)
 
 	mu sync.Mutex
@@ -76,10 +76,10 @@ type lane struct {
 
 const firstWindow = 4
 
-func newBuffer(cfg Config, wake func(), release func(item)) *buffer {
+func newBuffer(cfg Config, dueAt func(time.Time), release func(item)) *buffer {
 	b := &buffer{
 		lease: cfg.Lease, workers: cfg.MaxInFlight, perHook: cfg.MaxInFlightPerHook, capacity: 4 * cfg.MaxInFlight,
-		wake: wake, release: release, lanes: map[Ref]*lane{}, more: true,
+		dueAt: dueAt, release: release, lanes: map[Ref]*lane{}, more: true,
 	}
 	b.changed.L = &b.mu
 	return b
@@ -185,7 +185,7 @@ func (b *buffer) handOver(items []item, stored bool) {
 func (b *buffer) left(deliveries []Delivery) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	at, wake := now(), false
+	at := now()
 	for i := range deliveries {
 		if d := &deliveries[i]; d.State == Pending && !d.Due.After(at) {
 			l := b.lanes[d.HookRef()]
@@ -193,11 +193,15 @@ func (b *buffer) left(deliveries []Delivery) {
 				l = b.lane(d.HookRef(), nil)
 			}
 			l.behind = true
-			wake = wake || l.wants(at)
+			switch {
+			case l.throttled.After(at):
+				b.dueAt(l.throttled)
+			case b.free() == 0:
+				b.more = true
+			case l.wants(at):
+				b.dueAt(at)
+			}
 		}
-	}
-	if wake && b.free() > 0 {
-		b.wake()
 	}
 }
 
@@ -352,7 +356,7 @@ func (b *buffer) done(ref Ref, o outcome) {
 	}
 	b.ready(l, at)
 	if b.more && b.free() >= b.capacity/2 || l.wants(at) && b.free() > 0 {
-		b.wake()
+		b.dueAt(at)
 	}
 	b.forget(l, at)
 	// A slow lane may have waited for this one's worker.
@@ -391,8 +395,8 @@ func (b *buffer) request(r *ClaimRequest) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r.Limit, r.PerHook = b.free(), 3*firstWindow
+	b.more = r.Limit == 0
 	if b.stopped || r.Limit == 0 {
-		b.more = true
 		return false
 	}
 	r.Room = make(map[Ref]int, len(b.lanes))
@@ -418,7 +422,7 @@ func (b *buffer) claimed(r ClaimRequest, items []item) {
 		count[ref]++
 		b.add(b.lane(ref, it.hook), it, r.Now)
 	}
-	b.more = len(items) == r.Limit
+	b.more = b.more || len(items) == r.Limit
 	for ref, room := range r.Room {
 		if l := b.lanes[ref]; l != nil {
 			l.behind = l.behind || count[ref] >= room
@@ -431,7 +435,7 @@ func (b *buffer) claimed(r ClaimRequest, items []item) {
 		}
 	}
 	if b.more && b.free() >= b.capacity/2 {
-		b.wake()
+		b.dueAt(r.Now)
 	}
 }
 

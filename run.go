@@ -73,7 +73,7 @@ var ErrRunning = errors.New("the manager is running already")
 func (m *Manager) Run(ctx context.Context) error {
 	e := &engine{m: m, wakeup: make(chan struct{}, 1), disabling: map[Ref]bool{}}
 	e.results = newResults(4 * m.cfg.MaxInFlight)
-	e.buffer = newBuffer(m.cfg, e.wake, func(it item) { e.results.put(released(&it.Delivery)) })
+	e.buffer = newBuffer(m.cfg, e.dueAt, func(it item) { e.results.put(released(&it.Delivery)) })
 	if !m.engine.CompareAndSwap(nil, e) {
 		return ErrRunning
 	}
@@ -107,9 +107,6 @@ func (m *Manager) Run(ctx context.Context) error {
 	return lost
 }
 
-// wake has the claimer claim now.
-func (e *engine) wake() { e.dueAt(time.Time{}.Add(1)) }
-
 // dueAt has the claimer claim at t.
 func (e *engine) dueAt(t time.Time) {
 	e.mu.Lock()
@@ -141,7 +138,7 @@ func (e *engine) claim(ctx context.Context) {
 		stop := n.Notify(func() { e.dueAt(now().Add(notifyPause)) })
 		defer stop()
 	}
-	e.wake()
+	e.dueAt(now())
 	var last time.Time
 	for failures := 0; e.waitForDue(ctx, last); {
 		err := e.claimOnce(ctx)
@@ -153,7 +150,7 @@ func (e *engine) claim(ctx context.Context) {
 		e.m.report("claim deliveries", err)
 		sleep(ctx, min(100*time.Millisecond<<min(failures, 6), 5*time.Second))
 		failures++
-		e.wake()
+		e.dueAt(now())
 	}
 }
 

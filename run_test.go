@@ -520,3 +520,42 @@ func TestABacklogIsSentWithoutPause(t *testing.T) {
 		})
 	}
 }
+
+func TestWorkThatFindsNoRoomIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rig := hookstest.New(t, func(c *hooks.Config) { c.MaxInFlight = 2 })
+		var endpoints []*hookstest.Endpoint
+		for range 40 {
+			e := rig.Endpoint("*")
+			e.Answer(hookstest.Status(200).After(time.Second))
+			endpoints = append(endpoints, e)
+		}
+		synctest.Wait()
+		trigger(t, rig.Manager, 1)
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		for _, e := range endpoints {
+			assert.Len(t, e.Requests(), 1, "two a second are done in twenty")
+		}
+	})
+}
+
+func TestEventsForAThrottledEndpointAreSentWhenItEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rig := hookstest.New(t)
+		endpoint := rig.Endpoint("*")
+		endpoint.Answer(hookstest.Status(429).Header("Retry-After", "3"), hookstest.Status(200))
+		synctest.Wait()
+		trigger(t, rig.Manager, 1)
+		time.Sleep(time.Second)
+		trigger(t, rig.Manager, 1)
+		time.Sleep(2*time.Second - time.Millisecond)
+		synctest.Wait()
+		assert.Len(t, endpoint.Requests(), 1)
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		assert.Len(t, endpoint.Requests(), 2, "the second event, at the end of the throttle")
+	})
+}
