@@ -74,7 +74,9 @@ type Queue interface {
 	// those the first triggered; the lane's Due of a lease that has ended is
 	// the lease's end. Lanes are served evenly: while others have due
 	// deliveries, a lane gets no more of a claim than they do, and is not
-	// served by a later claim before each of them has been.
+	// served by a later claim before each of them has been; a lane that
+	// becomes due later comes after those. A result below r.Limit means that
+	// nothing else could have been returned.
 	//
 	// next is the earliest time after r.Now at which a lane that has nothing
 	// due at r.Now will have (a Due, the end of a lease or of a throttle);
@@ -101,8 +103,8 @@ type Queue interface {
 	// leased or held, it is blocked instead. [ErrNotFound] when there is no
 	// such delivery, [ErrConflict] when it has not ended.
 	Redeliver(ctx context.Context, now time.Time, tenant, deliveryID string) (Delivery, error)
-	// Cancel ends a blocked, pending or held delivery as cancelled, for the
-	// given reason, lets the next of its ordering key go as Settle does if it
+	// Cancel ends a blocked, pending or held delivery as cancelled, now and for
+	// the given reason, lets the next of its ordering key go as Settle does if it
 	// was not blocked itself, and returns it. [ErrNotFound] when there is no
 	// such delivery, [ErrConflict] when it is leased or has ended and is not
 	// held.
@@ -151,9 +153,9 @@ type LogStore interface {
 // A Notifier is a Store that can tell when it has been written to, which saves
 // its Managers from asking again and again.
 type Notifier interface {
-	// Notify has wake called, soon and without blocking it, whenever
-	// deliveries may have become due or hooks may have changed, by whomever,
-	// until stop is called.
+	// Notify has wake called soon after deliveries may have become due or
+	// hooks may have changed, by whomever, until stop is called. wake returns
+	// at once and does not call the store.
 	Notify(wake func()) (stop func())
 }
 

@@ -87,7 +87,7 @@ var changeRules = []rule{
 	{"health", "Changes of Health are not changes of the hook: they give it no revision, no Version and no UpdatedAt.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 1, leased: time.Minute}, job{n: 2, leased: time.Minute})
-		revision := c.changes(0)[0].Revision
+		revision := first(c, c.changes(0)).Revision
 		want := plainHook(home, "a")
 		want.Health = c.end(time.Second, 1, dead)
 		c.equal("changes after a failure", c.changes(revision), []hooks.HookChange{})

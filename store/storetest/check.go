@@ -16,7 +16,8 @@ import (
 type check struct {
 	testing.TB
 	hooks.Store
-	h Harness
+	h      Harness
+	shared hooks.Store // The data of Store, opened once more.
 }
 
 // many is a limit that no rule reaches.
@@ -55,7 +56,7 @@ func (c *check) reopen() {
 	if c.h.Reopen == nil {
 		c.Skip("the store does not outlive its process")
 	}
-	c.Store = c.h.Reopen(c.TB, c.Store)
+	c.Store, c.shared = c.h.Reopen(c.TB, c.Store), nil
 }
 
 // second is the data in another store if there can be one, else in the same.
@@ -63,7 +64,10 @@ func (c *check) second() hooks.Store {
 	if c.h.Share == nil {
 		return c.Store
 	}
-	return c.h.Share(c.TB, c.Store)
+	if c.shared == nil {
+		c.shared = c.h.Share(c.TB, c.Store)
+	}
+	return c.shared
 }
 
 // race calls f n times at once, half of them on a second store, and returns
@@ -267,6 +271,15 @@ func (c *check) events(tenant string, ids ...string) []hooks.Event {
 	c.ok(err)
 	slices.SortFunc(list, func(a, b hooks.Event) int { return cmp.Compare(a.ID, b.ID) })
 	return list
+}
+
+// first returns the first of what a store returned.
+func first[T any](c *check, list []T) T {
+	c.Helper()
+	if len(list) == 0 {
+		c.Fatalf("got nothing, want a %T", *new(T))
+	}
+	return list[0]
 }
 
 // A snapshot is all that can be read of a small store.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -90,11 +91,7 @@ var concurrencyRules = []rule{
 		c.enqueue(0, job{n: 1, leased: time.Minute})
 		s := outcome(c.delivery(1), 0, dead)
 		errs := c.race(crowd, func(_ int, store hooks.Store) error {
-			settled, err := store.Settle(c.Context(), start, []hooks.Settlement{s})
-			if err != nil {
-				return err
-			}
-			return settled[0].Err
+			return settleOne(c.Context(), store, s)
 		})
 		c.oneWins("Settle", errs, hooks.ErrLeaseLost)
 		c.equal("attempts", attemptNames(c.attempts(home)), []string{"1#1"})
@@ -118,11 +115,7 @@ var concurrencyRules = []rule{
 				}
 				return err
 			}
-			settled, err := s.Settle(c.Context(), start, batch[i:i+1])
-			if err != nil {
-				return err
-			}
-			return settled[0].Err
+			return settleOne(c.Context(), s, batch[i])
 		}) {
 			c.ok(err)
 		}
@@ -175,7 +168,7 @@ func concurrentKeys(c *check) {
 	keys := []string{"k", "l"}
 	var underWay [2]atomic.Int32
 	var delivered [2][]int
-	triggers, done := atomic.Int32{}, 0
+	var triggers atomic.Int32
 	triggers.Store(2)
 	deliver := func(ctx context.Context, s hooks.Store) (int, error) {
 		claimed, _, err := s.Claim(ctx, hooks.ClaimRequest{Owner: "manager", Now: start, Until: at(leaseTime), Limit: 3})
@@ -183,17 +176,15 @@ func concurrentKeys(c *check) {
 			return 0, err
 		}
 		for _, cl := range claimed {
-			k, n := 0, number(cl.Delivery.ID)
-			if cl.Delivery.Key == keys[1] {
-				k = 1
+			k := slices.Index(keys, cl.Delivery.Key)
+			if k < 0 || underWay[k].Add(1) != 1 {
+				return 0, fmt.Errorf("a second delivery of key %q is leased", cl.Delivery.Key)
 			}
-			if underWay[k].Add(1) != 1 {
-				return 0, fmt.Errorf("two deliveries of key %q are leased at once", keys[k])
-			}
-			delivered[k] = append(delivered[k], n)
-			underWay[k].Add(-1)
-			settled, err := s.Settle(ctx, start, []hooks.Settlement{outcome(cl.Delivery, 0, succeeded)})
-			if err := errors.Join(err, settledErr(settled)); err != nil {
+			delivered[k] = append(delivered[k], number(cl.Delivery.ID))
+		}
+		for _, cl := range claimed {
+			underWay[slices.Index(keys, cl.Delivery.Key)].Add(-1)
+			if err := settleOne(ctx, s, outcome(cl.Delivery, 0, succeeded)); err != nil {
 				return 0, err
 			}
 		}
@@ -225,6 +216,7 @@ func concurrentKeys(c *check) {
 			break
 		}
 	}
+	total := 0
 	for k, ns := range delivered {
 		last := [2]int{-1, -1}
 		for _, n := range ns {
@@ -233,18 +225,20 @@ func concurrentKeys(c *check) {
 			}
 			last[n/each] = n
 		}
-		done += len(ns)
+		total += len(ns)
 	}
-	c.equal("deliveries that came", done, 2*each)
+	c.equal("deliveries that came", total, 2*each)
 }
 
-func settledErr(settled []hooks.Settled) error {
-	for _, s := range settled {
-		if s.Err != nil {
-			return s.Err
-		}
+func settleOne(ctx context.Context, s hooks.Store, st hooks.Settlement) error {
+	settled, err := s.Settle(ctx, start, []hooks.Settlement{st})
+	if err != nil {
+		return err
 	}
-	return nil
+	if len(settled) != 1 {
+		return fmt.Errorf("Settle answered %d of 1 settlements", len(settled))
+	}
+	return settled[0].Err
 }
 
 // concurrentChanges has three goroutines change hooks while a fourth follows
@@ -267,6 +261,8 @@ func concurrentChanges(c *check) {
 		}
 		return nil
 	}
+	c.create("first")
+	c.ok(follow(c.Context(), c.Store))
 	var running atomic.Int32
 	running.Store(writers)
 	for _, err := range c.race(writers+1, func(i int, s hooks.Store) error {

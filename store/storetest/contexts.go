@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -18,23 +19,61 @@ var contextRules = []rule{
 		defer cancel()
 		c.refusesAll(ctx, context.DeadlineExceeded)
 	}},
-	{"meanwhile", "A context that ends during a call makes it return the context's error, having written nothing, or does nothing to it.", func(c *check) {
-		for n := range 20 {
-			event := eventID(n)
-			list := entries(0, job{n: 2 * n, event: event}, job{n: 2*n + 1, event: event + "-too"})
-			ctx, cancel := context.WithCancel(c.Context())
-			go cancel()
-			err := c.Enqueue(ctx, start, list)
-			cancel()
-			want := 2
-			if err != nil {
+	{"meanwhile", "A context that ends during a call makes it return the context's error, having written nothing, or comes too late and does nothing to it.", func(c *check) {
+		c.create("a")
+		for n := range 19 {
+			list := entries(0, job{n: 2 * n, event: eventID(n)}, job{n: 2*n + 1, event: "too-" + eventID(n), leased: time.Minute})
+			before := c.snapshot()
+			if err := c.Enqueue(endsAfter(c, n), start, list); err != nil {
 				c.is("Enqueue", err, context.Canceled)
-				want = 0
+				c.unchanged("interrupted Enqueue", before)
+				c.ok(c.Enqueue(c.Context(), start, list))
 			}
-			c.equal("events stored", len(c.events(home, event, event+"-too")), want)
-			c.equal("deliveries claimed", len(c.claim(0, many)), want)
+			before = c.snapshot()
+			s := outcome(c.delivery(2*n+1), 0, dead)
+			if settled, err := c.Settle(endsAfter(c, n), start, []hooks.Settlement{s}); err != nil {
+				c.is("Settle", err, context.Canceled)
+				c.unchanged("interrupted Settle", before)
+				c.endWith(0, s)
+			} else {
+				c.is("settlement", first(c, settled).Err, nil)
+			}
+			c.equal("events", len(c.events(home, eventID(n), "too-"+eventID(n))), 2)
+			c.expect("in the end", []int{2 * n, 2*n + 1}, pending, dead)
 		}
 	}},
+}
+
+// An ending context is cancelled once it has been looked at a few times, so
+// that it ends at each of the places where a store looks at it.
+type ending struct {
+	context.Context
+	cancel context.CancelFunc
+	looks  atomic.Int64
+}
+
+func endsAfter(c *check, looks int) context.Context {
+	ctx, cancel := context.WithCancel(c.Context())
+	c.Cleanup(cancel)
+	e := &ending{Context: ctx, cancel: cancel}
+	e.looks.Store(int64(looks))
+	return e
+}
+
+func (e *ending) look() {
+	if e.looks.Add(-1) < 0 {
+		e.cancel()
+	}
+}
+
+func (e *ending) Err() error {
+	e.look()
+	return e.Context.Err()
+}
+
+func (e *ending) Done() <-chan struct{} {
+	e.look()
+	return e.Context.Done()
 }
 
 // refusesAll calls every method with a context that has ended.

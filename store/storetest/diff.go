@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"time"
@@ -51,6 +52,9 @@ func diffList(path string, got, want reflect.Value, differ func() string) string
 	if got.Len() != want.Len() {
 		return differ()
 	}
+	if got.Kind() == reflect.Slice && got.Type().Elem().Kind() == reflect.Uint8 && bytes.Equal(got.Bytes(), want.Bytes()) {
+		return ""
+	}
 	for i := range got.Len() {
 		if diffAt("", got.Index(i), want.Index(i)) == "" {
 			continue
@@ -76,14 +80,21 @@ func diffMap(path string, got, want reflect.Value, differ func() string) string 
 	return ""
 }
 
+// show prints a value, cut off where it gets long.
 func show(v reflect.Value) string {
+	var text string
 	switch {
 	case !v.IsValid():
 		return "nothing"
 	case v.Kind() == reflect.String:
-		return fmt.Sprintf("%q", v.String())
+		text = fmt.Sprintf("%q", v.String())
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8:
-		return fmt.Sprintf("%q", v.Bytes())
+		text = fmt.Sprintf("%q", v.Bytes())
+	default:
+		text = fmt.Sprintf("%+v", v.Interface())
 	}
-	return fmt.Sprintf("%+v", v.Interface())
+	if len(text) > 1000 {
+		return text[:1000] + "..."
+	}
+	return text
 }

@@ -14,8 +14,9 @@ var durabilityRules = []rule{
 		c.ok(c.DeleteHook(c.Context(), hooks.Ref{Tenant: home, ID: "gone"}, at(ms)))
 		c.everyState()
 		c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{entry(0, fullEvent(eventID(9)), job{n: 9, leased: time.Minute})}))
-		d := c.delivery(9)
-		c.endWith(ms, hooks.Settlement{DeliveryID: d.ID, Token: 1, State: dead, Attempt: fullAttempt(d), ThrottleUntil: at(time.Hour)})
+		s := retry(c.delivery(9))
+		s.ThrottleUntil = at(time.Hour)
+		c.endWith(ms, s)
 		before := c.snapshot()
 		c.reopen()
 		c.unchanged("reopening", before)
@@ -35,15 +36,14 @@ var durabilityRules = []rule{
 	}},
 	{"revisions", "Revisions go on rising after the process.", func(c *check) {
 		c.create("a", "b")
-		last := c.changes(0)[1].Revision
 		c.ok(c.DeleteHook(c.Context(), hooks.Ref{Tenant: home, ID: "b"}, start))
-		list := c.changes(last)
-		if len(list) == 1 {
-			last = list[0].Revision
+		last := int64(0)
+		for _, change := range c.changes(0) {
+			last = change.Revision
 		}
 		c.reopen()
 		c.create("c")
-		list = c.changes(last)
+		list := c.changes(last)
 		if len(list) != 1 || list[0].Hook.ID != "c" {
 			c.Errorf("changes after revision %d: got %+v, want that of hook c", last, list)
 		}
@@ -86,7 +86,7 @@ var durabilityRules = []rule{
 		c.equal("claimed", c.take(time.Second, many), []int{3})
 		c.end(time.Second, 3, succeeded)
 		c.reopen()
-		c.equal("claimed next", c.take(time.Minute, 1), []int{2})
+		c.equal("claimed next", sorted(c.take(time.Minute, many)), []int{2, 4})
 		c.equal("stats", counts(c.stats(0, time.Hour, "b")["b"]), [3]int{1, 1, 0})
 		c.is("Enqueue", c.Enqueue(c.Context(), start, entries(0, job{n: 9, event: eventID(3)})), hooks.ErrDuplicate)
 	}},

@@ -48,8 +48,7 @@ var leaseRules = []rule{
 	{"attempt", "Settle logs the attempt and counts it.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 1, leased: time.Minute}, job{n: 2, leased: time.Minute})
-		a := fullAttempt(c.delivery(1))
-		c.endWith(time.Second, hooks.Settlement{DeliveryID: id(1), Token: 1, State: a.State, Due: a.NextAt, Step: 1, Attempt: a})
+		c.endWith(time.Second, retry(c.delivery(1)))
 		c.equal("attempts", c.attempts(home), []hooks.Attempt{*fullAttempt(c.delivery(1))})
 		c.equal("count", c.delivery(1).Attempts, 1)
 		c.equal("count of another", c.delivery(2).Attempts, 0)

@@ -190,6 +190,12 @@ func fullEvent(id string) *hooks.Event {
 	}
 }
 
+// retry settles the first lease of d with fullAttempt.
+func retry(d hooks.Delivery) hooks.Settlement {
+	a := fullAttempt(d)
+	return hooks.Settlement{DeliveryID: d.ID, Token: 1, State: a.State, Due: a.NextAt, Step: 1, Reason: a.Error, Attempt: a}
+}
+
 // fullAttempt is the first attempt of d, with every field set.
 func fullAttempt(d hooks.Delivery) *hooks.Attempt {
 	return &hooks.Attempt{

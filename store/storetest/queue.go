@@ -65,6 +65,18 @@ var queueRules = []rule{
 		}
 		c.equal("claimed in all", sorted(got), []int{1, 2, 3, 4, 5})
 	}},
+	{"whole", "A claim that returns fewer than Limit has left nothing behind that it might have returned.", func(c *check) {
+		for i, hook := range []string{"a", "b", "c", "d"} {
+			c.create(hook)
+			c.fill(hook, 100*i, 5, 0)
+			c.fill(hook, 100*i+50, 5, 1)
+		}
+		claimed, _ := c.request(hooks.ClaimRequest{Now: start, Limit: 4, PerHook: 1})
+		c.equal("claimed with PerHook 1", len(perHook(claimed)), 4)
+		room := map[hooks.Ref]int{{Tenant: home, ID: "a"}: 0, {Tenant: home, ID: "b"}: 1}
+		claimed, _ = c.request(hooks.ClaimRequest{Now: start, Limit: 9, Room: room})
+		c.equal("claimed with Room", len(claimed), 9)
+	}},
 	{"per_hook", "A claim returns at most PerHook deliveries of one hook, whatever their lane; 0 means any number.", func(c *check) {
 		c.create("a", "b")
 		c.fill("a", 0, 6, 0)
@@ -89,10 +101,29 @@ var queueRules = []rule{
 	{"throttle", "A claim returns no delivery of a hook whose Health.ThrottledUntil is after now.", func(c *check) {
 		c.create("a", "b")
 		c.enqueue(0, job{n: 1, leased: time.Second}, job{n: 2}, job{n: 3, step: 1}, job{n: 4, hook: "b"})
-		c.throttle(0, 1, time.Minute)
+		c.throttle(0, 1, time.Second)
 		c.equal("throttled", c.take(0, many), []int{4})
-		c.equal("a millisecond before the end", c.take(time.Minute-ms, many), []int{})
-		c.equal("at the end", sorted(c.take(time.Minute, many)), []int{2, 3})
+		c.equal("a millisecond before the end", c.take(time.Second-ms, many), []int{})
+		c.equal("at the end", sorted(c.take(time.Second, many)), []int{2, 3})
+	}},
+	{"throttle_over", "A throttle is over as soon as the hook's health is cleared or the hook is deleted.", func(c *check) {
+		c.create("a", "b", "c")
+		for i, hook := range []string{"a", "b", "c"} {
+			c.enqueue(0, job{n: i, hook: hook, leased: time.Hour}, job{n: 10 + i, hook: hook, leased: time.Hour}, job{n: 20 + i, hook: hook, due: ms})
+			c.throttle(0, i, time.Hour)
+		}
+		c.equal("claimed while throttled", c.take(time.Second, many), []int{})
+		c.end(time.Second, 10, succeeded)
+		c.equal("claimed after a success", c.take(time.Second, many), []int{20})
+		h := c.hook(home, "b")
+		h.Disabled = true
+		c.ok(c.UpdateHook(c.Context(), h))
+		c.equal("claimed after disabling", c.take(time.Second, many), []int{})
+		h.Disabled, h.Version = false, h.Version+1
+		c.ok(c.UpdateHook(c.Context(), h))
+		c.equal("claimed after enabling", c.take(time.Second, many), []int{21})
+		c.ok(c.DeleteHook(c.Context(), hooks.Ref{Tenant: home, ID: "c"}, at(time.Second)))
+		c.equal("claimed after deleting", c.take(time.Second, many), []int{22})
 	}},
 	{"earliest", "Within a lane the earliest Due comes first.", func(c *check) {
 		c.create("a")
@@ -113,7 +144,7 @@ var queueRules = []rule{
 		c.enqueue(0, job{n: 1, leased: 20 * ms}, job{n: 2, leased: 40 * ms}, job{n: 3, due: 10 * ms}, job{n: 4, due: 30 * ms})
 		c.equal("claimed one by one", c.oneByOne(time.Second), []int{3, 1, 4, 2})
 	}},
-	{"next_none", "Claim returns a zero next when nothing will be due.", func(c *check) {
+	{"next_none", "Claim returns a zero next when no lane will have something due.", func(c *check) {
 		c.create("a")
 		c.next("empty store", 0, time.Time{})
 		c.enqueue(0, job{n: 1, leased: time.Second}, job{n: 2, leased: time.Second})
@@ -121,14 +152,14 @@ var queueRules = []rule{
 		c.end(0, 2, dead)
 		c.next("all ended", time.Minute, time.Time{})
 	}},
-	{"next_due", "Claim returns a next after now and not after the earliest Due to come.", func(c *check) {
+	{"next_due", "Claim returns a next that is after now and not after the earliest Due of a lane that has nothing due.", func(c *check) {
 		c.create("a", "b")
 		c.enqueue(0, job{n: 1, due: time.Hour}, job{n: 2, due: time.Minute, hook: "b"}, job{n: 3, due: 2 * time.Minute, step: 1})
 		c.next("before all", 0, at(time.Minute))
 		c.next("when one is due", time.Minute, at(2*time.Minute))
 		c.next("when two are due", 2*time.Minute, at(time.Hour))
 	}},
-	{"next_lease", "Claim returns a next that is not after the earliest end of a lease to come.", func(c *check) {
+	{"next_lease", "Claim returns a next that is not after the earliest end of a lease.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 1, leased: time.Hour}, job{n: 2, leased: 30 * time.Minute}, job{n: 3, due: 2 * time.Hour})
 		c.next("two leases", 0, at(30*time.Minute))
@@ -142,10 +173,23 @@ var queueRules = []rule{
 		c.next("throttled", time.Second, at(10*time.Minute))
 		c.equal("claimed then", c.take(10*time.Minute, many), []int{2})
 	}},
-	{"next_later", "Limit, PerHook and Room do not make next late.", func(c *check) {
+	{"next_changed", "Claim returns a next that is not late for a lane whose due deliveries have been throttled, settled or cancelled since an earlier claim left them behind.", func(c *check) {
+		c.create("a", "b")
+		c.enqueue(0, job{n: 1, leased: time.Hour}, job{n: 2}, job{n: 3})
+		c.equal("claimed", len(c.take(0, 1)), 1)
+		c.throttle(ms, 1, 10*time.Minute)
+		c.next("throttled", 2*ms, at(10*time.Minute))
+
+		c.enqueue(2*ms, job{n: 4, hook: "b"}, job{n: 5, hook: "b"}, job{n: 6, hook: "b", due: time.Minute})
+		c.equal("claimed", c.take(2*ms, 1), []int{4})
+		c.end(3*ms, 4, succeeded)
+		c.cancel(3*ms, 5)
+		c.next("cancelled", 4*ms, at(time.Minute+2*ms))
+	}},
+	{"next_later", "Limit, PerHook and Room do not make next late for the lanes that have nothing due.", func(c *check) {
 		c.create("a", "b")
 		c.fill("a", 0, 5, 0)
-		c.enqueue(0, job{n: 8, due: time.Second}, job{n: 9, due: 2 * time.Second, hook: "b"})
+		c.enqueue(0, job{n: 8, due: 2 * time.Second}, job{n: 9, due: time.Second, hook: "b"}, job{n: 7, step: 1, due: time.Second + ms})
 		for _, r := range []hooks.ClaimRequest{
 			{Limit: 1}, {Limit: many, PerHook: 1}, {Limit: many, Room: map[hooks.Ref]int{{Tenant: home, ID: "a"}: 0}},
 		} {

@@ -46,7 +46,7 @@ var tenantRules = []rule{
 		for n, tenant := range []string{home, away, home} {
 			c.enqueue(0, job{n: n, tenant: tenant, event: fmt.Sprint("x", n/2), leased: time.Hour})
 		}
-		c.settle(time.Second, outcome(c.delivery(0), 0, succeeded), outcome(c.deliveries(away)[0], 0, dead), outcome(c.delivery(2), 0, succeeded))
+		c.settle(time.Second, outcome(c.delivery(0), 0, succeeded), outcome(first(c, c.deliveries(away)), 0, dead), outcome(c.delivery(2), 0, succeeded))
 		narrow := hooks.LogQuery{Tenant: away, HookID: "a", EventID: "x0", DeliveryIDs: []string{id(0), id(1), id(2)}, PageQuery: hooks.PageQuery{CountTo: many}}
 		for _, q := range []hooks.LogQuery{narrow, {Tenant: away, PageQuery: narrow.PageQuery}} {
 			deliveries, err := c.Deliveries(c.Context(), q)

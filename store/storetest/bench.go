@@ -1,0 +1,130 @@
+package storetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// Bench measures the stores of h. Where deliveries/s is reported, that is the
+// figure to look at; ns/op is for one call, or one round of calls.
+func Bench(b *testing.B, h Harness) {
+	for _, size := range []int{1, 64, 256} {
+		b.Run(fmt.Sprintf("enqueue/batch=%d", size), func(b *testing.B) {
+			w := newWork(b, h, 16)
+			for b.Loop() {
+				w.enqueue(size, 1)
+			}
+			w.report(size)
+		})
+	}
+	b.Run("enqueue/fanout=100", func(b *testing.B) {
+		w := newWork(b, h, 100)
+		for b.Loop() {
+			w.enqueue(1, 100)
+		}
+		w.report(100)
+	})
+	for _, size := range []int{1, 64, 256} {
+		b.Run(fmt.Sprintf("life/batch=%d", size), func(b *testing.B) {
+			w := newWork(b, h, 16)
+			for b.Loop() {
+				w.enqueue(size, 1)
+				w.deliver(size)
+			}
+			w.report(size)
+		})
+	}
+	b.Run("life/fanout=100", func(b *testing.B) {
+		w := newWork(b, h, 100)
+		for b.Loop() {
+			w.enqueue(1, 100)
+			w.deliver(100)
+		}
+		w.report(100)
+	})
+	// A claim should cost the same whatever waits behind it.
+	for _, backlog := range []int{1_000, 30_000} {
+		b.Run(fmt.Sprintf("claim/backlog=%d", backlog), func(b *testing.B) {
+			w := newWork(b, h, 16)
+			for range backlog / 1000 {
+				w.enqueue(1000, 1)
+			}
+			for b.Loop() {
+				w.claim(64)
+			}
+		})
+	}
+}
+
+// work is a load for one store. Its clock stands still but for claims.
+type work struct {
+	*check
+	b     *testing.B
+	hooks int
+	data  json.RawMessage // 1 KiB.
+	made  int             // Counts the deliveries.
+	now   time.Duration
+}
+
+func newWork(b *testing.B, h Harness, hooks int) *work {
+	w := &work{check: &check{TB: b, Store: h.Open(b), h: h}, b: b, hooks: hooks}
+	w.data = json.RawMessage(`{"text":"` + strings.Repeat("x", 1024-11) + `"}`)
+	for i := range hooks {
+		w.create(hookName(i))
+	}
+	b.ReportAllocs()
+	return w
+}
+
+func hookName(i int) string { return fmt.Sprintf("hook-%d", i) }
+
+// enqueue records so many events in one call, each for so many hooks.
+func (w *work) enqueue(events, fanOut int) {
+	list := make([]hooks.Entry, events)
+	for i := range list {
+		event := &hooks.Event{ID: fmt.Sprintf("event-%d", w.made), Tenant: home, Type: "thing.done", Time: start, Data: w.data}
+		jobs := make([]job, fanOut)
+		for j := range jobs {
+			jobs[j] = job{n: w.made, hook: hookName(w.made % w.hooks)}
+			w.made++
+		}
+		list[i] = entry(w.now, event, jobs...)
+	}
+	w.ok(w.Enqueue(w.Context(), at(w.now), list))
+}
+
+// claim claims up to limit deliveries, all leases of earlier claims having
+// ended.
+func (w *work) claim(limit int) []hooks.Claimed {
+	w.now += leaseTime
+	claimed := w.check.claim(w.now, limit)
+	if len(claimed) == 0 {
+		w.b.Fatal("Claim found nothing")
+	}
+	return claimed
+}
+
+// deliver claims and settles so many deliveries.
+func (w *work) deliver(count int) {
+	for count > 0 {
+		claimed := w.claim(count)
+		settlements := make([]hooks.Settlement, len(claimed))
+		for i, cl := range claimed {
+			settlements[i] = outcome(cl.Delivery, w.now, succeeded)
+		}
+		for _, s := range w.settle(w.now, settlements...) {
+			w.ok(s.Err)
+		}
+		count -= len(claimed)
+	}
+}
+
+// report reports deliveries a second, so many in each round.
+func (w *work) report(perRound int) {
+	w.b.ReportMetric(float64(w.b.N*perRound)/w.b.Elapsed().Seconds(), "deliveries/s")
+}
