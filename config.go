@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -145,7 +146,7 @@ func (c Config) validate() error {
 		return invalid("lease", "must be 1s to 1h")
 	case c.PollInterval < time.Millisecond || c.PollInterval > time.Minute:
 		return invalid("pollInterval", "must be 1ms to 1m")
-	case !validHeaderValue(c.UserAgent):
+	case strings.ContainsFunc(c.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }):
 		return invalid("userAgent", "must be printable ASCII")
 	}
 	for i, p := range c.Protocols {

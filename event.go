@@ -109,10 +109,7 @@ func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engin
 	for i := range events {
 		e, err := m.prepareEvent(events[i], t.now)
 		if err != nil {
-			if invalid, ok := err.(*InvalidError); ok && len(events) > 1 {
-				return nil, &InvalidError{Field: fmt.Sprintf("events[%d].%s", i, invalid.Field), Reason: invalid.Reason}
-			}
-			return nil, err
+			return nil, ofElement("events", i, len(events), err)
 		}
 		t.entries[i].Event = e
 	}

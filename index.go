@@ -128,9 +128,10 @@ type index struct {
 	// changed counts the changes made here, seen those of them that the last
 	// complete look covers.
 	changed, seen atomic.Int64
-	// refreshing guards revision.
-	refreshing sync.Mutex
-	revision   int64
+	// looking holds a value during a look and guards revision. It is a lock
+	// that a context can end the wait for.
+	looking  chan struct{}
+	revision int64
 
 	mu      sync.RWMutex
 	hooks   map[Ref]*indexed
@@ -159,7 +160,10 @@ const (
 )
 
 func newIndex(store HookStore, compile func(Hook) (*compiled, error)) *index {
-	return &index{store: store, compile: compile, hooks: map[Ref]*indexed{}, tenants: map[string]*patterns{}}
+	return &index{
+		store: store, compile: compile, looking: make(chan struct{}, 1),
+		hooks: map[Ref]*indexed{}, tenants: map[string]*patterns{},
+	}
 }
 
 // invalidate has the next refresh look at the store.
@@ -170,8 +174,12 @@ func (x *index) refresh(ctx context.Context) error {
 	if x.fresh() {
 		return nil
 	}
-	x.refreshing.Lock()
-	defer x.refreshing.Unlock()
+	select {
+	case x.looking <- struct{}{}:
+		defer func() { <-x.looking }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	if x.fresh() {
 		return nil
 	}

@@ -20,7 +20,8 @@ func (m *Manager) Event(ctx context.Context, tenant, id string) (Event, error) {
 	return events[0], nil
 }
 
-// Deliveries returns a page of the deliveries that match q, newest first.
+// Deliveries returns a page of the deliveries that match q, newest first unless
+// q says otherwise.
 func (m *Manager) Deliveries(ctx context.Context, q LogQuery) (Page[Delivery], error) {
 	if err := q.check(); err != nil {
 		return Page[Delivery]{}, err
@@ -28,7 +29,8 @@ func (m *Manager) Deliveries(ctx context.Context, q LogQuery) (Page[Delivery], e
 	return m.store.Deliveries(ctx, q)
 }
 
-// Logs returns a page of the attempts that match q, newest first.
+// Logs returns a page of the attempts that match q, newest first unless q says
+// otherwise.
 func (m *Manager) Logs(ctx context.Context, q LogQuery) (Page[Attempt], error) {
 	if err := q.check(); err != nil {
 		return Page[Attempt]{}, err
@@ -36,28 +38,28 @@ func (m *Manager) Logs(ctx context.Context, q LogQuery) (Page[Attempt], error) {
 	return m.store.Attempts(ctx, q)
 }
 
-// AllDeliveries returns all deliveries that match q, newest first, read page by
-// page of q.Limit. An error ends them.
+// AllDeliveries returns all deliveries that match q, in the order of
+// Deliveries, read page by page of q.Limit. An error ends them.
 func (m *Manager) AllDeliveries(ctx context.Context, q LogQuery) iter.Seq2[Delivery, error] {
-	return all(q.After, func(after Cursor) (Page[Delivery], error) {
-		q.After = after
+	return all(q.PageQuery, func(p PageQuery) (Page[Delivery], error) {
+		q.PageQuery = p
 		return m.Deliveries(ctx, q)
 	})
 }
 
-// AllLogs returns all attempts that match q, newest first, read page by page of
-// q.Limit. An error ends them.
+// AllLogs returns all attempts that match q, in the order of Logs, read page by
+// page of q.Limit. An error ends them.
 func (m *Manager) AllLogs(ctx context.Context, q LogQuery) iter.Seq2[Attempt, error] {
-	return all(q.After, func(after Cursor) (Page[Attempt], error) {
-		q.After = after
+	return all(q.PageQuery, func(p PageQuery) (Page[Attempt], error) {
+		q.PageQuery = p
 		return m.Logs(ctx, q)
 	})
 }
 
-func all[T any](after Cursor, read func(Cursor) (Page[T], error)) iter.Seq2[T, error] {
+func all[T any](first PageQuery, read func(PageQuery) (Page[T], error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		for {
-			page, err := read(after)
+		for p := first; ; {
+			page, err := read(p)
 			if err != nil {
 				var none T
 				yield(none, err)
@@ -68,7 +70,7 @@ func all[T any](after Cursor, read func(Cursor) (Page[T], error)) iter.Seq2[T, e
 					return
 				}
 			}
-			if after = page.Next; after.IsZero() {
+			if p.After, p.Offset = page.Next, 0; p.After.IsZero() {
 				return
 			}
 		}
@@ -102,11 +104,13 @@ func (m *Manager) Redeliver(ctx context.Context, tenant, deliveryID string) (Del
 
 // Replay redelivers every delivery that matches q, has ended, and was created
 // before the call, and returns how many. For a range of time that an endpoint
-// missed, ask for Since, Until and States.
+// missed, ask for Since, Until and States. The oldest go first, whatever q says,
+// so that ordering keys keep their order.
 func (m *Manager) Replay(ctx context.Context, q LogQuery) (int, error) {
 	if q.Until.IsZero() {
 		q.Until = now().Add(time.Millisecond)
 	}
+	q.OldestFirst = true
 	n := 0
 	for d, err := range m.AllDeliveries(ctx, q) {
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -42,15 +43,26 @@ func (m *Manager) prepare(h Hook) (Hook, error) {
 		return Hook{}, unknownProtocol(h.Protocol)
 	}
 	if len(h.Secrets) == 0 {
-		secret, err := p.NewSecret()
+		secret, err := newSecret(p)
 		if err != nil {
-			return Hook{}, fmt.Errorf("make a secret: %w", err)
+			return Hook{}, err
 		}
 		if secret != "" {
 			h.Secrets = []SigningSecret{{Secret: secret}}
 		}
 	}
 	return h, m.checkHook(&h)
+}
+
+func newSecret(p Protocol) (secret Secret, err error) {
+	err = contain(func() (err error) {
+		secret, err = p.NewSecret()
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("make a secret: %w", err)
+	}
+	return secret, nil
 }
 
 // Hook returns a hook, or [ErrNotFound].
@@ -88,8 +100,11 @@ func (m *Manager) Update(ctx context.Context, tenant, id string, change func(*Ho
 		if err := change(&h); err != nil {
 			return Hook{}, err
 		}
-		if h.Ref() != old.Ref() {
-			return Hook{}, &InvalidError{Field: "id", Reason: "and tenant cannot be changed"}
+		if h.ID != old.ID {
+			return Hook{}, &InvalidError{Field: "id", Reason: "cannot be changed"}
+		}
+		if h.Tenant != old.Tenant {
+			return Hook{}, &InvalidError{Field: "tenant", Reason: "cannot be changed"}
 		}
 		h.Version, h.CreatedAt, h.Health = old.Version, old.CreatedAt, old.Health
 		h.UpdatedAt = now()
@@ -97,7 +112,13 @@ func (m *Manager) Update(ctx context.Context, tenant, id string, change func(*Ho
 			h.Verified = false
 		}
 		h.Protocol = cmp.Or(h.Protocol, StandardWebhooks)
-		if err := m.checkHook(&h); err != nil {
+		// A hook that is no longer valid, for the configuration was another
+		// when it was stored, can still be disabled.
+		check := m.checkHook
+		if onlyDisables(old, h) {
+			check = checkDisabledReason
+		}
+		if err := check(&h); err != nil {
 			return Hook{}, err
 		}
 		err = m.store.UpdateHook(ctx, h)
@@ -116,8 +137,15 @@ func (m *Manager) Update(ctx context.Context, tenant, id string, change func(*Ho
 	}
 }
 
+// onlyDisables reports whether the change from old to h is that h is disabled.
+func onlyDisables(old, h Hook) bool {
+	old.Disabled, old.DisabledReason, old.UpdatedAt = true, h.DisabledReason, h.UpdatedAt
+	return reflect.DeepEqual(old, h)
+}
+
 // Delete removes a hook, or returns [ErrNotFound]. Deliveries that are waiting
-// for it are cancelled when they fall due; its log stays.
+// for it are cancelled when they fall due, dead ones no longer hold their
+// ordering keys back; its log stays.
 func (m *Manager) Delete(ctx context.Context, tenant, id string) error {
 	if err := m.store.DeleteHook(ctx, Ref{tenant, id}, now()); err != nil {
 		return fmt.Errorf("delete hook %q: %w", id, err)
@@ -131,7 +159,7 @@ func (m *Manager) Delete(ctx context.Context, tenant, id string) error {
 // failed: the next use of the index tries again.
 func (m *Manager) hooksChanged(ctx context.Context) {
 	m.index.invalidate()
-	if err := m.index.refresh(context.WithoutCancel(ctx)); err != nil {
+	if err := m.index.refresh(ctx); err != nil && ctx.Err() == nil {
 		m.report("read the hooks after a change", err)
 	}
 }
@@ -158,8 +186,11 @@ func (m *Manager) RotateSecret(ctx context.Context, tenant, id string, r Rotatio
 				return unknownProtocol(h.Protocol)
 			}
 			var err error
-			if secret, err = p.NewSecret(); err != nil {
-				return fmt.Errorf("make a secret: %w", err)
+			if secret, err = newSecret(p); err != nil {
+				return err
+			}
+			if secret == "" {
+				return &InvalidError{Field: "secret", Reason: fmt.Sprintf("must be given, for the protocol %q makes none", h.Protocol)}
 			}
 		}
 		at := now()
@@ -235,7 +266,7 @@ func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt,
 	for i, e := range events {
 		e.Tenant = h.Tenant
 		if prepared[i], err = m.prepareEvent(e, at); err != nil {
-			return nil, err
+			return nil, ofElement("events", i, len(events), err)
 		}
 	}
 	attempts := make([]Attempt, len(events))

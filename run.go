@@ -239,6 +239,12 @@ func (e *engine) deliver(ctx context.Context, items []item) outcome {
 		}
 		return outcome{}
 	}
+	// The protocol may have changed since the items were taken for a batch.
+	most := min(len(items), max(1, c.traits.MaxBatch))
+	for _, it := range items[most:] {
+		e.results.put(released(&it.Delivery))
+	}
+	items = items[:most]
 	until := items[0].Delivery.Lease.Until
 	for _, it := range items {
 		if it.Delivery.Lease.Until.Before(until) {
@@ -254,13 +260,17 @@ func (e *engine) deliver(ctx context.Context, items []item) outcome {
 	result := e.m.attempt(ctx, e.m.send, c, items)
 	o := outcome{success: result.verdict.Success, failed: !result.verdict.Success && !result.interrupted()}
 	if o.failed {
-		o.slow = result.verdict.Throttle || result.response.class() == ClassTimeout
+		o.slow = result.verdict.Throttle || result.verdict.Disable != "" || result.response.class() == ClassTimeout
 		if result.verdict.Throttle {
 			o.throttled = result.throttledUntil(e.buffer.failures(ref))
 		}
 	}
 	for i, it := range items {
 		e.results.put(finished(&it.Delivery, c, result, i, o.throttled))
+	}
+	if result.verdict.Disable != "" {
+		// Nothing more is sent while the hook is being disabled.
+		o.throttled = result.ended.Add(settleTimeout)
 	}
 	return o
 }

@@ -21,6 +21,7 @@ import (
 const (
 	maxAnswer       = 16 << 10
 	maxAnswerHeader = 64 << 10
+	maxErrorText    = 1 << 10
 )
 
 // A sender makes requests under the egress policy.
@@ -75,6 +76,9 @@ func (s *sender) do(ctx context.Context, r Request) Response {
 	}
 	defer func() { _ = res.Body.Close() }()
 	answer := Response{Status: res.StatusCode, Header: res.Header}
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return answer // What follows is not HTTP, and has no end.
+	}
 	answer.Body, answer.Truncated, err = readBounded(res.Body, cmp.Or(r.MaxAnswer, maxAnswer))
 	if err != nil {
 		class := classify(ctx, err, ClassBody)
@@ -243,7 +247,7 @@ func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []i
 		if result.response.Err != nil {
 			log.Error = result.response.Err.Error()
 		}
-		log.Error = strings.ToValidUTF8(strings.TrimSpace(log.Error), "\uFFFD")
+		log.Error = strings.ToValidUTF8(strings.TrimSpace(log.Error[:min(len(log.Error), maxErrorText)]), "\uFFFD")
 	}
 	for i, it := range items {
 		if i > 0 {

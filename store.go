@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -45,9 +46,11 @@ type HookStore interface {
 	// true to false.
 	UpdateHook(ctx context.Context, h Hook) error
 	// DeleteHook removes the hook, or returns [ErrNotFound]. Its deliveries
-	// and attempts stay.
+	// and attempts stay, but a held one is held no longer, and the next of its
+	// ordering key goes as in Settle.
 	DeleteHook(ctx context.Context, ref Ref, now time.Time) error
-	// Hooks returns the hooks that match q, in the order that q asks for.
+	// Hooks returns the hooks that match q, those with the latest CreatedAt
+	// first and of those the greatest ID.
 	Hooks(ctx context.Context, q HookQuery) (Page[Hook], error)
 	// HookChanges returns, oldest first, at most limit changes to hooks of
 	// all tenants with a revision above after. Each create, update and delete
@@ -94,8 +97,9 @@ type Queue interface {
 	// that Token, and then nothing of it was written. The others are not
 	// affected.
 	//
-	// When a delivery with an ordering key ends without Hold, the earliest
-	// triggered blocked one of the same hook and key becomes pending, due now.
+	// When a delivery with an ordering key ends without Hold, or its hook does
+	// not exist, the earliest triggered blocked one of the same hook and key
+	// becomes pending, due now.
 	Settle(ctx context.Context, now time.Time, s []Settlement) ([]Settled, error)
 	// Redeliver makes an ended delivery pending again, due now, at Step 0,
 	// with EndedAt, Held and Reason cleared, and returns it. If it has an
@@ -217,8 +221,8 @@ type HookChange struct {
 	Hook    Hook
 }
 
-// A HookQuery selects hooks of one tenant. Its zero value is all hooks of the
-// tenant "", newest first.
+// A HookQuery selects hooks of one tenant. Its zero value is all of the tenant
+// "".
 type HookQuery struct {
 	Tenant string
 	// IDs, Protocol, Name and Disabled narrow the result. Zero: any.
@@ -226,9 +230,6 @@ type HookQuery struct {
 	Protocol string
 	Name     string
 	Disabled *bool
-	// OldestFirst turns the order round. The order is by CreatedAt and, of
-	// those, by ID.
-	OldestFirst bool
 	PageQuery
 }
 
@@ -251,6 +252,8 @@ type LogQuery struct {
 
 // A PageQuery says which part of a result is wanted.
 type PageQuery struct {
+	// OldestFirst turns the order round.
+	OldestFirst bool
 	// Limit is the size of the page. Default: 50.
 	Limit int
 	// After continues behind an earlier page: its Next.
@@ -302,17 +305,19 @@ func (c *Cursor) UnmarshalText(text []byte) error {
 		*c = Cursor{}
 		return nil
 	}
-	invalid := &InvalidError{Field: "cursor", Reason: "is not one that a page returned"}
+	var decoded Cursor
 	raw, err := base64.RawURLEncoding.AppendDecode(nil, text)
-	if err != nil {
-		return invalid
+	if err == nil {
+		at, id, _ := strings.Cut(string(raw), " ")
+		decoded.ID = id
+		decoded.Time, err = time.Parse(time.RFC3339Nano, at)
+		decoded.Time = decoded.Time.UTC()
 	}
-	at, id, ok := strings.Cut(string(raw), " ")
-	t, err := time.Parse(time.RFC3339Nano, at)
-	if !ok || err != nil {
-		return invalid
+	// Only what MarshalText writes is accepted, not all that can be read.
+	if again, _ := decoded.MarshalText(); err != nil || decoded.ID == "" || !bytes.Equal(again, text) {
+		return &InvalidError{Field: "cursor", Reason: "is not one that a page returned"}
 	}
-	*c = Cursor{Time: t.UTC(), ID: id}
+	*c = decoded
 	return nil
 }
 

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/textproto"
 	"slices"
@@ -36,7 +37,8 @@ func (m *Manager) checkHook(h *Hook) error {
 		checkText("tenant", h.Tenant, maxTenant),
 		checkText("name", h.Name, maxName),
 		checkText("description", h.Description, maxDescription),
-		checkText("disabledReason", h.DisabledReason, maxDescription),
+		checkText("url", h.URL, maxURL),
+		checkDisabledReason(h),
 		m.checkEvents(h.Events),
 		checkLimits(h),
 		checkHeaders(h.Headers),
@@ -59,6 +61,10 @@ func (m *Manager) checkHook(h *Hook) error {
 	}
 	_, err = m.compile(*h)
 	return err
+}
+
+func checkDisabledReason(h *Hook) error {
+	return checkText("disabledReason", h.DisabledReason, maxDescription)
 }
 
 func (m *Manager) checkEvents(patterns []string) error {
@@ -154,7 +160,8 @@ func checkHeaders(headers map[string]string) error {
 func checkEntries(field string, entries map[string]string) error {
 	size := 0
 	for key, value := range entries {
-		if err := checkText(fmt.Sprintf("%s[%q]", field, key), key+value, maxEntryBytes); err != nil {
+		name := fmt.Sprintf("%s[%q]", field, key)
+		if err := firstError(checkText(name, key, maxEntryBytes), checkText(name, value, maxEntryBytes)); err != nil {
 			return err
 		}
 		size += len(key) + len(value)
@@ -237,6 +244,15 @@ func firstError(errs ...error) error {
 		}
 	}
 	return nil
+}
+
+// ofElement names the i-th of n elements in the field of an [InvalidError],
+// unless it is the only one.
+func ofElement(list string, i, n int, err error) error {
+	if invalid := new(*InvalidError); n > 1 && errors.As(err, invalid) {
+		return &InvalidError{Field: fmt.Sprintf("%s[%d].%s", list, i, (*invalid).Field), Reason: (*invalid).Reason}
+	}
+	return err
 }
 
 // stamp returns t as stores keep it.

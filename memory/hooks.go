@@ -64,6 +64,13 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 		return fmt.Errorf("hook %q: %w", ref.ID, hooks.ErrNotFound)
 	}
 	delete(s.hooks, ref)
+	if q := s.queues[ref]; q != nil {
+		for d := q.all.first; d != nil; d = d.ofHook.after {
+			if d.Held {
+				s.letGo(d, now)
+			}
+		}
+	}
 	s.changed(ref, now)
 	return nil
 }
@@ -148,15 +155,7 @@ func (s *Store) Hooks(ctx context.Context, q hooks.HookQuery) (hooks.Page[hooks.
 			}
 		}
 	}
-	order := func(a, b hooks.Cursor) int {
-		if q.OldestFirst {
-			return compareCursors(a, b)
-		}
-		return compareCursors(b, a)
-	}
-	page := pageOf(found, q.PageQuery, order, func(h *hooks.Hook) hooks.Cursor {
-		return hooks.Cursor{Time: h.CreatedAt, ID: h.ID}
-	})
+	page := pageOf(found, q.PageQuery, func(h *hooks.Hook) hooks.Cursor { return hooks.Cursor{Time: h.CreatedAt, ID: h.ID} })
 	return mapPage(page, func(h *hooks.Hook) hooks.Hook { return *clone(h) }), nil
 }
 

@@ -42,7 +42,7 @@ func (s *Store) Deliveries(ctx context.Context, q hooks.LogQuery) (hooks.Page[ho
 			found = append(found, d)
 		}
 	})
-	page := pageOf(found, q.PageQuery, newestFirst, func(d *delivery) hooks.Cursor {
+	page := pageOf(found, q.PageQuery, func(d *delivery) hooks.Cursor {
 		return hooks.Cursor{Time: d.CreatedAt, ID: d.ID}
 	})
 	return mapPage(page, func(d *delivery) hooks.Delivery { return d.Delivery }), nil
@@ -62,7 +62,7 @@ func (s *Store) Attempts(ctx context.Context, q hooks.LogQuery) (hooks.Page[hook
 			}
 		}
 	})
-	page := pageOf(found, q.PageQuery, newestFirst, func(a *hooks.Attempt) hooks.Cursor {
+	page := pageOf(found, q.PageQuery, func(a *hooks.Attempt) hooks.Cursor {
 		return hooks.Cursor{Time: a.StartedAt, ID: fmt.Sprintf("%s %010d", a.DeliveryID, a.Number)}
 	})
 	return mapPage(page, func(a *hooks.Attempt) hooks.Attempt {
@@ -143,14 +143,14 @@ func selects(q hooks.LogQuery, state hooks.State, at time.Time) bool {
 		(q.Since.IsZero() || !at.Before(q.Since)) && (q.Until.IsZero() || at.Before(q.Until))
 }
 
-func compareCursors(a, b hooks.Cursor) int {
-	return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))
-}
-
-func newestFirst(a, b hooks.Cursor) int { return compareCursors(b, a) }
-
 // pageOf sorts all that match and cuts the page out.
-func pageOf[T any](all []T, q hooks.PageQuery, order func(a, b hooks.Cursor) int, cursor func(T) hooks.Cursor) hooks.Page[T] {
+func pageOf[T any](all []T, q hooks.PageQuery, cursor func(T) hooks.Cursor) hooks.Page[T] {
+	order := func(a, b hooks.Cursor) int {
+		if !q.OldestFirst {
+			a, b = b, a
+		}
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))
+	}
 	slices.SortFunc(all, func(a, b T) int { return order(cursor(a), cursor(b)) })
 	page := hooks.Page[T]{Total: min(len(all), q.CountTo)}
 	if !q.After.IsZero() {

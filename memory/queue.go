@@ -106,9 +106,15 @@ func (s *Store) start(d *delivery) {
 // next of its ordering key go unless it is held.
 func (s *Store) end(d *delivery, now time.Time, state hooks.State, held bool) {
 	d.State, d.Held, d.EndedAt, d.Due = state, held, now, time.Time{}
-	if held {
-		return
+	if !held {
+		s.letGo(d, now)
 	}
+}
+
+// letGo files an ended delivery that is not held, and lets the next of its
+// ordering key go.
+func (s *Store) letGo(d *delivery, now time.Time) {
+	d.Held = false
 	s.ended.push(d)
 	if c := s.chains[d.chainKey()]; d.Key != "" && c != nil && c.head == d {
 		c.head = nil
@@ -157,7 +163,7 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 			s.notify()
 		}
 	} else {
-		s.end(d, now, st.State, st.State == hooks.Dead && st.Hold && d.Key != "")
+		s.end(d, now, st.State, st.State == hooks.Dead && st.Hold && d.Key != "" && s.hooks[d.HookRef()] != nil)
 	}
 	h := s.hooks[d.HookRef()]
 	if h == nil {

@@ -120,6 +120,7 @@ var faults = []fault{
 	{"forgets hook fields", "hooks/create hooks/update", edited(edit{hook: func(h *hooks.Hook) { h.HoldDead = false }})},
 	{"forgets Disabled filter", "hooks/filters", edited(edit{hookQuery: func(q *hooks.HookQuery) { q.Disabled = nil }})},
 	{"forgets Protocol filter", "hooks/filters paging/filtered", edited(edit{hookQuery: func(q *hooks.HookQuery) { q.Protocol = "" }})},
+	{"lists deliveries newest first always", "paging/pages", edited(edit{logQuery: func(q *hooks.LogQuery) { q.OldestFirst = false }})},
 	{"lists newest first always", "hooks/order", edited(edit{hookQuery: func(q *hooks.HookQuery) { q.OldestFirst = false }})},
 
 	// Changes.

@@ -117,7 +117,7 @@ var hookRules = []rule{
 			c.ok(c.CreateHook(c.Context(), hook))
 		}
 		c.equal("newest first", c.hookIDs(hooks.HookQuery{}), []string{"c", "e", "b", "a", "d"})
-		c.equal("oldest first", c.hookIDs(hooks.HookQuery{OldestFirst: true}), []string{"d", "a", "b", "e", "c"})
+		c.equal("oldest first", c.hookIDs(hooks.HookQuery{PageQuery: hooks.PageQuery{OldestFirst: true}}), []string{"d", "a", "b", "e", "c"})
 	}},
 	{"filters", "Hooks returns the hooks that match the query: IDs, Protocol, Name and Disabled narrow the result.", hookFilters},
 }

@@ -215,19 +215,29 @@ type listing struct {
 	read func(*check, query) (ns []int, next hooks.Cursor, total int)
 }
 
-var listings = []listing{
-	{"hooks", latestFirst, func(c *check, q query) ([]int, hooks.Cursor, int) { return c.readHooks(q, false) }},
-	{"hooks, oldest first", func(elements []element) []int {
-		ns := latestFirst(elements)
-		slices.Reverse(ns)
-		return ns
-	}, func(c *check, q query) ([]int, hooks.Cursor, int) { return c.readHooks(q, true) }},
-	{"deliveries", latestFirst, func(c *check, q query) ([]int, hooks.Cursor, int) {
+var listings = slices.Concat(
+	bothWays("hooks", (*check).readHooks),
+	bothWays("deliveries", func(c *check, q query) ([]int, hooks.Cursor, int) {
 		return readPage(c, c.Deliveries, q.log(), func(d hooks.Delivery) int { return number(d.ID) })
-	}},
-	{"attempts", latestFirst, func(c *check, q query) ([]int, hooks.Cursor, int) {
+	}),
+	bothWays("attempts", func(c *check, q query) ([]int, hooks.Cursor, int) {
 		return readPage(c, c.Attempts, q.log(), func(a hooks.Attempt) int { return number(a.DeliveryID) })
-	}},
+	}),
+)
+
+// bothWays is a method's listings, the latest first and the oldest first.
+func bothWays(name string, read func(*check, query) ([]int, hooks.Cursor, int)) []listing {
+	return []listing{
+		{name, latestFirst, read},
+		{name + ", oldest first", func(elements []element) []int {
+			ns := latestFirst(elements)
+			slices.Reverse(ns)
+			return ns
+		}, func(c *check, q query) ([]int, hooks.Cursor, int) {
+			q.OldestFirst = true
+			return read(c, q)
+		}},
+	}
 }
 
 func latestFirst(elements []element) []int {
@@ -241,9 +251,9 @@ func latestFirst(elements []element) []int {
 	return ns
 }
 
-func (c *check) readHooks(q query, oldest bool) ([]int, hooks.Cursor, int) {
+func (c *check) readHooks(q query) ([]int, hooks.Cursor, int) {
 	c.Helper()
-	hq := hooks.HookQuery{Tenant: home, OldestFirst: oldest, PageQuery: q.PageQuery}
+	hq := hooks.HookQuery{Tenant: home, PageQuery: q.PageQuery}
 	if q.even {
 		hq.Protocol = "even"
 	}

@@ -1,0 +1,315 @@
+package hooks_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/memory"
+)
+
+// The code in the README is taken from the examples, which run.
+func TestReadmeShowsTestedCode(t *testing.T) {
+	lines := func(code string) string {
+		trimmed := ""
+		for line := range strings.Lines(code) {
+			trimmed += strings.TrimSpace(line) + "\n"
+		}
+		return trimmed
+	}
+	tested := ""
+	for _, file := range []string{"example_test.go", "hookstest/example_test.go"} {
+		source, err := os.ReadFile(file)
+		require.NoError(t, err)
+		tested += lines(string(source))
+	}
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(readme, -1)
+	require.NotEmpty(t, blocks)
+	for _, block := range blocks {
+		assert.Contains(t, tested, lines(string(block[1])))
+	}
+}
+
+func Example() {
+	received := make(chan string, 1)
+	partner := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var payload struct {
+			Type string
+			Data json.RawMessage
+		}
+		err := json.NewDecoder(r.Body).Decode(&payload)
+		received <- fmt.Sprintf("received %s %s %v", payload.Type, payload.Data, err)
+	}))
+	ctx, stop := context.WithCancel(context.Background())
+
+	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
+		AllowHTTP: true, AllowNetworks: []string{"127.0.0.0/8"}, // for endpoints on this machine
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- m.Run(ctx) }() // delivers until ctx ends
+
+	hook, err := m.Register(ctx, hooks.Hook{URL: partner.URL, Events: []string{"order.*"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = m.Trigger(ctx, hooks.Event{Type: "order.paid", Data: []byte(`{"order":42}`)})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	fmt.Println(<-received)
+	stop()
+	if err := <-stopped; err != nil {
+		log.Fatal(err)
+	}
+	for a, err := range m.AllLogs(context.Background(), hooks.LogQuery{HookID: hook.ID}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("logged", a.EventType, a.Response.Status, a.State)
+	}
+	partner.Close()
+	// Output:
+	// received order.paid {"order":42} <nil>
+	// logged order.paid 200 succeeded
+}
+
+// An event ID of one's own makes it safe to trigger again when it is not known
+// whether the first time succeeded.
+func ExampleManager_Trigger() {
+	ctx := context.Background()
+	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, h := range []hooks.Hook{
+		{URL: "https://a.example.com", Events: []string{"*"}},
+		{URL: "https://b.example.com", Events: []string{"order.paid"}, Filter: "data.total >= 100"},
+		{URL: "https://c.example.com", Events: []string{"order.shipped"}},
+	} {
+		if _, err := m.Register(ctx, h); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	event := hooks.Event{ID: "order-42-paid", Type: "order.paid", Data: []byte(`{"total": 250}`)}
+	receipt, err := m.Trigger(ctx, event)
+	fmt.Println(receipt.EventID, "goes to", receipt.Deliveries, "hooks", err)
+	_, err = m.Trigger(ctx, event)
+	fmt.Println("again:", errors.Is(err, hooks.ErrDuplicate))
+	// Output:
+	// order-42-paid goes to 2 hooks <nil>
+	// again: true
+}
+
+// The memory store has a stand-in for the transactions of a database.
+func ExampleManager_TriggerTx() {
+	ctx := context.Background()
+	store := memory.New(memory.Options{})
+	m, err := hooks.New(store, hooks.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	pay := func(order string, commit bool) error {
+		tx := store.Begin()
+		defer func() { _ = tx.Rollback() }() // does nothing after a commit
+		// …the application's own changes, in the same transaction…
+		if _, err := m.TriggerTx(ctx, tx, hooks.Event{ID: order + "-paid", Type: "order.paid"}); err != nil {
+			return err
+		}
+		if !commit {
+			return errors.New("the card was declined")
+		}
+		return tx.Commit()
+	}
+	fmt.Println(pay("order-1", true))
+	fmt.Println(pay("order-2", false))
+
+	for _, id := range []string{"order-1-paid", "order-2-paid"} {
+		_, err := m.Event(ctx, "", id)
+		fmt.Println(id, "is stored:", !errors.Is(err, hooks.ErrNotFound))
+	}
+	// Output:
+	// <nil>
+	// the card was declined
+	// order-1-paid is stored: true
+	// order-2-paid is stored: false
+}
+
+func ExampleManager_Update() {
+	ctx := context.Background()
+	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	hook, err := m.Register(ctx, hooks.Hook{URL: "https://partner.example.com", Events: []string{"order.paid"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	hook, err = m.Update(ctx, hook.Tenant, hook.ID, func(h *hooks.Hook) error {
+		h.Events = append(h.Events, "order.refunded")
+		h.RateLimit = 10 // attempts a second
+		return nil
+	})
+	fmt.Println(hook.Events, hook.Version, err)
+
+	_, err = m.Update(ctx, hook.Tenant, hook.ID, func(h *hooks.Hook) error {
+		h.URL = "http://partner.example.com"
+		return nil
+	})
+	var invalid *hooks.InvalidError
+	if errors.As(err, &invalid) {
+		fmt.Println("refused because of the", invalid.Field)
+	}
+	// Output:
+	// [order.paid order.refunded] 2 <nil>
+	// refused because of the url
+}
+
+func ExampleManager_Logs() {
+	partner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "out of paper", http.StatusInternalServerError)
+	}))
+	ctx, stop := context.WithCancel(context.Background())
+	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
+		AllowHTTP: true, AllowNetworks: []string{"127.0.0.0/8"},
+		Observer: hooks.Observer{Attempt: func(hooks.Delivery, hooks.Attempt) { stop() }},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	hook, err := m.Register(ctx, hooks.Hook{URL: partner.URL, Events: []string{"*"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := m.Trigger(ctx, hooks.Event{Type: "order.paid"}); err != nil {
+		log.Fatal(err)
+	}
+	if err := m.Run(ctx); err != nil { // until the first attempt is stored
+		log.Fatal(err)
+	}
+
+	ctx = context.Background()
+	attempts, err := m.Logs(ctx, hooks.LogQuery{HookID: hook.ID, Since: time.Now().Add(-time.Hour)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, a := range attempts.Items {
+		fmt.Printf("%s, attempt %d: %s; %s", a.EventType, a.Number, a.Error, a.Response.Body)
+	}
+	deliveries, err := m.Deliveries(ctx, hooks.LogQuery{HookID: hook.ID, States: []hooks.State{hooks.Pending}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, d := range deliveries.Items {
+		fmt.Printf("%s is %s after %d attempt\n", d.EventType, d.State, d.Attempts)
+	}
+	partner.Close()
+	// Output:
+	// order.paid, attempt 1: the endpoint answered 500 Internal Server Error; out of paper
+	// order.paid is pending after 1 attempt
+}
+
+// A partner was down for too long, is well again, and wants what it missed.
+func ExampleManager_Replay() {
+	answers := make(chan int, 1)
+	partner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(<-answers)
+	}))
+	attempted := make(chan hooks.Delivery, 1)
+	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
+		AllowHTTP: true, AllowNetworks: []string{"127.0.0.0/8"},
+		Observer: hooks.Observer{Attempt: func(d hooks.Delivery, _ hooks.Attempt) { attempted <- d }},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- m.Run(ctx) }()
+	hook, err := m.Register(ctx, hooks.Hook{
+		URL: partner.URL, Events: []string{"*"}, Schedule: []time.Duration{0}, // one attempt, no retry
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	answers <- http.StatusServiceUnavailable
+	if _, err := m.Trigger(ctx, hooks.Event{Type: "order.paid"}); err != nil {
+		log.Fatal(err)
+	}
+	d := <-attempted
+	fmt.Println(d.State, "because", d.Reason)
+
+	answers <- http.StatusOK
+	n, err := m.Replay(ctx, hooks.LogQuery{
+		HookID: hook.ID, Since: time.Now().Add(-24 * time.Hour), States: []hooks.State{hooks.Dead},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	d = <-attempted
+	fmt.Println(n, "redelivered,", d.State, "after", d.Attempts, "attempts")
+
+	stop()
+	fmt.Println(<-stopped)
+	partner.Close()
+	// Output:
+	// dead because the endpoint answered 503 Service Unavailable
+	// 1 redelivered, succeeded after 2 attempts
+	// <nil>
+}
+
+func ExampleNewVerifier() {
+	secret := hooks.NewSecret()
+
+	verifier, err := hooks.NewVerifier(secret)
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST /webhooks", verifier.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println("webhook", r.Header.Get("webhook-id"))
+		w.WriteHeader(http.StatusNoContent)
+	})))
+
+	endpoint := httptest.NewServer(mux)
+	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{AllowHTTP: true, AllowNetworks: []string{"127.0.0.0/8"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, s := range []hooks.Secret{hooks.NewSecret(), secret} {
+		draft := hooks.Hook{URL: endpoint.URL + "/webhooks", Events: []string{"*"}, Secrets: []hooks.SigningSecret{{Secret: s}}}
+		attempts, err := m.Test(context.Background(), draft, hooks.Event{ID: "order-42-paid", Type: "order.paid"})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%d %s\n", attempts[0].Response.Status, attempts[0].Response.Body)
+	}
+	endpoint.Close()
+	// Output:
+	// 401 webhook signature not accepted: none matches
+	//
+	// webhook order-42-paid
+	// 204
+}

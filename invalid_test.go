@@ -1,0 +1,692 @@
+package hooks_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/memory"
+)
+
+// A spyStore counts what it is asked for.
+type spyStore struct {
+	*memory.Store
+	written, reads atomic.Int64
+}
+
+// writes returns how often a Manager has tried to store something.
+func (s *spyStore) writes() int64 { return s.written.Load() }
+
+func (s *spyStore) CreateHook(ctx context.Context, h hooks.Hook) error {
+	s.written.Add(1)
+	return s.Store.CreateHook(ctx, h)
+}
+
+func (s *spyStore) UpdateHook(ctx context.Context, h hooks.Hook) error {
+	s.written.Add(1)
+	return s.Store.UpdateHook(ctx, h)
+}
+
+func (s *spyStore) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entry) error {
+	s.written.Add(1)
+	return s.Store.Enqueue(ctx, now, entries)
+}
+
+func (s *spyStore) Settle(ctx context.Context, now time.Time, st []hooks.Settlement) ([]hooks.Settled, error) {
+	s.written.Add(1)
+	return s.Store.Settle(ctx, now, st)
+}
+
+func (s *spyStore) Redeliver(ctx context.Context, now time.Time, tenant, id string) (hooks.Delivery, error) {
+	s.written.Add(1)
+	return s.Store.Redeliver(ctx, now, tenant, id)
+}
+
+func (s *spyStore) Deliveries(ctx context.Context, q hooks.LogQuery) (hooks.Page[hooks.Delivery], error) {
+	s.reads.Add(1)
+	return s.Store.Deliveries(ctx, q)
+}
+
+func (s *spyStore) Attempts(ctx context.Context, q hooks.LogQuery) (hooks.Page[hooks.Attempt], error) {
+	s.reads.Add(1)
+	return s.Store.Attempts(ctx, q)
+}
+
+// refused asserts that err is an InvalidError of this field whose reason holds
+// the rule, and that its text names both.
+func refused(t *testing.T, err error, field, rule string) {
+	t.Helper()
+	var invalid *hooks.InvalidError
+	if !assert.ErrorAs(t, err, &invalid) {
+		return
+	}
+	assert.Equal(t, field, invalid.Field)
+	assert.Contains(t, invalid.Reason, rule)
+	assert.Contains(t, err.Error(), field)
+	assert.Contains(t, err.Error(), rule)
+}
+
+// A rule is one sentence of a doc comment: what is just accepted (if there is
+// such a thing) and what is just refused.
+type rule[T any] struct {
+	name, field, reason string
+	accepted, refused   func(*T)
+}
+
+func entries(n, bytesEach int) map[string]string {
+	m := make(map[string]string, n)
+	for i := range n {
+		key := fmt.Sprintf("X-%02d", i)
+		m[key] = strings.Repeat("x", bytesEach-len(key))
+	}
+	return m
+}
+
+func secrets(n int) []hooks.SigningSecret {
+	list := make([]hooks.SigningSecret, n)
+	for i := range list {
+		list[i].Secret = hooks.NewSecret()
+	}
+	return list
+}
+
+func keyOf(prefix string, size int) hooks.Secret {
+	return hooks.Secret(prefix + base64.StdEncoding.EncodeToString(make([]byte, size)))
+}
+
+func patterns(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("type.%d", i)
+	}
+	return list
+}
+
+func oneSecret(s hooks.Secret) func(*hooks.Hook) {
+	return func(h *hooks.Hook) {
+		h.Secrets = []hooks.SigningSecret{{Secret: hooks.NewSecret()}, {Secret: s}}
+	}
+}
+
+func withURL(s string) func(*hooks.Hook)       { return func(h *hooks.Hook) { h.URL = s } }
+func withFilter(s string) func(*hooks.Hook)    { return func(h *hooks.Hook) { h.Filter = s } }
+func withEvents(s ...string) func(*hooks.Hook) { return func(h *hooks.Hook) { h.Events = s } }
+
+func withHeader(name, value string) func(*hooks.Hook) {
+	return func(h *hooks.Hook) { h.Headers = map[string]string{name: value} }
+}
+
+func withMetadata(key, value string) func(*hooks.Hook) {
+	return func(h *hooks.Hook) { h.Metadata = map[string]string{key: value} }
+}
+
+func withSettings(p, s string) func(*hooks.Hook) {
+	return func(h *hooks.Hook) { h.Protocol, h.Settings = p, json.RawMessage(s) }
+}
+
+func withSchedule(d ...time.Duration) func(*hooks.Hook) {
+	return func(h *hooks.Hook) { h.Schedule = d }
+}
+
+func withRate(r float64) func(*hooks.Hook) { return func(h *hooks.Hook) { h.RateLimit = r } }
+
+// text returns the rules of a field that holds text of limited size.
+func text[T any](field string, limit int, set func(*T, string)) []rule[T] {
+	return []rule[T]{
+		{field, field, fmt.Sprintf("at most %d bytes", limit),
+			func(v *T) { set(v, strings.Repeat("é", limit/2)) }, func(v *T) { set(v, strings.Repeat("é", limit/2)+"x") }},
+		{field + " with NUL", field, "NUL", nil, func(v *T) { set(v, "a\x00") }},
+		{field + " in Latin 1", field, "UTF-8", nil, func(v *T) { set(v, "caf\xe9") }},
+	}
+}
+
+func hookRules() []rule[hooks.Hook] {
+	const lenient, anyURL = "lenient", "any-url"
+	week := 7 * 24 * time.Hour
+	pad := func(n int) string { return strings.Repeat("x", n) }
+	url, secretForm := "must be an absolute http or https URL", "must start with"
+	rules := []rule[hooks.Hook]{
+		{"ID", "id", "1 to 128", func(h *hooks.Hook) { h.ID = pad(128) }, func(h *hooks.Hook) { h.ID = pad(129) }},
+		{"ID of letters", "id", "a-z, A-Z, 0-9", func(h *hooks.Hook) { h.ID = "-azAZ09_" }, func(h *hooks.Hook) { h.ID = "ä" }},
+		{"ID without dots", "id", "characters", nil, func(h *hooks.Hook) { h.ID = "a.b" }},
+		{"ID without slashes", "id", "characters", nil, func(h *hooks.Hook) { h.ID = "a/b" }},
+		{"ID without spaces", "id", "characters", nil, func(h *hooks.Hook) { h.ID = " " }},
+
+		{"no events", "events", "1 to 1000", nil, withEvents()},
+		{"many events", "events", "1 to 1000", withEvents(patterns(1000)...), withEvents(patterns(1001)...)},
+		{"a long event", "events[0]", "at most 256 bytes", withEvents(pad(256)), withEvents(pad(257))},
+		{"an empty event", "events[1]", "not be empty", nil, withEvents("a", "")},
+		{"an event twice", "events[2]", `"a.*" is there twice`, withEvents("a.*", "a", "*"), withEvents("a.*", "a", "a.*")},
+		{"characters of events", "events[0]", "event type", withEvents("A-Z_0:>9.b"), withEvents("order paid")},
+		{"dots of events", "events[0]", "separated by single dots", withEvents("a.b.c.*"), withEvents("a..b")},
+		{"a star inside", "events[0]", "beginning of one", nil, withEvents("a.*.b")},
+		{"a star after no dot", "events[0]", "beginning of one", nil, withEvents("order*")},
+		{"a star after nothing", "events[0]", "beginning of one", nil, withEvents(".*")},
+
+		{"a long filter", "filter", "at most 4096 bytes",
+			withFilter(`type != "` + pad(4096-10) + `"`), withFilter(`type != "` + pad(4096-9) + `"`)},
+		{"a broken filter", "filter", "is not an expression", withFilter("true"), withFilter("data.total >")},
+		{"a filter of other names", "filter", "", withFilter("metadata.a == 'b'"), withFilter("secrets.a == 'b'")},
+		{"a filter that gives a number", "filter", "true or false", nil, withFilter("1 * 1")},
+
+		{"a long URL", "url", "at most 2048 bytes", withURL("https://example.com/" + pad(2028)), withURL("https://example.com/" + pad(2029))},
+		{"no URL", "url", url, nil, withURL("")},
+		{"a relative URL", "url", url, nil, withURL("/a")},
+		{"a URL without a scheme", "url", url, nil, withURL("example.com/a")},
+		{"another scheme", "url", url, withURL("HTTPS://EXAMPLE.com"), withURL("ftp://example.com/")},
+		{"plain HTTP", "url", "https", nil, withURL("http://example.com/")},
+		{"a URL without host", "url", "host", nil, withURL("https:///a")},
+		{"userinfo", "url", "user name or password", nil, withURL("https://me:s3cr3t@example.com/")},
+		{"a fragment", "url", "fragment", withURL("https://example.com/%23"), withURL("https://example.com/#a")},
+		{"a space", "url", "spaces", withURL("https://example.com/a%20b"), withURL("https://example.com/a b")},
+		{"a line feed", "url", "ASCII", nil, withURL("https://example.com/\n")},
+		{"an umlaut", "url", "ASCII", withURL("https://xn--bcher-kva.example/"), withURL("https://bücher.example/")},
+		{"a port", "url", "1 to 65535", withURL("https://example.com:65535/"), withURL("https://example.com:65536/")},
+		{"port 0", "url", "1 to 65535", withURL("https://example.com:1/"), withURL("https://example.com:0/")},
+		{"a private address", "url", "10.0.0.1", withURL("https://93.184.215.14/"), withURL("https://10.0.0.1/")},
+		{"a loopback address", "url", "::1", withURL("https://[2606:4700::1111]/"), withURL("https://[::1]/")},
+		{"an odd address", "url", "IP address", nil, withURL("https://127.1/")},
+		{"any URL to a private address", "url", "10.0.0.1",
+			func(h *hooks.Hook) { h.Protocol, h.URL = anyURL, "not_work_url" },
+			func(h *hooks.Hook) { h.Protocol, h.URL = anyURL, "https://10.0.0.1/" }},
+		{"any URL, a long one", "url", "at most 2048 bytes",
+			func(h *hooks.Hook) { h.Protocol, h.URL = anyURL, pad(2048) },
+			func(h *hooks.Hook) { h.Protocol, h.URL = anyURL, pad(2049) }},
+		{"any URL with NUL", "url", "", nil, func(h *hooks.Hook) { h.Protocol, h.URL = anyURL, "a\x00" }},
+		{"any URL in Latin 1", "url", "", nil, func(h *hooks.Hook) { h.Protocol, h.URL = anyURL, "caf\xe9" }},
+
+		{"method", "method", "POST", func(h *hooks.Hook) { h.Method = "POST" }, func(h *hooks.Hook) { h.Method = "PUT" }},
+
+		{"many headers", "headers", "at most 50", func(h *hooks.Hook) { h.Headers = entries(50, 100) }, func(h *hooks.Hook) { h.Headers = entries(51, 100) }},
+		{"large headers", "headers", "16384 bytes in all", withHeader("X", pad(16<<10-1)), withHeader("X", pad(16<<10))},
+		{"header name", `headers["X Key"]`, "token", withHeader("!#$%&'*+-.^_`|~09azAZ", ""), withHeader("X Key", "1")},
+		{"empty header name", `headers[""]`, "token", nil, withHeader("", "1")},
+		{"header name with line feed", `headers["X-Key\n"]`, "token", nil, withHeader("X-Key\n", "1")},
+		{"header value with line feed", `headers["X-Key"]`, "control characters", withHeader("X-Key", "a\tb é"), withHeader("X-Key", "1\nX-Other: 2")},
+		{"header value with return", `headers["X-Key"]`, "control characters", nil, withHeader("X-Key", "1\r")},
+		{"header value with NUL", `headers["X-Key"]`, "control characters", nil, withHeader("X-Key", "\x00")},
+		{"header value with DEL", `headers["X-Key"]`, "control characters", nil, withHeader("X-Key", "\x7f")},
+
+		{"no secret left", "secrets", "not be empty", nil, nil}, // for Update alone
+		{"many secrets", "secrets", "at most 10", func(h *hooks.Hook) { h.Secrets = secrets(10) }, func(h *hooks.Hook) { h.Secrets = secrets(11) }},
+		{"a secret without prefix", "secrets[1]", secretForm, nil, oneSecret("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")},
+		{"an empty secret", "secrets[1]", secretForm, nil, oneSecret("")},
+		{"a secret that is not base64", "secrets[1]", "base64", nil, oneSecret("whsec_not base64")},
+		{"a short secret", "secrets[1]", "24 to 64 bytes", oneSecret(keyOf("whsec_", 24)), oneSecret(keyOf("whsec_", 23))},
+		{"a long secret", "secrets[1]", "24 to 64 bytes", oneSecret(keyOf("whsec_", 64)), oneSecret(keyOf("whsec_", 65))},
+		{"a short private key", "secrets[1]", "64 bytes, or its seed of 32", oneSecret(keyOf("whsk_", 32)), oneSecret(keyOf("whsk_", 31))},
+		{"a private key of another public one", "secrets[1]", "belongs to its seed", nil, oneSecret(keyOf("whsk_", 64))},
+		{"a public key", "secrets[1]", "public key", nil, oneSecret(keyOf("whpk_", 32))},
+
+		{"many delays", "schedule", "at most 100", withSchedule(make([]time.Duration, 100)...), withSchedule(make([]time.Duration, 101)...)},
+		{"a long delay", "schedule[1]", "0 to 168h", withSchedule(0, week), withSchedule(0, week+1)},
+		{"a negative delay", "schedule[0]", "0 to 168h", nil, withSchedule(-1)},
+		{"timeout", "timeout", "at most 30s", func(h *hooks.Hook) { h.Timeout = 30 * time.Second }, func(h *hooks.Hook) { h.Timeout = 30*time.Second + 1 }},
+		{"a negative timeout", "timeout", "", nil, func(h *hooks.Hook) { h.Timeout = -1 }},
+		{"rate limit", "rateLimit", "1000000", withRate(1e6), withRate(1e6 + 1)},
+		{"a small rate limit", "rateLimit", "0.0001", withRate(1e-4), withRate(0.99e-4)},
+		{"a negative rate limit", "rateLimit", "0 (none)", nil, withRate(-1)},
+		{"no rate limit at all", "rateLimit", "0 (none)", nil, withRate(math.NaN())},
+		{"an endless rate limit", "rateLimit", "0 (none)", nil, withRate(math.Inf(1))},
+		{"max in flight", "maxInFlight", "10000", func(h *hooks.Hook) { h.MaxInFlight = 10_000 }, func(h *hooks.Hook) { h.MaxInFlight = 10_001 }},
+		{"negative max in flight", "maxInFlight", "", nil, func(h *hooks.Hook) { h.MaxInFlight = -1 }},
+
+		{"protocol", "protocol", `"smoke signals"`, func(h *hooks.Hook) { h.Protocol = lenient }, func(h *hooks.Hook) { h.Protocol = "smoke signals" }},
+		{"large settings", "settings", "at most 65536 bytes",
+			withSettings(lenient, `"`+pad(64<<10-2)+`"`), withSettings(lenient, `"`+pad(64<<10-1)+`"`)},
+		{"settings that are not JSON", "settings", "JSON", withSettings(lenient, " {}\n"), withSettings(lenient, "{")},
+		{"settings in Latin 1", "settings", "UTF-8", nil, withSettings(lenient, "\"caf\xe9\"")},
+		{"settings of the default protocol", "settings", "must be empty", withSettings("", "null"), withSettings("", `{"a":1}`)},
+		{"the protocol's own rule", "settings", "must not be 13", withSettings(lenient, "12"), withSettings(lenient, "13")},
+
+		{"much metadata", "metadata", "at most 50", func(h *hooks.Hook) { h.Metadata = entries(50, 100) }, func(h *hooks.Hook) { h.Metadata = entries(51, 100) }},
+		{"large metadata", "metadata", "16384 bytes", withMetadata("a", pad(16<<10-1)), func(h *hooks.Hook) { h.Metadata = entries(2, 8<<10+1) }},
+		{"metadata with NUL", `metadata["a"]`, "NUL", withMetadata("", "é\n"), withMetadata("a", "\x00")},
+		{"metadata in Latin 1", `metadata["caf\xe9"]`, "UTF-8", nil, withMetadata("caf\xe9", "")},
+		// "\xc3\xa9" is "é", but neither half is UTF-8.
+		{"metadata with half a character", `metadata["\xc3"]`, "UTF-8", nil, withMetadata("\xc3", "\xa9")},
+	}
+	for _, name := range []string{
+		"Connection", "connection", "Content-Length", "Host", "hOsT", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+		"Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Expect",
+	} {
+		rules = append(rules, rule[hooks.Hook]{name, fmt.Sprintf("headers[%q]", name), "belongs to the connection", nil, withHeader(name, "1")})
+	}
+	for _, name := range []string{"webhook-id", "Webhook-Timestamp", "WEBHOOK-SIGNATURE"} {
+		rules = append(rules, rule[hooks.Hook]{name, fmt.Sprintf("headers[%q]", name), "set by the protocol",
+			func(h *hooks.Hook) { h.Protocol, h.Headers = lenient, map[string]string{name: "1"} }, withHeader(name, "1")})
+	}
+	rules = append(rules, text("tenant", 256, func(h *hooks.Hook, s string) { h.Tenant = s })...)
+	rules = append(rules, text("name", 256, func(h *hooks.Hook, s string) { h.Name = s })...)
+	rules = append(rules, text("description", 4096, func(h *hooks.Hook, s string) { h.Description = s })...)
+	rules = append(rules, text("disabledReason", 4096, func(h *hooks.Hook, s string) { h.Disabled, h.DisabledReason = true, s })...)
+	return rules
+}
+
+// strictHost has a Manager with the default policy whose store is spied on.
+func strictHost(t testing.TB, adjust ...func(*hooks.Config)) (*host, *spyStore) {
+	h := newHost(t)
+	spy := &spyStore{Store: h.store}
+	lenient := &testProtocol{name: "lenient", compile: func(h hooks.Hook) error {
+		if string(h.Settings) == "13" {
+			return &hooks.InvalidError{Field: "settings", Reason: "must not be 13"}
+		}
+		return nil
+	}}
+	anyURL := &testProtocol{name: "any-url", traits: hooks.Traits{AnyURL: true}}
+	adjust = append([]func(*hooks.Config){speaks(lenient, anyURL), func(c *hooks.Config) { c.AllowHTTP = false }}, adjust...)
+	h.Manager = h.manager(spy, adjust...)
+	return h, spy
+}
+
+func TestRegisterRefusesBadHooks(t *testing.T) {
+	for _, tt := range hookRules() {
+		if tt.refused == nil {
+			continue
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			h, spy := strictHost(t)
+			good := hooks.Hook{URL: "https://example.com/", Events: []string{"*"}}
+			bad := good
+			tt.refused(&bad)
+			_, err := h.Register(t.Context(), bad)
+			refused(t, err, tt.field, tt.reason)
+			_, err = h.Test(t.Context(), bad, hooks.Event{Type: "a"})
+			refused(t, err, tt.field, tt.reason)
+			assert.Zero(t, spy.writes(), "something was stored")
+			page, err := h.Hooks(t.Context(), hooks.HookQuery{Tenant: bad.Tenant})
+			require.NoError(t, err)
+			assert.Empty(t, page.Items)
+
+			if tt.accepted != nil {
+				tt.accepted(&good)
+				got, err := h.Register(t.Context(), good)
+				require.NoError(t, err)
+				assert.Equal(t, got, h.hook(got.Ref()))
+			}
+		})
+	}
+}
+
+func TestUpdateRefusesBadHooks(t *testing.T) {
+	for _, tt := range hookRules() {
+		if tt.field == "id" || tt.field == "tenant" {
+			continue // they never change
+		}
+		if tt.name == "no secret left" {
+			tt.refused = func(h *hooks.Hook) { h.Secrets = nil }
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			h, spy := strictHost(t)
+			old := h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
+			writes := spy.writes()
+			_, err := h.Update(t.Context(), "", old.ID, func(hook *hooks.Hook) error {
+				tt.refused(hook)
+				return nil
+			})
+			refused(t, err, tt.field, tt.reason)
+			assert.Equal(t, writes, spy.writes(), "something was stored")
+			assert.Equal(t, old, h.hook(old.Ref()))
+			if tt.accepted != nil {
+				got := h.update(old.Ref(), tt.accepted)
+				assert.Equal(t, got, h.hook(old.Ref()))
+			}
+		})
+	}
+}
+
+func TestUpdateRefusesAnotherIDOrTenant(t *testing.T) {
+	h, spy := strictHost(t)
+	old := h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
+	for field, change := range map[string]func(*hooks.Hook){
+		"id":     func(h *hooks.Hook) { h.ID += "x" },
+		"tenant": func(h *hooks.Hook) { h.Tenant = "acme" },
+	} {
+		writes := spy.writes()
+		_, err := h.Update(t.Context(), "", old.ID, func(hook *hooks.Hook) error {
+			change(hook)
+			return nil
+		})
+		refused(t, err, field, "cannot be changed")
+		assert.Equal(t, writes, spy.writes(), "something was stored")
+		assert.Equal(t, old, h.hook(old.Ref()))
+	}
+}
+
+func TestHeadersAreRefusedTwice(t *testing.T) {
+	h, spy := strictHost(t)
+	_, err := h.Register(t.Context(), hooks.Hook{
+		URL: "https://example.com/", Events: []string{"*"}, Headers: map[string]string{"X-Key": "1", "x-key": "2"},
+	})
+	var invalid *hooks.InvalidError
+	require.ErrorAs(t, err, &invalid)
+	assert.Contains(t, []string{`headers["X-Key"]`, `headers["x-key"]`}, invalid.Field)
+	assert.Contains(t, invalid.Reason, "twice")
+	assert.Zero(t, spy.writes())
+}
+
+func TestAllowNetworksLetsHooksIn(t *testing.T) {
+	hook := hooks.Hook{URL: "https://10.1.2.3/", Events: []string{"*"}}
+	for _, networks := range [][]string{{"10.0.0.0/8"}, {"10.1.2.3"}, {"fd00::/8", "::ffff:10.1.2.0/120"}} {
+		h, _ := strictHost(t, func(c *hooks.Config) { c.AllowNetworks = networks })
+		h.register(hook)
+	}
+	h, _ := strictHost(t, func(c *hooks.Config) { c.AllowNetworks = []string{"10.2.0.0/16"} })
+	_, err := h.Register(t.Context(), hook)
+	refused(t, err, "url", "10.1.2.3")
+
+	h, _ = strictHost(t, func(c *hooks.Config) { c.AllowHTTP = true })
+	h.register(hooks.Hook{URL: "http://example.com/", Events: []string{"*"}})
+}
+
+func eventRules() []rule[hooks.Event] {
+	pad := func(n int) string { return strings.Repeat("x", n) }
+	data := func(s string) func(*hooks.Event) {
+		return func(e *hooks.Event) { e.Data = json.RawMessage(s) }
+	}
+	at := func(t time.Time) func(*hooks.Event) { return func(e *hooks.Event) { e.Time = t } }
+	typed := func(s string) func(*hooks.Event) { return func(e *hooks.Event) { e.Type = s } }
+	metadata := func(m map[string]string) func(*hooks.Event) { return func(e *hooks.Event) { e.Metadata = m } }
+	rules := []rule[hooks.Event]{
+		{"ID", "id", "1 to 128", func(e *hooks.Event) { e.ID = pad(128) }, func(e *hooks.Event) { e.ID = pad(129) }},
+		{"ID of letters", "id", "a-z, A-Z, 0-9", func(e *hooks.Event) { e.ID = "-azAZ09_" }, func(e *hooks.Event) { e.ID = "a.b" }},
+		{"ID with line feed", "id", "characters", nil, func(e *hooks.Event) { e.ID = "a\n" }},
+
+		{"no type", "type", "not be empty", nil, typed("")},
+		{"a long type", "type", "at most 256 bytes", typed(pad(256)), typed(pad(257))},
+		{"characters of types", "type", "segments of", typed("A-Z_0:>9.b"), typed("a b")},
+		{"a type that is a pattern", "type", "segments of", nil, typed("order.*")},
+		{"a type that ends in a dot", "type", "separated by single dots", nil, typed("order.")},
+		{"a type in Latin 1", "type", "segments of", nil, typed("caf\xe9")},
+
+		{"large data", "data", "the limit is 1000", data(`"` + pad(998) + `"`), data(`"` + pad(999) + `"`)},
+		{"data that is not JSON", "data", "JSON", data(" null\n"), data("nul")},
+		{"two values", "data", "JSON", data("[1,2]"), data("1 2")},
+		{"no value", "data", "JSON", data(""), data(" ")},
+		{"data in Latin 1", "data", "UTF-8", data(`"café"`), data("\"caf\xe9\"")},
+
+		{"late", "time", "years 1 to 9999", at(time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)), at(time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC))},
+		{"late in UTC", "time", "years 1 to 9999", nil, at(time.Date(9999, 12, 31, 23, 59, 0, 0, time.FixedZone("", -3600)))},
+		{"early", "time", "years 1 to 9999", at(time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC)), at(time.Date(0, 12, 31, 23, 59, 59, 0, time.UTC))},
+
+		{"much metadata", "metadata", "at most 50", metadata(entries(50, 100)), metadata(entries(51, 100))},
+		{"large metadata", "metadata", "16384 bytes", metadata(map[string]string{"a": pad(16<<10 - 1)}), metadata(entries(2, 8<<10+1))},
+		{"metadata with NUL", `metadata["a\x00"]`, "NUL", nil, metadata(map[string]string{"a\x00": ""})},
+		{"metadata in Latin 1", `metadata["a"]`, "UTF-8", nil, metadata(map[string]string{"a": "caf\xe9"})},
+		{"metadata with half a character", `metadata["\xc3"]`, "UTF-8", nil, metadata(map[string]string{"\xc3": "\xa9"})},
+	}
+	rules = append(rules, text("tenant", 256, func(e *hooks.Event, s string) { e.Tenant = s })...)
+	return append(rules, text("key", 256, func(e *hooks.Event, s string) { e.Key = s })...)
+}
+
+func TestTriggerRefusesBadEvents(t *testing.T) {
+	for _, tt := range eventRules() {
+		t.Run(tt.name, func(t *testing.T) {
+			h, spy := strictHost(t, func(c *hooks.Config) { c.MaxPayload = 1000 })
+			hook := h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
+			good := hooks.Event{ID: "good", Type: "a"}
+			bad := hooks.Event{ID: "bad", Type: "a"}
+			tt.refused(&bad)
+			writes := spy.writes()
+			_, err := h.Trigger(t.Context(), bad)
+			refused(t, err, tt.field, tt.reason)
+			_, err = h.TriggerBatch(t.Context(), []hooks.Event{bad})
+			refused(t, err, tt.field, tt.reason)
+			_, err = h.TriggerBatch(t.Context(), []hooks.Event{good, good, bad})
+			refused(t, err, "events[2]."+tt.field, tt.reason)
+			tx := h.store.Begin()
+			_, err = h.TriggerTx(t.Context(), tx, bad, good)
+			refused(t, err, "events[0]."+tt.field, tt.reason)
+			require.NoError(t, tx.Commit())
+			if tt.field != "tenant" { // it is the hook's in a test
+				_, err = h.Test(t.Context(), hook, bad)
+				refused(t, err, tt.field, tt.reason)
+			}
+			assert.Equal(t, writes, spy.writes(), "something was stored")
+			assert.Empty(t, h.deliveries(hooks.LogQuery{}))
+			for _, e := range []hooks.Event{good, bad} {
+				_, err = h.Event(t.Context(), e.Tenant, e.ID)
+				assert.ErrorIs(t, err, hooks.ErrNotFound)
+			}
+
+			if tt.accepted != nil {
+				tt.accepted(&good)
+				receipt := h.trigger(good)
+				got, err := h.Event(t.Context(), good.Tenant, receipt.EventID)
+				require.NoError(t, err)
+				if len(good.Data) > 0 {
+					assert.Equal(t, good.Data, got.Data)
+				}
+				if !good.Time.IsZero() {
+					assert.Equal(t, good.Time.Truncate(time.Millisecond), got.Time)
+				}
+				assert.Equal(t, good.Type, got.Type)
+				assert.Equal(t, good.Key, got.Key)
+				assert.Equal(t, good.Metadata, got.Metadata)
+			}
+		})
+	}
+}
+
+func TestTestSaysWhichEventIsBad(t *testing.T) {
+	h, _ := strictHost(t)
+	hook := h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
+	_, err := h.Test(t.Context(), hook, hooks.Event{Type: "a"}, hooks.Event{ID: "not an ID", Type: "a"})
+	refused(t, err, "events[1].id", "characters")
+}
+
+func TestTheDefaultPayload(t *testing.T) {
+	h, _ := strictHost(t)
+	data := []byte(`"` + strings.Repeat("x", 256<<10-2) + `"`)
+	h.trigger(hooks.Event{Type: "a", Data: data})
+	_, err := h.Trigger(t.Context(), hooks.Event{Type: "a", Data: append(data, ' ')})
+	refused(t, err, "data", "262144")
+}
+
+// odd is a protocol with exactly these traits.
+type odd struct {
+	*testProtocol
+	traits hooks.Traits
+}
+
+func (p odd) Traits() hooks.Traits { return p.traits }
+
+func TestNewRefusesBadConfigs(t *testing.T) {
+	good := hooks.Traits{Schedule: []time.Duration{0}, Timeout: 30 * time.Second}
+	protocol := func(name string, traits hooks.Traits) hooks.Protocol { return odd{&testProtocol{name: name}, traits} }
+	spoken := func(list ...hooks.Protocol) func(*hooks.Config) { return speaks(list...) }
+	networks := func(list ...string) func(*hooks.Config) {
+		return func(c *hooks.Config) { c.AllowNetworks = list }
+	}
+	agent := func(s string) func(*hooks.Config) { return func(c *hooks.Config) { c.UserAgent = s } }
+	types := func(names ...string) func(*hooks.Config) {
+		return func(c *hooks.Config) {
+			for _, name := range names {
+				c.Catalogue = append(c.Catalogue, hooks.EventType{Name: name})
+			}
+		}
+	}
+	rules := []rule[hooks.Config]{
+		{"max in flight", "config.maxInFlight", "1 to 10000", func(c *hooks.Config) { c.MaxInFlight = 10_000 }, func(c *hooks.Config) { c.MaxInFlight = 10_001 }},
+		{"negative max in flight", "config.maxInFlight", "1 to 10000", func(c *hooks.Config) { c.MaxInFlight = 1 }, func(c *hooks.Config) { c.MaxInFlight = -1 }},
+		{"max in flight per hook", "config.maxInFlightPerHook", "1 to 10000", func(c *hooks.Config) { c.MaxInFlightPerHook = 10_000 }, func(c *hooks.Config) { c.MaxInFlightPerHook = 10_001 }},
+		{"negative max in flight per hook", "config.maxInFlightPerHook", "1 to 10000", func(c *hooks.Config) { c.MaxInFlightPerHook = 1 }, func(c *hooks.Config) { c.MaxInFlightPerHook = -1 }},
+		{"max payload", "config.maxPayload", "16777216", func(c *hooks.Config) { c.MaxPayload = 16 << 20 }, func(c *hooks.Config) { c.MaxPayload = 16<<20 + 1 }},
+		{"negative max payload", "config.maxPayload", "1 to", func(c *hooks.Config) { c.MaxPayload = 1 }, func(c *hooks.Config) { c.MaxPayload = -1 }},
+		{"a short lease", "config.lease", "1s to 1h", func(c *hooks.Config) { c.Lease = time.Second }, func(c *hooks.Config) { c.Lease = time.Second - 1 }},
+		{"a long lease", "config.lease", "1s to 1h", func(c *hooks.Config) { c.Lease = time.Hour }, func(c *hooks.Config) { c.Lease = time.Hour + 1 }},
+		{"a negative lease", "config.lease", "1s to 1h", nil, func(c *hooks.Config) { c.Lease = -time.Second }},
+		{"a short poll interval", "config.pollInterval", "1ms to 1m", func(c *hooks.Config) { c.PollInterval = time.Millisecond }, func(c *hooks.Config) { c.PollInterval = time.Millisecond - 1 }},
+		{"a long poll interval", "config.pollInterval", "1ms to 1m", func(c *hooks.Config) { c.PollInterval = time.Minute }, func(c *hooks.Config) { c.PollInterval = time.Minute + 1 }},
+		{"user agent", "config.userAgent", "printable ASCII", agent("shop/1.0 (+https://example.com) ~"), agent("shop\r\nX-Other: 1")},
+		{"user agent beyond ASCII", "config.userAgent", "printable ASCII", nil, agent("café")},
+
+		{"a network that is none", "config.allowNetworks[1]", "CIDR", networks("10.0.0.0/8", "fd00::/8", "192.168.1.1", "::1"), networks("10.0.0.0/8", "intranet")},
+		{"a network with more bits", "config.allowNetworks[0]", "10.1.0.0/16", networks("10.1.0.0/16"), networks("10.1.2.3/16")},
+		{"an empty network", "config.allowNetworks[0]", "CIDR", nil, networks("")},
+		{"a network with a zone", "config.allowNetworks[0]", "CIDR", nil, networks("fe80::1%eth0")},
+
+		{"a protocol that is nil", "config.protocols[0]", "name", nil, spoken(nil)},
+		{"a protocol without name", "config.protocols[1]", "name", spoken(protocol("a", good), protocol("b", good)), spoken(protocol("a", good), protocol("", good))},
+		{"the default protocol again", "config.protocols[0]", "name of its own", nil, spoken(protocol(hooks.StandardWebhooks, good))},
+		{"a protocol twice", "config.protocols[1]", `"a" is there twice`, nil, spoken(protocol("a", good), protocol("a", good))},
+		{"a protocol without schedule", "config.protocols[0]", "schedule", nil, spoken(protocol("a", hooks.Traits{Timeout: time.Second}))},
+		{"a protocol without timeout", "config.protocols[0]", "timeout", nil, spoken(protocol("a", hooks.Traits{Schedule: good.Schedule}))},
+		{"a protocol with a long timeout", "config.protocols[0]", "30s", spoken(protocol("a", good)), spoken(protocol("a", hooks.Traits{Schedule: good.Schedule, Timeout: 30*time.Second + 1}))},
+
+		{"a type in the catalogue", "config.catalogue[1].name", "segments of", types("order.paid", "a"), types("order.paid", "order.*")},
+		{"an empty type in the catalogue", "config.catalogue[0].name", "not be empty", nil, types("")},
+		{"a long type in the catalogue", "config.catalogue[0].name", "256", types(strings.Repeat("x", 256)), types(strings.Repeat("x", 257))},
+	}
+	for _, tt := range rules {
+		t.Run(tt.name, func(t *testing.T) {
+			store := memory.New(memory.Options{})
+			var bad, good hooks.Config
+			tt.refused(&bad)
+			_, err := hooks.New(store, bad)
+			refused(t, err, tt.field, tt.reason)
+			if tt.accepted != nil {
+				tt.accepted(&good)
+				_, err := hooks.New(store, good)
+				assert.NoError(t, err)
+			}
+		})
+	}
+	_, err := hooks.New(nil, hooks.Config{})
+	refused(t, err, "store", "must not be nil")
+	_, err = hooks.New(memory.New(memory.Options{}), hooks.Config{Grace: -1, DisableAfter: -1, Retention: -1})
+	assert.NoError(t, err, "negative means never or not at all")
+}
+
+func TestRotateSecretRefusesBadSecrets(t *testing.T) {
+	h, spy := strictHost(t)
+	hook := h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}, Secrets: secrets(9)})
+	for _, tt := range []struct {
+		secret hooks.Secret
+		rule   string
+	}{
+		{"n0thing", "must start with"},
+		{keyOf("whsec_", 23), "24 to 64 bytes"},
+		{keyOf("whpk_", 32), "must not be a public key"},
+		{"whsec_" + "\n", "24 to 64 bytes"},
+	} {
+		writes := spy.writes()
+		_, err := h.RotateSecret(t.Context(), "", hook.ID, hooks.Rotation{Secret: tt.secret})
+		refused(t, err, "secrets[0]", tt.rule)
+		assert.NotContains(t, err.Error(), string(tt.secret))
+		assert.Equal(t, writes, spy.writes(), "something was stored")
+	}
+	assert.Equal(t, hook, h.hook(hook.Ref()))
+
+	hook, err := h.RotateSecret(t.Context(), "", hook.ID, hooks.Rotation{Secret: keyOf("whsec_", 24)})
+	require.NoError(t, err)
+	writes := spy.writes()
+	_, err = h.RotateSecret(t.Context(), "", hook.ID, hooks.Rotation{})
+	refused(t, err, "secrets", "at most 10")
+	assert.Equal(t, writes, spy.writes(), "something was stored")
+	assert.Equal(t, hook, h.hook(hook.Ref()))
+}
+
+func TestQueriesAreRefused(t *testing.T) {
+	h, spy := strictHost(t)
+	h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
+	h.trigger(hooks.Event{Type: "a"})
+	d := h.deliveries(hooks.LogQuery{})[0]
+	_, err := h.Cancel(t.Context(), "", d.ID)
+	require.NoError(t, err)
+	for field, page := range map[string]hooks.PageQuery{"limit": {Limit: -1}, "offset": {Offset: -1}, "countTo": {CountTo: -1}} {
+		writes := spy.writes()
+		_, err := h.Hooks(t.Context(), hooks.HookQuery{PageQuery: page})
+		refused(t, err, field, "not be negative")
+		q := hooks.LogQuery{PageQuery: page}
+		_, err = h.Deliveries(t.Context(), q)
+		refused(t, err, field, "not be negative")
+		_, err = h.Logs(t.Context(), q)
+		refused(t, err, field, "not be negative")
+		n, err := h.Replay(t.Context(), q)
+		refused(t, err, field, "not be negative")
+		assert.Zero(t, n)
+		for _, err := range h.AllDeliveries(t.Context(), q) {
+			refused(t, err, field, "not be negative")
+			n++
+		}
+		for _, err := range h.AllLogs(t.Context(), q) {
+			refused(t, err, field, "not be negative")
+			n++
+		}
+		assert.Equal(t, 2, n)
+		assert.Equal(t, writes, spy.writes(), "something was sent again")
+	}
+}
+
+func TestCursorsAreRefused(t *testing.T) {
+	encode := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+	good, err := hooks.Cursor{Time: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC), ID: "a b"}.MarshalText()
+	require.NoError(t, err)
+	for name, text := range map[string]string{
+		"not base64":         "???",
+		"padded":             string(good) + "=",
+		"broken off":         string(good[:len(good)/2]),
+		"with a line feed":   string(good[:8]) + "\n" + string(good[8:]),
+		"no time":            encode("yesterday abc"),
+		"no ID":              encode("2026-01-02T03:04:05Z"),
+		"not in UTC":         encode("2026-01-02T03:04:05+01:00 abc"),
+		"other zeros":        encode("2026-01-02T03:04:05.000Z abc"),
+		"a comma for a dot":  encode("2026-01-02T03:04:05,5Z abc"),
+		"nothing in it":      encode(" "),
+		"trailing bits of 1": "MjAyNi0wMS0wMlQwMzowNDowNVogYWJ", // the last character encodes 4 bits too many
+	} {
+		c := hooks.Cursor{ID: "before"}
+		err := c.UnmarshalText([]byte(text))
+		if assert.Error(t, err, name) {
+			refused(t, err, "cursor", "is not one that a page returned")
+		}
+	}
+	var c hooks.Cursor
+	require.NoError(t, c.UnmarshalText(good))
+	assert.Equal(t, hooks.Cursor{Time: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC), ID: "a b"}, c)
+	require.NoError(t, c.UnmarshalText(nil))
+	assert.True(t, c.IsZero())
+}
+
+func FuzzCursor(f *testing.F) {
+	for _, c := range []hooks.Cursor{{}, {Time: time.Unix(1e9, 1e6).UTC(), ID: "0196f0a0-0000-7000-8000-000000000000"}, {ID: "é \n"}} {
+		text, err := c.MarshalText()
+		require.NoError(f, err)
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var c hooks.Cursor
+		if err := c.UnmarshalText(text); err != nil {
+			refused(t, err, "cursor", "is not one that a page returned")
+			return
+		}
+		back, err := c.MarshalText()
+		require.NoError(t, err)
+		assert.Equal(t, string(text), string(back), "a text that no cursor has")
+	})
+}
+
+// What is refused before it is stored is not sent either.
+func TestRefusedInputReachesNobody(t *testing.T) {
+	h := runningHost(t)
+	r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}}, hookstest.Status(200))
+	_, err := h.Test(t.Context(), hook, hooks.Event{Type: "a"}, hooks.Event{Type: "not a type"})
+	require.Error(t, err)
+	_, err = h.TriggerBatch(t.Context(), []hooks.Event{{ID: "e", Type: "a"}, {Type: "not a type"}})
+	require.Error(t, err)
+	h.trigger(hooks.Event{ID: "good", Type: "a"})
+	r.Wait(1)
+	assert.Equal(t, []string{"good"}, receivedIDs(r))
+}
