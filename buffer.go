@@ -375,6 +375,23 @@ func (b *buffer) setSlow(l *lane, slow bool) {
 	}
 }
 
+// renew forgets what is held against a hook's endpoint, for the hook was
+// changed.
+func (b *buffer) renew(ref Ref) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l := b.lanes[ref]; l != nil {
+		l.throttled, l.failures = time.Time{}, 0
+		b.setSlow(l, false)
+		at := now()
+		b.ready(l, at)
+		if l.wants(at) {
+			b.dueAt(at)
+		}
+		b.forget(l, at)
+	}
+}
+
 // flush gives all that the lane has buffered back.
 func (b *buffer) flush(l *lane) {
 	if l.buffered() == 0 {

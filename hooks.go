@@ -62,7 +62,11 @@ func New(store Store, cfg Config) (*Manager, error) {
 	for _, t := range cfg.Catalogue {
 		m.catalogue[t.Name] = true
 	}
-	m.index = newIndex(store, m.compile)
+	m.index = newIndex(store, m.compile, func(ref Ref) {
+		if e := m.engine.Load(); e != nil {
+			e.buffer.renew(ref)
+		}
+	})
 	return m, nil
 }
 

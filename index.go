@@ -122,6 +122,8 @@ func (m *Manager) reportFilter(h Hook, e *Event, err error) {
 type index struct {
 	store   HookStore
 	compile func(Hook) (*compiled, error)
+	// notify is told of each hook that was changed.
+	notify func(Ref)
 
 	// syncedAt is when the last complete look began, in Unix nanoseconds.
 	syncedAt atomic.Int64
@@ -159,9 +161,9 @@ const (
 	changesPerRead = 1000
 )
 
-func newIndex(store HookStore, compile func(Hook) (*compiled, error)) *index {
+func newIndex(store HookStore, compile func(Hook) (*compiled, error), notify func(Ref)) *index {
 	return &index{
-		store: store, compile: compile, looking: make(chan struct{}, 1),
+		store: store, compile: compile, notify: notify, looking: make(chan struct{}, 1),
 		hooks: map[Ref]*indexed{}, tenants: map[string]*patterns{},
 	}
 }
@@ -190,6 +192,9 @@ func (x *index) refresh(ctx context.Context) error {
 			return err
 		}
 		x.apply(changes)
+		for i := range changes {
+			x.notify(changes[i].Hook.Ref())
+		}
 		if len(changes) > 0 {
 			x.revision = changes[len(changes)-1].Revision
 		}

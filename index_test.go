@@ -81,10 +81,10 @@ func TestTheIndexFollowsTheHooks(t *testing.T) {
 		events   []string
 		disabled bool
 	}
+	ctx := t.Context()
 	rapid.Check(t, func(t *rapid.T) {
 		m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{})
 		require.NoError(t, err)
-		ctx := context.Background()
 		stored := map[hooks.Ref]model{}
 		ref := func(t *rapid.T) hooks.Ref {
 			return hooks.Ref{Tenant: rapid.SampledFrom([]string{"", "acme"}).Draw(t, "tenant"), ID: rapid.SampledFrom([]string{"1", "2", "3"}).Draw(t, "hook")}
@@ -304,7 +304,10 @@ func TestATriggerDoesNotWaitForTheLookOfAnother(t *testing.T) {
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	defer close(store.release)
-	calls.Go(func() { h.trigger(hooks.Event{Type: "a"}) })
+	calls.Go(func() {
+		_, err := h.Trigger(t.Context(), hooks.Event{Type: "a"})
+		assert.NoError(t, err)
+	})
 	<-store.begun
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -64,7 +64,7 @@ func (h *host) manager(store hooks.Store, adjust ...func(*hooks.Config)) *hooks.
 
 // run runs a Manager until stop is called, or the test ends.
 func (h *host) run(m *hooks.Manager) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(h.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- m.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
@@ -1368,7 +1368,7 @@ func TestCatalogue(t *testing.T) {
 func TestTheObserverIsToldOfAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h *host
-		var record record[hooks.Delivery]
+		var seen record[hooks.Delivery]
 		h = newHost(t, func(c *hooks.Config) {
 			c.Observer.Attempt = func(d hooks.Delivery, a hooks.Attempt) {
 				assert.Equal(t, d.ID, a.DeliveryID)
@@ -1376,7 +1376,7 @@ func TestTheObserverIsToldOfAttempts(t *testing.T) {
 				assert.Equal(t, d.State, a.State)
 				assert.Equal(t, d, h.delivery(d.Tenant, d.EventID), "as it is stored")
 				assert.Contains(t, h.attempts(hooks.LogQuery{Tenant: d.Tenant, DeliveryIDs: []string{d.ID}}), a, "as it is logged")
-				record.add(d)
+				seen.add(d)
 			}
 		})
 		h.run(h.Manager)
@@ -1386,11 +1386,10 @@ func TestTheObserverIsToldOfAttempts(t *testing.T) {
 		pass(time.Hour)
 		h.trigger(hooks.Event{ID: "b", Tenant: "acme", Type: "b", Key: "key"})
 		pass(time.Hour)
-		seen := record.all()
-		require.Len(t, seen, 3)
-		assert.Equal(t, []string{"a", "a", "b"}, eventIDs(seen))
-		assert.Equal(t, []hooks.State{hooks.Pending, hooks.Succeeded, hooks.Dead}, []hooks.State{seen[0].State, seen[1].State, seen[2].State})
-		assert.True(t, seen[2].Held)
+		got := seen.all()
+		require.Equal(t, []string{"a", "a", "b"}, eventIDs(got))
+		assert.Equal(t, []hooks.State{hooks.Pending, hooks.Succeeded, hooks.Dead}, []hooks.State{got[0].State, got[1].State, got[2].State})
+		assert.True(t, got[2].Held)
 	})
 }
 
@@ -1554,6 +1553,7 @@ type tenantModel struct {
 
 // Whatever three tenants do, with the same IDs, none sees what is another's.
 func TestTenantsAreApart(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		inBubble(t, func(t *testing.T) {
 			h := newHost(t)

@@ -528,6 +528,7 @@ func (w *orderedWorld) compare(t require.TestingT) {
 // request at a time, in the order of the triggers; a failing head holds its key
 // back, a dead one if the hook says so; and nothing else waits.
 func TestOrderingKeysUnderFailure(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		inBubble(t, func(t *testing.T) {
 			w := &orderedWorld{host: newHost(t), grace: rapid.SampledFrom([]time.Duration{-1, time.Minute}).Draw(rt, "grace")}

@@ -84,7 +84,8 @@ type Request struct {
 	// Header has canonical keys.
 	Header http.Header
 	Body   []byte
-	// MaxAnswer bounds the answer that is read. Default: 16 KiB.
+	// MaxAnswer bounds the answer that is read. Default: 16 KiB, which is also
+	// what the log keeps at most.
 	MaxAnswer int
 
 	// LogURL and LogHeader are what the attempt log keeps of URL and Header.
@@ -120,13 +121,18 @@ type Verdict struct {
 // An AttemptError is why an attempt failed.
 type AttemptError struct {
 	Class ErrorClass
-	// Err is the cause, fit to be shown to the hook's owner.
+	// Err is the cause, fit to be shown to the hook's owner. It may be nil.
 	Err error
 	// Response is the answer, if one came.
 	Response *Response
 }
 
-func (e *AttemptError) Error() string { return e.Err.Error() }
+func (e *AttemptError) Error() string {
+	if e.Err == nil {
+		return string(e.Class)
+	}
+	return e.Err.Error()
+}
 
 // Unwrap returns the cause.
 func (e *AttemptError) Unwrap() error { return e.Err }

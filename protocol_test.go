@@ -395,12 +395,12 @@ func TestTheLogKeepsOfHeadersWhatTheProtocolSays(t *testing.T) {
 
 func TestMessagesNameTheirAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var record record[hooks.Message]
+		var messages record[hooks.Message]
 		h := runningHost(t, speaks(&testProtocol{
 			name:   "noted",
 			traits: hooks.Traits{Schedule: []time.Duration{0, time.Minute}},
 			request: func(_ context.Context, _ hooks.Send, h hooks.Hook, msgs []hooks.Message) (hooks.Request, error) {
-				record.add(msgs[0])
+				messages.add(msgs[0])
 				return post(h, msgs[0])
 			},
 		}))
@@ -409,7 +409,7 @@ func TestMessagesNameTheirAttempt(t *testing.T) {
 		pass(time.Hour)
 		log := h.attempts(hooks.LogQuery{})
 		require.Len(t, log, 2)
-		seen := record.all()
+		seen := messages.all()
 		require.Len(t, seen, 2)
 		event, err := h.Event(t.Context(), "", "e")
 		require.NoError(t, err)

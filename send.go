@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -67,12 +68,19 @@ func (s *sender) do(ctx context.Context, r Request) Response {
 		Method: cmp.Or(r.Method, http.MethodPost), URL: r.URL, Host: r.URL.Host, Header: r.Header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
+	if req.Header == nil {
+		req.Header = http.Header{}
+	}
 	if len(r.Body) > 0 {
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(r.Body)), int64(len(r.Body))
 	}
 	res, err := s.transport.RoundTrip(req)
 	if err != nil {
-		return failed(classify(ctx, err, ClassProtocol), plain(err))
+		class := classify(ctx, err, ClassProtocol)
+		if class == ClassProtocol && !wellFormed(req) {
+			class = ClassRequest
+		}
+		return failed(class, plain(err))
 	}
 	defer func() { _ = res.Body.Close() }()
 	answer := Response{Status: res.StatusCode, Header: res.Header}
@@ -90,6 +98,16 @@ func (s *sender) do(ctx context.Context, r Request) Response {
 		answer.Err.Response = &whole
 	}
 	return answer
+}
+
+// wellFormed reports whether net/http sends the request at all.
+func wellFormed(r *http.Request) bool {
+	for name, values := range r.Header {
+		if !validToken(name) || slices.ContainsFunc(values, func(v string) bool { return !validHeaderValue(v) }) {
+			return false
+		}
+	}
+	return validToken(r.Method)
 }
 
 // readBounded reads at most limit bytes and says whether there were more.
@@ -239,6 +257,9 @@ func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []i
 			Status: result.response.Status, Header: result.response.Header,
 			Body: result.response.Body, Truncated: result.response.Truncated,
 		},
+	}
+	if len(log.Response.Body) > maxAnswer {
+		log.Response.Body, log.Response.Truncated = log.Response.Body[:maxAnswer:maxAnswer], true
 	}
 	if !result.verdict.Success {
 		log.State = ""
