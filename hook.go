@@ -125,11 +125,15 @@ type Health struct {
 }
 
 // After returns the health after a settlement made at now. It is the rule that
-// every store applies in Settle: a success clears, a failed attempt counts and
-// may throttle, anything else changes nothing.
+// every store applies in Settle: a success clears, but for a throttle that has
+// not ended; a failed attempt counts and may throttle; anything else changes
+// nothing.
 func (h Health) After(s Settlement, now time.Time) Health {
 	switch {
 	case s.State == Succeeded:
+		if h.ThrottledUntil.After(now) {
+			return Health{ThrottledUntil: h.ThrottledUntil}
+		}
 		return Health{}
 	case s.Attempt == nil || s.Attempt.Class == ClassInterrupted:
 		return h

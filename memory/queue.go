@@ -173,7 +173,6 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 	h.Health = h.Health.After(*st, now)
 	if !h.Health.ThrottledUntil.Equal(throttled) {
 		s.replace(d.queue)
-		s.notify()
 	}
 	return hooks.Settled{Health: h.Health}
 }

@@ -22,9 +22,9 @@ var notifyRules = []rule{
 		n, w := c.notifier(), c.with(c.second())
 		c.create("a", "b")
 		wakes(c, n, "Enqueue", func() {
-			w.enqueue(0, job{n: 1}, job{n: 2, key: "k"}, job{n: 3, key: "k"}, job{n: 4, key: "k"}, job{n: 5, hook: "b"}, job{n: 6, hook: "b"})
+			w.enqueue(0, job{n: 1}, job{n: 2, key: "k"}, job{n: 3, key: "k"}, job{n: 4, key: "k"})
 		})
-		c.equal("claimed", sorted(c.take(0, many)), []int{1, 2, 5, 6})
+		c.equal("claimed", sorted(c.take(0, many)), []int{1, 2})
 		wakes(c, n, "Settle that gives a delivery back", func() {
 			w.endWith(0, hooks.Settlement{DeliveryID: id(1), Token: 1, State: pending, Due: start})
 		})
@@ -32,9 +32,6 @@ var notifyRules = []rule{
 		wakes(c, n, "Cancel that releases the next of a key", func() { w.cancel(0, 3) })
 		w.cancel(0, 1)
 		wakes(c, n, "Redeliver", func() { w.redeliver(0, 1) })
-		w.throttle(0, 5, time.Hour)
-		c.enqueue(0, job{n: 7, hook: "b"})
-		wakes(c, n, "Settle that ends a throttle", func() { w.end(0, 6, succeeded) })
 	}},
 	{"listeners", "Each wake is called until its own stop.", func(c *check) {
 		n := c.notifier()
