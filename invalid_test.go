@@ -9,13 +9,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
-	"github.com/seed-2c6e3a5a/hooks/hookstest"
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
@@ -505,7 +505,7 @@ func (p odd) Traits() hooks.Traits { return p.traits }
 func TestNewRefusesBadConfigs(t *testing.T) {
 	good := hooks.Traits{Schedule: []time.Duration{0}, Timeout: 30 * time.Second}
 	protocol := func(name string, traits hooks.Traits) hooks.Protocol { return odd{&testProtocol{name: name}, traits} }
-	spoken := func(list ...hooks.Protocol) func(*hooks.Config) { return speaks(list...) }
+	spoken := speaks
 	networks := func(list ...string) func(*hooks.Config) {
 		return func(c *hooks.Config) { c.AllowNetworks = list }
 	}
@@ -680,13 +680,15 @@ func FuzzCursor(f *testing.F) {
 
 // What is refused before it is stored is not sent either.
 func TestRefusedInputReachesNobody(t *testing.T) {
-	h := runningHost(t)
-	r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}}, hookstest.Status(200))
-	_, err := h.Test(t.Context(), hook, hooks.Event{Type: "a"}, hooks.Event{Type: "not a type"})
-	require.Error(t, err)
-	_, err = h.TriggerBatch(t.Context(), []hooks.Event{{ID: "e", Type: "a"}, {Type: "not a type"}})
-	require.Error(t, err)
-	h.trigger(hooks.Event{ID: "good", Type: "a"})
-	r.Wait(1)
-	assert.Equal(t, []string{"good"}, receivedIDs(r))
+	synctest.Test(t, func(t *testing.T) {
+		h := runningHost(t)
+		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}})
+		_, err := h.Test(t.Context(), hook, hooks.Event{Type: "a"}, hooks.Event{Type: "not a type"})
+		require.Error(t, err)
+		_, err = h.TriggerBatch(t.Context(), []hooks.Event{{ID: "e", Type: "a"}, {Type: "not a type"}})
+		require.Error(t, err)
+		h.trigger(hooks.Event{ID: "good", Type: "a"})
+		pass(time.Minute)
+		assert.Equal(t, []string{"good"}, receivedIDs(r))
+	})
 }

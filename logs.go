@@ -98,7 +98,7 @@ func (m *Manager) Redeliver(ctx context.Context, tenant, deliveryID string) (Del
 	if err != nil {
 		return Delivery{}, fmt.Errorf("redeliver %q: %w", deliveryID, err)
 	}
-	m.released(d)
+	m.claimSoon()
 	return d, nil
 }
 
@@ -138,12 +138,12 @@ func (m *Manager) Cancel(ctx context.Context, tenant, deliveryID string) (Delive
 	if err != nil {
 		return Delivery{}, fmt.Errorf("cancel %q: %w", deliveryID, err)
 	}
-	m.released(d)
+	m.claimSoon()
 	return d, nil
 }
 
-// released has the engine look for what a change of d made due.
-func (m *Manager) released(d Delivery) {
+// claimSoon has the engine look for what a change has made due.
+func (m *Manager) claimSoon() {
 	if e := m.engine.Load(); e != nil {
 		e.dueAt(now())
 	}

@@ -44,7 +44,8 @@ func newHost(t testing.TB, adjust ...func(*hooks.Config)) *host {
 	return h
 }
 
-// runningHost returns a host whose Manager runs until the test ends.
+// runningHost returns a host, in a bubble, whose Manager runs until the test
+// ends.
 func runningHost(t testing.TB, adjust ...func(*hooks.Config)) *host {
 	h := newHost(t, adjust...)
 	h.run(h.Manager)
@@ -62,7 +63,8 @@ func (h *host) manager(store hooks.Store, adjust ...func(*hooks.Config)) *hooks.
 	return m
 }
 
-// run runs a Manager until stop is called, or the test ends.
+// run runs a Manager, in a bubble, until stop is called or the test ends. It
+// returns when the Manager is ready to take deliveries over from triggers.
 func (h *host) run(m *hooks.Manager) (stop func()) {
 	ctx, cancel := context.WithCancel(h.t.Context())
 	ended := make(chan error, 1)
@@ -72,6 +74,7 @@ func (h *host) run(m *hooks.Manager) (stop func()) {
 		assert.NoError(h.check, <-ended)
 	})
 	h.t.Cleanup(stop)
+	synctest.Wait()
 	return stop
 }
 
@@ -870,7 +873,6 @@ func TestARefusedTriggerIsNotDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := runningHost(t)
 		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
-		synctest.Wait()
 		for range 100 { // more than any buffer of one hook holds
 			_, err := h.TriggerBatch(t.Context(), []hooks.Event{{ID: "n", Type: "a"}, {ID: "n", Type: "a"}})
 			require.ErrorIs(t, err, hooks.ErrDuplicate)
@@ -907,7 +909,6 @@ func TestTriggerTx(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := runningHost(t)
 		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
-		synctest.Wait()
 
 		lost := h.store.Begin()
 		_, err := h.TriggerTx(t.Context(), lost, hooks.Event{ID: "lost", Type: "a"})
@@ -1072,6 +1073,14 @@ func TestLogsArePaged(t *testing.T) {
 			assert.Equal(t, log, tries, "attempts, limit %d", limit)
 		}
 
+		oldest := hooks.LogQuery{PageQuery: hooks.PageQuery{Limit: 2, OldestFirst: true}}
+		reversed := h.deliveries(oldest)
+		slices.Reverse(reversed)
+		assert.Equal(t, deliveryIDs(all), deliveryIDs(reversed))
+		tried := h.attempts(oldest)
+		slices.Reverse(tried)
+		assert.Equal(t, attemptIDs(log), attemptIDs(tried))
+
 		q := hooks.LogQuery{PageQuery: hooks.PageQuery{Limit: 3, Offset: 4, CountTo: 1000}}
 		page, err := h.Deliveries(t.Context(), q)
 		require.NoError(t, err)
@@ -1178,26 +1187,28 @@ func TestStats(t *testing.T) {
 		assert.Empty(t, stats("", time.Time{}, time.Time{}))
 
 		// The window holds its beginning, and not its end.
+		ended := func(since, until time.Time) (n int) {
+			for _, d := range dead {
+				if !d.EndedAt.Before(since) && d.EndedAt.Before(until) {
+					n++
+				}
+			}
+			return n
+		}
+		failures := func(since, until time.Time) int { return stats("", since, until, "bad")["bad"].Failures }
 		at := dead[2].EndedAt
-		assert.Equal(t, 1, stats("", at, at.Add(time.Millisecond), "bad")["bad"].Failures)
-		assert.Zero(t, stats("", at.Add(time.Nanosecond), at.Add(time.Millisecond), "bad")["bad"].Failures)
-		assert.Zero(t, stats("", at.Add(-time.Second), at, "bad")["bad"].Failures)
+		for _, window := range [][2]time.Duration{{0, 1}, {0, time.Millisecond}, {-time.Second, 0}, {1, time.Second}, {-time.Hour, time.Hour}, {0, 0}} {
+			since, until := at.Add(window[0]), at.Add(window[1])
+			assert.Equal(t, ended(since, until), failures(since, until), window)
+		}
 		before := stats("", time.Time{}, last.StartedAt, "bad")["bad"]
 		assert.True(t, before.LastErrorAt.Before(last.StartedAt))
 
 		// By default it is the last 24 hours.
-		since := 0
-		for _, d := range dead {
-			if !d.EndedAt.Before(at) {
-				since++
-			}
-		}
-		assert.Equal(t, since, stats("", time.Time{}, at.Add(24*time.Hour), "bad")["bad"].Failures, "24 hours before until")
-		pass(time.Until(at.Add(24 * time.Hour)))
-		now := stats("", time.Time{}, time.Time{}, "bad")["bad"].Failures
-		pass(time.Millisecond)
-		assert.Equal(t, since-1, stats("", time.Time{}, time.Time{}, "bad")["bad"].Failures)
-		assert.Contains(t, []int{since, since - 1}, now)
+		day := 24 * time.Hour
+		assert.Equal(t, ended(at, at.Add(day)), failures(time.Time{}, at.Add(day)), "24 hours before until")
+		pass(time.Until(at.Add(day)))
+		assert.Equal(t, ended(at.Add(time.Millisecond), at.Add(day)), failures(time.Time{}, time.Time{}), "up to now")
 	})
 }
 

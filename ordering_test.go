@@ -68,7 +68,6 @@ func TestOneKeyGoesInOrderOneAtATime(t *testing.T) {
 					h := newHost(t)
 					if running {
 						h.run(h.Manager)
-						synctest.Wait()
 					}
 					r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}}, answerByEvent(always("none")))
 					var events []hooks.Event
@@ -472,6 +471,23 @@ func (w *orderedWorld) redeliver(rt *rapid.T) {
 	j.line.join(j)
 }
 
+func (w *orderedWorld) replay(rt *rapid.T) {
+	h := rapid.SampledFrom(w.hooks).Draw(rt, "hook")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n, err := w.Replay(w.t.Context(), hooks.LogQuery{HookID: h.id, PageQuery: hooks.PageQuery{Limit: 3}})
+	require.NoError(rt, err)
+	ended := 0
+	for event := 1; event <= w.events; event++ {
+		if j := h.jobs[fmt.Sprint(event)]; j.state.Ended() {
+			ended++
+			j.step, j.held = 0, false
+			j.line.join(j)
+		}
+	}
+	require.Equal(rt, ended, n)
+}
+
 func (w *orderedWorld) cancel(rt *rapid.T) {
 	h, j, d := w.pick(rt)
 	h.mu.Lock()
@@ -545,6 +561,7 @@ func TestOrderingKeysUnderFailure(t *testing.T) {
 					pass(rapid.SampledFrom([]time.Duration{20, 50, 1000, 10_000}).Draw(rt, "ms") * time.Millisecond)
 				},
 				"redeliver": w.redeliver,
+				"replay":    w.replay,
 				"cancel":    w.cancel,
 				"start":     w.start,
 				"stop":      w.stop,

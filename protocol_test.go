@@ -521,7 +521,6 @@ func TestAHookThatChangesItsProtocolGetsEveryEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := runningHost(t, speaks(batching(), &testProtocol{name: "single", traits: hooks.Traits{Schedule: []time.Duration{0, time.Minute}}}))
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "batching", MaxInFlight: 1}, hookstest.Status(200).After(time.Second), hookstest.Status(200))
-		synctest.Wait()
 		h.trigger(hooks.Event{ID: "first", Type: "a"})
 		synctest.Wait()
 		want := []string{"first"}
@@ -695,6 +694,24 @@ func TestSecretsOfAnotherForm(t *testing.T) {
 			assert.NotContains(t, log.String(), secret)
 			assert.NotContains(t, log.String(), hex.EncodeToString([]byte(secret)))
 		}
+	})
+}
+
+// "whsec_" and "whsk_" are kinds of Standard Webhooks. What looks like a prefix
+// in a secret of another form is chance, and no reason to go on signing with it.
+func TestRotationReplacesSecretsOfAnotherForm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, speaks(&testProtocol{name: "own", secret: func() (hooks.Secret, error) { return "x9_kQ2mB7vLr", nil }}))
+		hook := h.register(hooks.Hook{
+			URL: "https://example.com", Events: []string{"*"}, Protocol: "own",
+			Secrets: []hooks.SigningSecret{{Secret: "f4_Zt81pWcAe"}, {Secret: "plain"}},
+		})
+		rotated, err := h.RotateSecret(t.Context(), "", hook.ID, hooks.Rotation{Overlap: time.Hour})
+		require.NoError(t, err)
+		end := time.Now().UTC().Add(time.Hour)
+		assert.Equal(t, []hooks.SigningSecret{
+			{Secret: "x9_kQ2mB7vLr"}, {Secret: "f4_Zt81pWcAe", ExpiresAt: end}, {Secret: "plain", ExpiresAt: end},
+		}, rotated.Secrets)
 	})
 }
 

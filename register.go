@@ -51,7 +51,10 @@ func (m *Manager) prepare(h Hook) (Hook, error) {
 			h.Secrets = []SigningSecret{{Secret: secret}}
 		}
 	}
-	return h, m.checkHook(&h)
+	if err := m.checkHook(&h); err != nil {
+		return Hook{}, err
+	}
+	return h, nil
 }
 
 func newSecret(p Protocol) (secret Secret, err error) {

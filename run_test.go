@@ -328,11 +328,9 @@ func healthyWaits(t *testing.T, hanging bool) (waits []time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		network := new(hookstest.Network)
 		m := newManager(t, memory.New(memory.Options{}), network)
-		var healthy []*hookstest.Receiver
 		for i := range 20 {
 			r := network.Receiver(t, fmt.Sprintf("healthy-%d.example.com", i), hookstest.Status(200).After(20*time.Millisecond))
 			register(t, m, hooks.Hook{URL: r.URL, Events: []string{"order.paid"}})
-			healthy = append(healthy, r)
 		}
 		hung := network.Receiver(t, "hung.example.com", hookstest.Hang())
 		register(t, m, hooks.Hook{URL: hung.URL, Events: []string{"backlog"}})

@@ -189,7 +189,7 @@ func checkText(field, s string, limit int) error {
 	if len(s) > limit {
 		return &InvalidError{Field: field, Reason: fmt.Sprintf("must be at most %d bytes", limit)}
 	}
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] == 0 {
 			return &InvalidError{Field: field, Reason: "must not contain NUL"}
 		}
@@ -204,7 +204,7 @@ func validJSON(data []byte) bool { return json.Valid(data) && utf8.Valid(data) }
 
 // validToken reports whether s is a token of RFC 9110, section 5.6.2.
 func validToken(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		switch c := s[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
 		case c == '!', c == '#', c == '$', c == '%', c == '&', c == '\'', c == '*', c == '+',
@@ -219,7 +219,7 @@ func validToken(s string) bool {
 // validHeaderValue reports whether s can be a field value: RFC 9110, section
 // 5.5, without the obsolete folding.
 func validHeaderValue(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return false
 		}

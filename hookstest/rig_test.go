@@ -68,7 +68,7 @@ func TestAHookWithSettingsOfItsOwn(t *testing.T) {
 		assert.Equal(t, requests[0].ID, requests[1].ID)
 		assert.Equal(t, "1", requests[1].Header.Get("X-Shop"))
 		assert.NoError(t, requests[1].Verified)
-		assert.Equal(t, e.Hook.Tenant, "acme")
+		assert.Equal(t, "acme", e.Hook.Tenant)
 	})
 }
 
