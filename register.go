@@ -213,14 +213,15 @@ func (m *Manager) RotateSecret(ctx context.Context, tenant, id string, r Rotatio
 	})
 }
 
-// secretKind tells which secrets replace each other: those with the same
-// prefix, as "whsec_" and "whsk_".
+// secretKind tells which secrets replace each other: those for HMAC, those for
+// ed25519, and those of other protocols.
 func secretKind(s Secret) string {
-	prefix, _, ok := strings.Cut(string(s), "_")
-	if !ok || len(prefix) > 5 {
-		return ""
+	for _, prefix := range []string{symmetricPrefix, privatePrefix} {
+		if strings.HasPrefix(string(s), prefix) {
+			return prefix
+		}
 	}
-	return prefix
+	return ""
 }
 
 // Verify has the hook's protocol ask the endpoint whether it wants the traffic,
