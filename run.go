@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"time"
 )
@@ -415,86 +414,4 @@ func (e *engine) purge(ctx context.Context) {
 			}
 		}
 	}
-}
-
-// A result is a settlement on its way to the store.
-type result struct {
-	Settlement
-	about about
-}
-
-// about is what is to be known of a settlement when it is stored.
-type about struct {
-	delivery *Delivery // as it is then
-	disable  string    // why the endpoint wants its hook disabled
-}
-
-// A batch is results for one call of Settle.
-type batch struct {
-	settlements []Settlement
-	about       []about
-}
-
-// results are what workers leave for the settler. wait holds workers up while
-// there are more than limit, put never blocks.
-type results struct {
-	limit   int
-	mu      sync.Mutex
-	changed sync.Cond
-	list    batch
-	closed  bool
-}
-
-func newResults(limit int) *results {
-	r := &results{limit: limit}
-	r.changed.L = &r.mu
-	return r
-}
-
-func (r *results) put(res result) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.list.settlements = append(r.list.settlements, res.Settlement)
-	r.list.about = append(r.list.about, res.about)
-	if len(r.list.about) == 1 {
-		r.changed.Broadcast()
-	}
-}
-
-func (r *results) wait() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for len(r.list.about) > r.limit {
-		r.changed.Wait()
-	}
-}
-
-// take waits for results and swaps all there are for b, whose memory is used
-// again. It returns false when they are closed and there are none.
-func (r *results) take(b *batch) bool {
-	clear(b.settlements)
-	clear(b.about)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for len(r.list.about) == 0 && !r.closed {
-		r.changed.Wait()
-	}
-	*b, r.list = r.list, batch{b.settlements[:0], b.about[:0]}
-	r.changed.Broadcast()
-	return len(b.about) > 0
-}
-
-// unblock has wait return from now on.
-func (r *results) unblock() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.limit = math.MaxInt
-	r.changed.Broadcast()
-}
-
-func (r *results) close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.closed = true
-	r.changed.Broadcast()
 }
