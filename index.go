@@ -20,13 +20,14 @@ type compiled struct {
 	timeout  time.Duration
 }
 
-// compile makes a hook ready, or says what is wrong with it.
-func (m *Manager) compile(h Hook) (*compiled, error) {
+// compile makes a hook ready, or says what is wrong with it. The hook must not
+// be changed afterwards.
+func (m *Manager) compile(h *Hook) (*compiled, error) {
 	p, ok := m.protocols[h.Protocol]
 	if !ok {
 		return nil, unknownProtocol(h.Protocol)
 	}
-	c := &compiled{hook: &h, traits: p.Traits(), schedule: h.Schedule, timeout: h.Timeout}
+	c := &compiled{hook: h, traits: p.Traits(), schedule: h.Schedule, timeout: h.Timeout}
 	if len(c.schedule) == 0 {
 		c.schedule = c.traits.Schedule
 	}
@@ -35,7 +36,7 @@ func (m *Manager) compile(h Hook) (*compiled, error) {
 	}
 	c.timeout = min(c.timeout, m.cfg.Lease*3/4)
 	err := contain(func() (err error) {
-		c.endpoint, err = p.Compile(h)
+		c.endpoint, err = p.Compile(*h)
 		return err
 	})
 	if err != nil {
@@ -121,7 +122,7 @@ func (m *Manager) reportFilter(h Hook, e *Event, err error) {
 // was changed here.
 type index struct {
 	store   HookStore
-	compile func(Hook) (*compiled, error)
+	compile func(*Hook) (*compiled, error)
 	// notify is told of each hook that was changed.
 	notify func(Ref)
 
@@ -142,8 +143,17 @@ type index struct {
 
 // indexed is a hook in the index. It is compiled when it is first wanted.
 type indexed struct {
-	hook *Hook
-	get  func() (*compiled, error)
+	hook    *Hook
+	compile func(*Hook) (*compiled, error)
+
+	once     sync.Once
+	compiled *compiled
+	err      error
+}
+
+func (x *indexed) get() (*compiled, error) {
+	x.once.Do(func() { x.compiled, x.err = x.compile(x.hook) })
+	return x.compiled, x.err
 }
 
 // patterns holds a tenant's enabled hooks by what they subscribe to.
@@ -161,7 +171,7 @@ const (
 	changesPerRead = 1000
 )
 
-func newIndex(store HookStore, compile func(Hook) (*compiled, error), notify func(Ref)) *index {
+func newIndex(store HookStore, compile func(*Hook) (*compiled, error), notify func(Ref)) *index {
 	return &index{
 		store: store, compile: compile, notify: notify, looking: make(chan struct{}, 1),
 		hooks: map[Ref]*indexed{}, tenants: map[string]*patterns{},
@@ -223,7 +233,7 @@ func (x *index) apply(changes []HookChange) {
 			continue
 		}
 		h := change.Hook
-		entry := &indexed{hook: &h, get: sync.OnceValues(func() (*compiled, error) { return x.compile(h) })}
+		entry := &indexed{hook: &h, compile: x.compile}
 		x.hooks[ref] = entry
 		x.subscribe(entry)
 	}

@@ -233,7 +233,7 @@ func (m *Manager) Verify(ctx context.Context, tenant, id string) (Hook, error) {
 	if err != nil {
 		return Hook{}, err
 	}
-	c, err := m.compile(h)
+	c, err := m.compile(&h)
 	if err != nil {
 		return Hook{}, err
 	}
@@ -261,7 +261,7 @@ func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt,
 	if err != nil {
 		return nil, err
 	}
-	c, err := m.compile(h)
+	c, err := m.compile(&h)
 	if err != nil {
 		return nil, err
 	}

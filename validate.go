@@ -59,7 +59,7 @@ func (m *Manager) checkHook(h *Hook) error {
 	if err != nil {
 		return err
 	}
-	_, err = m.compile(*h)
+	_, err = m.compile(h)
 	return err
 }
 

@@ -151,7 +151,7 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 	claimed = make([]hooks.Claimed, 0, len(leased))
 	for _, d := range leased {
 		d.lane().waiting.push(d)
-		claimed = append(claimed, hooks.Claimed{Delivery: d.Delivery, Event: &d.event.Event})
+		claimed = append(claimed, hooks.Claimed{Delivery: d.Delivery, Event: d.event.Event})
 	}
 	for _, l := range lanes { // All were served.
 		l.ready = false

@@ -21,7 +21,7 @@ func (s *Store) Events(ctx context.Context, tenant string, ids []string) ([]hook
 	var found []hooks.Event
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
 		if e := s.events[eventKey{tenant, id}]; e != nil {
-			copied := e.Event
+			copied := *e.Event
 			copied.Data = bytes.Clone(e.Data)
 			copied.Metadata = maps.Clone(e.Metadata)
 			found = append(found, copied)

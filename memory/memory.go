@@ -87,7 +87,7 @@ type eventKey struct{ tenant, id string }
 
 // An event is a stored event with its deliveries.
 type event struct {
-	hooks.Event
+	*hooks.Event
 	triggered  time.Time
 	deliveries []delivery
 	left       int // of the deliveries, those not dropped

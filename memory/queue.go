@@ -56,7 +56,7 @@ func (s *Store) unused(entries []hooks.Entry) error {
 func (s *Store) enqueue(now time.Time, entries []hooks.Entry) {
 	pending := false
 	for _, entry := range entries {
-		e := &event{Event: *entry.Event, triggered: now, left: len(entry.Deliveries)}
+		e := &event{Event: entry.Event, triggered: now, left: len(entry.Deliveries)}
 		s.events[eventKey{e.Tenant, e.ID}] = e
 		if e.left == 0 {
 			s.bare.push(e)
