@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -41,7 +40,9 @@ func TestReadmeShowsTestedCode(t *testing.T) {
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(readme, -1)
 	require.NotEmpty(t, blocks)
 	for _, block := range blocks {
-		assert.Contains(t, tested, lines(string(block[1])))
+		if !strings.Contains(tested, lines(string(block[1]))) {
+			t.Errorf("no example has this code:\n%s", block[1])
+		}
 	}
 }
 

@@ -295,8 +295,8 @@ func (s *slowChanges) HookChanges(ctx context.Context, after int64, limit int) (
 	return s.Store.HookChanges(ctx, after, limit)
 }
 
-// A store that hangs makes no call outlast its context: not one that waits for
-// the look of another,
+// A store that hangs does not make a call outlast its context: not one that
+// waits while another looks at the store.
 func TestATriggerDoesNotWaitForTheLookOfAnother(t *testing.T) {
 	h := newHost(t)
 	store := newSlowChanges(h.store)
@@ -324,7 +324,7 @@ func TestATriggerDoesNotWaitForTheLookOfAnother(t *testing.T) {
 	}
 }
 
-// nor one that looks after its change is stored.
+// Nor one that looks at the store after its change.
 func TestAChangeDoesNotHangInTheLookAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t)

@@ -1657,7 +1657,7 @@ func TestTenantsAreApart(t *testing.T) {
 					}
 				},
 				"replay": func(rt *rapid.T) {
-					_, err := h.Replay(t.Context(), hooks.LogQuery{Tenant: name.Draw(rt, "tenant")})
+					_, err := h.Replay(t.Context(), hooks.LogQuery{Tenant: name.Draw(rt, "tenant"), States: []hooks.State{hooks.Dead}})
 					require.NoError(rt, err)
 				},
 				"wait": func(*rapid.T) { pass(2 * time.Minute) },
