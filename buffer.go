@@ -467,8 +467,7 @@ func (b *buffer) prune(gone func(Ref) bool) {
 	}
 }
 
-// stop gives back what is buffered, has take return nil, and waits for the
-// reservations.
+// stop gives back what is buffered and has take return nothing.
 func (b *buffer) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -477,6 +476,12 @@ func (b *buffer) stop() {
 		b.flush(l)
 	}
 	b.changed.Broadcast()
+}
+
+// drain waits for the reservations, after stop.
+func (b *buffer) drain() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for b.reserved > 0 {
 		b.changed.Wait()
 	}

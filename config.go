@@ -77,9 +77,10 @@ type Config struct {
 	Observer Observer
 }
 
-// An Observer is told what happens. Its functions, all optional, are called
-// one after another from the goroutine that stores the results, so they must
-// be quick; a panic in one is logged.
+// An Observer is told what happens. Its functions, all optional, may be called
+// concurrently, but for Attempt, which is called for one after another by the
+// goroutine that stores the results. They must be quick; a panic in one is
+// logged.
 type Observer struct {
 	// Attempt is called after an attempt has been stored.
 	Attempt func(Delivery, Attempt)

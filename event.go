@@ -197,8 +197,8 @@ func (m *Manager) prepareEvent(e Event, at time.Time) (*Event, error) {
 		return nil, &InvalidError{Field: "data", Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(e.Data), m.cfg.MaxPayload)}
 	case !validJSON(e.Data):
 		return nil, &InvalidError{Field: "data", Reason: "must be JSON in UTF-8 (RFC 8259)"}
-	case e.Time.Year() < 1 || e.Time.Year() > 9999:
-		return nil, &InvalidError{Field: "time", Reason: "must be in the years 1 to 9999"}
+	case !validYear(e.Time):
+		return nil, &InvalidError{Field: "time", Reason: yearRule}
 	}
 	e.Data = bytes.Clone(e.Data)
 	e.Metadata = maps.Clone(e.Metadata)

@@ -196,6 +196,9 @@ func (m *Manager) RotateSecret(ctx context.Context, tenant, id string, r Rotatio
 				return &InvalidError{Field: "secret", Reason: fmt.Sprintf("must be given, for the protocol %q makes none", h.Protocol)}
 			}
 		}
+		if slices.ContainsFunc(h.Secrets, func(s SigningSecret) bool { return s.Secret == secret }) {
+			return &InvalidError{Field: "secret", Reason: "is one that the hook has already"}
+		}
 		at := now()
 		end := at.Add(overlap)
 		rotated := []SigningSecret{{Secret: secret}}
@@ -278,7 +281,7 @@ func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt,
 	group.SetLimit(m.cfg.MaxInFlightPerHook)
 	for i, e := range prepared {
 		group.Go(func() error {
-			d := Delivery{Tenant: h.Tenant, HookID: h.ID, EventID: e.ID, EventType: e.Type}
+			d := Delivery{ID: newID(), Tenant: h.Tenant, HookID: h.ID, EventID: e.ID, EventType: e.Type}
 			result := m.attempt(ctx, m.sendOnce, c, []item{{Claimed: &Claimed{Delivery: d, Event: e}}})
 			attempts[i] = result.attempts[0]
 			if !result.verdict.Success {
@@ -287,7 +290,8 @@ func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt,
 			return nil
 		})
 	}
-	return attempts, group.Wait()
+	_ = group.Wait() // No attempt is an error of Test.
+	return attempts, ctx.Err()
 }
 
 // clone returns a copy that shares nothing with h.

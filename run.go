@@ -92,10 +92,11 @@ func (m *Manager) Run(ctx context.Context) error {
 
 	// The soft stop, then the hard one.
 	m.engine.Store(nil)
+	e.buffer.stop()
 	hard := time.AfterFunc(m.cfg.Grace, cancelRequests)
 	defer hard.Stop()
 	e.results.unblock()
-	e.buffer.stop()
+	e.buffer.drain()
 	e.workers.Wait()
 	giveUp := time.AfterFunc(settleTimeout, cancelStorage)
 	defer giveUp.Stop()

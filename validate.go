@@ -120,6 +120,9 @@ func checkLimits(h *Hook) error {
 		}
 	}
 	for i := range h.Secrets {
+		if !validYear(h.Secrets[i].ExpiresAt) {
+			return &InvalidError{Field: fmt.Sprintf("secrets[%d].expiresAt", i), Reason: yearRule}
+		}
 		h.Secrets[i].ExpiresAt = stamp(h.Secrets[i].ExpiresAt)
 	}
 	return nil
@@ -143,8 +146,8 @@ func checkHeaders(headers map[string]string) error {
 			return &InvalidError{Field: field, Reason: "must be a token (RFC 9110, section 5.6.2)"}
 		case slices.Contains(reservedHeaders, key):
 			return &InvalidError{Field: field, Reason: "belongs to the connection and cannot be set"}
-		case !validHeaderValue(value):
-			return &InvalidError{Field: field, Reason: "must have a value without control characters (RFC 9110, section 5.5)"}
+		case !validHeaderValue(value) || !utf8.ValidString(value):
+			return &InvalidError{Field: field, Reason: "must have a value in UTF-8 without control characters (RFC 9110, section 5.5)"}
 		case seen[key]:
 			return &InvalidError{Field: field, Reason: "is there twice: header names have no letter case"}
 		}
@@ -254,6 +257,10 @@ func ofElement(list string, i, n int, err error) error {
 	}
 	return err
 }
+
+const yearRule = "must be in the years 1 to 9999"
+
+func validYear(t time.Time) bool { return t.UTC().Year() >= 1 && t.UTC().Year() <= 9999 }
 
 // stamp returns t as stores keep it.
 func stamp(t time.Time) time.Time {

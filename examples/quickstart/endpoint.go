@@ -14,7 +14,6 @@ import (
 // takes webhooks. It checks their signatures with a library that is not ours.
 type endpoint struct {
 	url      string
-	server   *http.Server
 	verifier *standardwebhooks.Webhook
 	answers  []int // to the first, second, … request for a webhook; 0: none
 
@@ -33,8 +32,8 @@ func startEndpoint(secret string, answers []int) (*endpoint, error) {
 		return nil, err
 	}
 	e := &endpoint{url: "http://" + l.Addr().String(), verifier: verifier, answers: answers, requests: map[string]int{}}
-	e.server = &http.Server{Handler: e, ReadHeaderTimeout: time.Second}
-	go func() { _ = e.server.Serve(l) }() // until the program ends
+	server := &http.Server{Handler: e, ReadHeaderTimeout: time.Second}
+	go func() { _ = server.Serve(l) }() // until the program ends
 	return e, nil
 }
 
