@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -174,7 +173,11 @@ func (t *trigger) receipts() []Receipt {
 // prepareEvent fills in what the event lacks, checks it, and returns a copy
 // that shares nothing with it.
 func (m *Manager) prepareEvent(e Event, at time.Time) (*Event, error) {
-	e.ID = cmp.Or(e.ID, newID())
+	if e.ID == "" {
+		e.ID = newID()
+	} else if err := checkID("id", e.ID); err != nil {
+		return nil, err
+	}
 	if e.Time.IsZero() {
 		e.Time = at
 	}
@@ -183,7 +186,6 @@ func (m *Manager) prepareEvent(e Event, at time.Time) (*Event, error) {
 		e.Data = json.RawMessage("{}")
 	}
 	err := firstError(
-		checkID("id", e.ID),
 		checkText("tenant", e.Tenant, maxTenant),
 		checkType("type", e.Type),
 		m.checkCatalogue("type", e.Type),

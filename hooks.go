@@ -1,10 +1,13 @@
 package hooks
 
 import (
+	"bufio"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -76,8 +79,18 @@ func (m *Manager) EventTypes() []EventType { return append([]EventType(nil), m.c
 // now returns the time as stores keep it.
 func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
+// random saves system calls: it reads randomness for many IDs at once.
+var random = struct {
+	sync.Mutex
+	*bufio.Reader
+}{Reader: bufio.NewReaderSize(rand.Reader, 4096)}
+
 // newID returns a new UUIDv7, RFC 9562 section 5.7.
-func newID() string { return uuid.Must(uuid.NewV7()).String() }
+func newID() string {
+	random.Lock()
+	defer random.Unlock()
+	return uuid.Must(uuid.NewV7FromReader(random.Reader)).String()
+}
 
 // report tells the operator and the observer of a failure that no caller gets.
 func (m *Manager) report(msg string, err error) {

@@ -127,6 +127,7 @@ func TestNextReturnsEachRequestOnce(t *testing.T) {
 		assert.Equal(t, "2", r.Next().ID)
 		assert.Len(t, r.Wait(0), 3, "waiting for what has come returns all")
 		assert.Equal(t, 72*time.Hour, time.Since(start))
+		synctest.Wait() // for the last answer
 	})
 }
 
