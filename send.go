@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -310,9 +311,7 @@ func logged(r Request) AttemptRequest {
 		BodySize: len(r.Body), BodySHA256: sha256.Sum256(r.Body),
 	}
 	if log.URL == "" {
-		short := *r.URL
-		short.RawQuery, short.User = "", nil
-		log.URL = short.String()
+		log.URL = withoutQuery(r.URL)
 	}
 	if log.Header == nil && len(r.Header) > 0 {
 		log.Header = make(http.Header, len(r.Header))
@@ -321,4 +320,11 @@ func logged(r Request) AttemptRequest {
 		}
 	}
 	return log
+}
+
+// withoutQuery is the text of a URL without what may be secret in it.
+func withoutQuery(u *url.URL) string {
+	short := *u
+	short.RawQuery, short.User = "", nil
+	return short.String()
 }

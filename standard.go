@@ -62,6 +62,7 @@ func (p standard) Compile(h Hook) (Endpoint, error) {
 	}
 	e := &standardEndpoint{
 		url:       u,
+		logURL:    withoutQuery(u),
 		signer:    signer,
 		header:    http.Header{"Content-Type": {"application/json"}, "User-Agent": {p.userAgent}},
 		logHeader: http.Header{"Content-Type": {"application/json"}, "User-Agent": {p.userAgent}},
@@ -79,6 +80,7 @@ func (p standard) Compile(h Hook) (Endpoint, error) {
 
 type standardEndpoint struct {
 	url               *url.URL
+	logURL            string
 	signer            *signer
 	header, logHeader http.Header
 }
@@ -101,7 +103,7 @@ func (e *standardEndpoint) signed(event *Event, now time.Time) (Request, error) 
 	}
 	values := [3]string{event.ID, strconv.FormatInt(now.Unix(), 10), signature}
 	header[headerID], header[headerTimestamp], header[headerSignature] = values[0:1:1], values[1:2:2], values[2:3:3]
-	return Request{URL: e.url, Header: header, Body: body, LogHeader: e.logHeader}, nil
+	return Request{URL: e.url, Header: header, Body: body, LogURL: e.logURL, LogHeader: e.logHeader}, nil
 }
 
 // payload is the body of a delivery, with the event's data byte for byte.
