@@ -2,6 +2,9 @@ package hooks
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/url"
 	"time"
 )
 
@@ -98,6 +101,22 @@ type Hook struct {
 	// without a new Version.
 	Health Health
 }
+
+// String names the hook. It leaves out what may be secret: Headers, Settings,
+// Secrets, and the userinfo and query of the URL.
+func (h Hook) String() string {
+	address := "no URL"
+	if u, err := url.Parse(h.URL); err == nil {
+		address = withoutQuery(u)
+	}
+	return fmt.Sprintf("hook %q of tenant %q to %s", h.ID, h.Tenant, address)
+}
+
+// GoString is String, for %#v.
+func (h Hook) GoString() string { return h.String() }
+
+// LogValue is String, for log/slog.
+func (h Hook) LogValue() slog.Value { return slog.StringValue(h.String()) }
 
 // Ref returns the hook's name among all hooks of all tenants.
 func (h Hook) Ref() Ref { return Ref{h.Tenant, h.ID} }
