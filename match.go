@@ -60,19 +60,6 @@ func notInType(r rune) bool {
 	return !letter && !digit && !strings.ContainsRune("_-:>", r)
 }
 
-// patternMatches reports whether an event of this type is one that the pattern
-// asks for.
-func patternMatches(pattern, eventType string) bool {
-	switch kind, name := splitPattern(pattern); kind {
-	case matchAll:
-		return true
-	case matchPrefix:
-		return strings.HasPrefix(eventType, name)
-	default:
-		return eventType == name
-	}
-}
-
 // A patternKind is how a pattern matches.
 type patternKind int
 

@@ -161,3 +161,16 @@ func FuzzPattern(f *testing.F) {
 		}
 	})
 }
+
+// patternMatches reports whether an event of this type is one that the pattern
+// asks for: the definition that the look-up by prefixes is compared with.
+func patternMatches(pattern, eventType string) bool {
+	switch kind, name := splitPattern(pattern); kind {
+	case matchAll:
+		return true
+	case matchPrefix:
+		return strings.HasPrefix(eventType, name)
+	default:
+		return eventType == name
+	}
+}

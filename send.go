@@ -245,7 +245,10 @@ func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []i
 	})
 	if err != nil {
 		result.response = m.unsent(ctx, c, err)
-		_ = contain(func() error { result.verdict = c.endpoint.Judge(result.response); return nil })
+		err = contain(func() error { result.verdict = c.endpoint.Judge(result.response); return nil })
+		if err != nil {
+			result.response = m.unsent(ctx, c, err)
+		}
 		result.verdict.Success = false
 	}
 	result.ended = now()
