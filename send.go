@@ -251,7 +251,7 @@ func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []i
 		}
 		result.verdict.Success = false
 	}
-	result.ended = now()
+	result.ended = roundUp(time.Now()) // so that nothing is due a moment too early
 	result.attempts = make([]Attempt, len(items))
 	log := &result.attempts[0]
 	*log = Attempt{
