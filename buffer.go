@@ -5,10 +5,20 @@ import (
 	"time"
 )
 
-// An item is a leased delivery in memory, with its hook: nil if it is gone.
+// An item is a leased delivery in memory.
 type item struct {
 	*Claimed
-	hook *compiled
+	hook *indexed // as it was when the item came; nil if it was gone
+	lane *lane    // in the buffer
+}
+
+// compiled is the item's hook, or nil if it was gone or does not compile.
+func (it item) compiled() *compiled {
+	if it.hook == nil {
+		return nil
+	}
+	c, _ := it.hook.get()
+	return c
 }
 
 // A buffer holds the deliveries that this Manager has leased and not yet
@@ -71,6 +81,7 @@ type lane struct {
 	slow            bool
 	throttled       time.Time // until then
 	behind          bool      // the store may hold deliveries that are due
+	claimed         int       // items that the claim just made has brought
 	waiting         bool      // in a ring, or for nextStart
 }
 
@@ -142,23 +153,23 @@ func (b *buffer) forget(l *lane, now time.Time) {
 	}
 }
 
-// reserve makes room for a delivery that is about to be stored as leased until
-// the time returned. It refuses when there is none, and when older deliveries
-// wait in the store, which would be overtaken again and again.
-func (b *buffer) reserve(c *compiled, now time.Time) (until time.Time, ok bool) {
+// reserve makes room in a lane for a delivery that is about to be stored as
+// leased until the time returned. It returns nil when there is none, and when
+// older deliveries wait in the store, which would be overtaken again and again.
+func (b *buffer) reserve(c *compiled, now time.Time) (l *lane, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.stopped || b.more || b.free() == 0 {
-		return time.Time{}, false
+		return nil, time.Time{}
 	}
-	l := b.lane(c.hook.Ref(), c)
+	l = b.lane(c.hook.Ref(), c)
 	if l.behind || l.room(now) == 0 {
-		return time.Time{}, false
+		return nil, time.Time{}
 	}
 	l.reserved++
 	b.reserved++
 	b.held++
-	return stamp(now.Add(b.lease)), true
+	return l, stamp(now.Add(b.lease))
 }
 
 // handOver turns reservations into buffered items, if they were stored.
@@ -167,14 +178,13 @@ func (b *buffer) handOver(items []item, stored bool) {
 	defer b.mu.Unlock()
 	at := now()
 	for _, it := range items {
-		l := b.lanes[it.Delivery.HookRef()]
-		l.reserved--
+		it.lane.reserved--
 		b.reserved--
 		b.held--
 		if stored {
-			b.add(l, it, at)
+			b.add(it, at)
 		}
-		b.forget(l, at)
+		b.forget(it.lane, at)
 	}
 	if b.stopped && b.reserved == 0 {
 		b.changed.Broadcast()
@@ -205,8 +215,9 @@ func (b *buffer) left(deliveries []Delivery) {
 	}
 }
 
-// add buffers an item, or gives it back if the lane cannot use it.
-func (b *buffer) add(l *lane, it item, now time.Time) {
+// add buffers an item, or gives it back if its lane cannot use it.
+func (b *buffer) add(it item, now time.Time) {
+	l := it.lane
 	if b.stopped || l.throttled.After(now) || l.slow && l.active() > 0 {
 		l.behind = true
 		b.release(it)
@@ -218,7 +229,7 @@ func (b *buffer) add(l *lane, it item, now time.Time) {
 		l.retries.push(it)
 	}
 	b.held++
-	b.ready(l, now)
+	b.ready(l)
 }
 
 // startable reports whether the lane can start a request, but for its rate.
@@ -227,20 +238,22 @@ func (b *buffer) startable(l *lane) bool {
 }
 
 // ready puts the lane in line when it can start a request.
-func (b *buffer) ready(l *lane, now time.Time) {
+func (b *buffer) ready(l *lane) {
 	if l.waiting || !b.startable(l) {
 		return
 	}
 	l.waiting = true
-	if wait := l.nextStart.Sub(now); wait > 0 {
-		time.AfterFunc(wait, func() {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			l.waiting = false
-			b.ready(l, l.nextStart)
-			b.forget(l, l.nextStart)
-		})
-		return
+	if !l.nextStart.IsZero() {
+		if wait := time.Until(l.nextStart); wait > 0 {
+			time.AfterFunc(wait, func() {
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				l.waiting = false
+				b.ready(l)
+				b.forget(l, l.nextStart)
+			})
+			return
+		}
 	}
 	if l.slow {
 		b.slow.push(l)
@@ -291,23 +304,21 @@ func (b *buffer) takeFrom(l *lane, items []item) []item {
 	}
 	l.retriesTurn = queue == &l.firsts
 	items = append(items, queue.pop())
-	if c := items[0].hook; c != nil {
+	if c := items[0].compiled(); c != nil {
 		for len(items) < c.traits.MaxBatch && queue.len() > 0 {
 			items = append(items, queue.pop())
 		}
 	}
-	n := len(items)
-	b.held -= n
+	b.held -= len(items)
 	b.inFlight++
 	l.inFlight++
 	if l.slow {
 		b.slowInFlight++
 	}
-	at := time.Now()
 	if l.interval > 0 {
-		l.nextStart = at.Add(l.interval)
+		l.nextStart = time.Now().Add(l.interval)
 	}
-	b.ready(l, at)
+	b.ready(l)
 	return items
 }
 
@@ -318,21 +329,21 @@ type outcome struct {
 	slow bool
 	// throttled is until when it wants to be left alone.
 	throttled time.Time
+	// at is when it was over.
+	at time.Time
 }
 
-// failures returns how many attempts have failed in a row, as far as known.
-func (b *buffer) failures(ref Ref) int {
+// failuresOf returns how many attempts have failed in a row, as far as known.
+func (b *buffer) failuresOf(l *lane) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.lanes[ref].failures
+	return l.failures
 }
 
 // done ends what take began.
-func (b *buffer) done(ref Ref, o outcome) {
+func (b *buffer) done(l *lane, o outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	at := now()
-	l := b.lanes[ref]
 	b.inFlight--
 	l.inFlight--
 	if l.slow {
@@ -354,11 +365,11 @@ func (b *buffer) done(ref Ref, o outcome) {
 			b.flush(l)
 		}
 	}
-	b.ready(l, at)
-	if b.more && b.free() >= b.capacity/2 || l.wants(at) && b.free() > 0 {
-		b.dueAt(at)
+	b.ready(l)
+	if b.more && b.free() >= b.capacity/2 || l.wants(o.at) && b.free() > 0 {
+		b.dueAt(o.at)
 	}
-	b.forget(l, at)
+	b.forget(l, o.at)
 	// A slow lane may have waited for this one's worker.
 	b.changed.Signal()
 }
@@ -383,8 +394,8 @@ func (b *buffer) renew(ref Ref) {
 	if l := b.lanes[ref]; l != nil {
 		l.throttled, l.failures = time.Time{}, 0
 		b.setSlow(l, false)
+		b.ready(l)
 		at := now()
-		b.ready(l, at)
 		if l.wants(at) {
 			b.dueAt(at)
 		}
@@ -424,6 +435,7 @@ func (b *buffer) request(r *ClaimRequest) bool {
 			// What the claim leaves behind, claimed will see; what comes
 			// while it is under way, left will.
 			l.behind = room == 0
+			b.forget(l, r.Now)
 		}
 	}
 	return true
@@ -433,24 +445,23 @@ func (b *buffer) request(r *ClaimRequest) bool {
 func (b *buffer) claimed(r ClaimRequest, items []item) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	count := make(map[Ref]int, len(items))
+	for i := range items {
+		it := &items[i]
+		it.lane = b.lane(it.Delivery.HookRef(), it.compiled())
+		it.lane.claimed++
+		b.add(*it, r.Now)
+	}
 	for _, it := range items {
-		ref := it.Delivery.HookRef()
-		count[ref]++
-		b.add(b.lane(ref, it.hook), it, r.Now)
+		if it.lane.claimed > 0 {
+			room, known := r.Room[it.lane.ref]
+			if !known {
+				room = r.PerHook
+			}
+			it.lane.behind = it.lane.behind || it.lane.claimed >= room
+			it.lane.claimed = 0
+		}
 	}
 	b.more = b.more || len(items) == r.Limit
-	for ref, room := range r.Room {
-		if l := b.lanes[ref]; l != nil {
-			l.behind = l.behind || count[ref] >= room
-			b.forget(l, r.Now)
-		}
-	}
-	for ref, n := range count {
-		if _, known := r.Room[ref]; !known && n >= r.PerHook {
-			b.lanes[ref].behind = true
-		}
-	}
 	if b.more && b.free() >= b.capacity/2 {
 		b.dueAt(r.Now)
 	}

@@ -129,7 +129,8 @@ func (m *Manager) addDeliveries(t *trigger, entry *Entry) {
 		return
 	}
 	entry.Deliveries = make([]Delivery, len(hooks))
-	for i, c := range hooks {
+	for i, x := range hooks {
+		c, _ := x.get()
 		d := &entry.Deliveries[i]
 		*d = Delivery{
 			ID: newID(), Tenant: e.Tenant, HookID: c.hook.ID, EventID: e.ID, EventType: e.Type, Key: e.Key,
@@ -138,10 +139,10 @@ func (m *Manager) addDeliveries(t *trigger, entry *Entry) {
 		if t.engine == nil || e.Key != "" || d.Due.After(t.now) {
 			continue
 		}
-		if until, ok := t.engine.buffer.reserve(c, t.now); ok {
+		if l, until := t.engine.buffer.reserve(c, t.now); l != nil {
 			d.State = Leased
 			d.Lease = Lease{Owner: m.owner, Token: 1, Until: until}
-			t.handed = append(t.handed, item{&Claimed{Delivery: *d, Event: e}, c})
+			t.handed = append(t.handed, item{&Claimed{Delivery: *d, Event: e}, x, l})
 		}
 	}
 }

@@ -53,7 +53,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 		store:     store,
 		owner:     newID(),
 		log:       cfg.Logger,
-		protocols: map[string]Protocol{StandardWebhooks: standard{userAgent: cfg.UserAgent}},
+		protocols: map[string]Protocol{StandardWebhooks: newStandard(cfg.UserAgent)},
 		catalogue: map[string]bool{},
 		guard:     g,
 		send:      newSender(cfg, g, true),

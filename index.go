@@ -69,28 +69,21 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// matching returns the hooks that want the event, compiled.
-func (m *Manager) matching(e *Event) []*compiled {
+// matching returns the hooks that want the event. They do compile.
+func (m *Manager) matching(e *Event) []*indexed {
 	var found [16]*indexed
-	var hooks []*compiled
 	event := filterEvent{Event: e}
-	for _, x := range m.index.match(e, found[:0]) {
+	return slices.DeleteFunc(m.index.match(e, found[:0]), func(x *indexed) bool {
 		c, err := x.get()
-		if err == nil {
-			if c.traits.RequireVerified && !c.hook.Verified {
-				continue
-			}
-			var ok bool
-			if ok, err = c.accepts(&event); ok && err == nil {
-				hooks = append(hooks, c)
-				continue
-			}
+		ok := err == nil && (c.hook.Verified || !c.traits.RequireVerified)
+		if ok {
+			ok, err = c.accepts(&event)
 		}
 		if err != nil {
 			m.reportFilter(*x.hook, e, err)
 		}
-	}
-	return hooks
+		return !ok || err != nil
+	})
 }
 
 func (c *compiled) accepts(e *filterEvent) (ok bool, err error) {
@@ -145,6 +138,8 @@ type index struct {
 type indexed struct {
 	hook    *Hook
 	compile func(*Hook) (*compiled, error)
+	// replaced says that the index holds a later state of the hook, or none.
+	replaced atomic.Bool
 
 	once     sync.Once
 	compiled *compiled
@@ -226,6 +221,7 @@ func (x *index) apply(changes []HookChange) {
 	for _, change := range changes {
 		ref := change.Hook.Ref()
 		if old := x.hooks[ref]; old != nil {
+			old.replaced.Store(true)
 			delete(x.hooks, ref)
 			x.unsubscribe(old)
 		}

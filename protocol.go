@@ -92,6 +92,8 @@ type Request struct {
 	// Default: the URL without its query, and every value redacted.
 	LogURL    string
 	LogHeader http.Header
+	// LogBodySHA256 is the SHA-256 of Body. Default: it is computed.
+	LogBodySHA256 [32]byte
 }
 
 // A Response is an answer to a request, or the reason why there is none.

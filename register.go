@@ -282,7 +282,10 @@ func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt,
 	for i, e := range prepared {
 		group.Go(func() error {
 			d := Delivery{ID: newID(), Tenant: h.Tenant, HookID: h.ID, EventID: e.ID, EventType: e.Type}
-			result := m.attempt(ctx, m.sendOnce, c, []item{{Claimed: &Claimed{Delivery: d, Event: e}}})
+			began := time.Now()
+			limited, cancel := context.WithDeadline(ctx, began.Add(c.timeout))
+			defer cancel()
+			result := m.attempt(limited, m.sendOnce, c, []item{{Claimed: &Claimed{Delivery: d, Event: e}}}, began)
 			attempts[i] = result.attempts[0]
 			if !result.verdict.Success {
 				attempts[i].State = Dead

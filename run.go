@@ -198,11 +198,7 @@ func (e *engine) claimOnce(ctx context.Context) error {
 	}
 	items := make([]item, len(claimed))
 	for i := range claimed {
-		items[i].Claimed = &claimed[i]
-		if x := e.m.index.get(claimed[i].Delivery.HookRef()); x != nil {
-			// An error shows up when the delivery's turn comes.
-			items[i].hook, _ = x.get()
-		}
+		items[i] = item{Claimed: &claimed[i], hook: e.m.index.get(claimed[i].Delivery.HookRef())}
 	}
 	e.buffer.claimed(r, items)
 	if !next.IsZero() {
@@ -213,9 +209,8 @@ func (e *engine) claimOnce(ctx context.Context) error {
 
 // work is a worker: it sends what the buffer gives it.
 func (e *engine) work(ctx context.Context) {
-	// A context of its own keeps the workers from meeting at the lock of one.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	d := newDeadline(ctx)
+	defer d.close()
 	var items []item
 	for {
 		clear(items)
@@ -223,21 +218,21 @@ func (e *engine) work(ctx context.Context) {
 		if len(items) == 0 {
 			return
 		}
-		e.buffer.done(items[0].Delivery.HookRef(), e.deliver(ctx, items))
+		e.buffer.done(items[0].lane, e.deliver(d, items))
 		e.results.wait()
 	}
 }
 
 // deliver makes one request for deliveries of one hook and leaves the results
 // for the settler.
-func (e *engine) deliver(ctx context.Context, items []item) outcome {
-	ref := items[0].Delivery.HookRef()
-	c, gone := e.hook(ref)
+func (e *engine) deliver(d *deadline, items []item) outcome {
+	began := time.Now()
+	c, gone := e.hook(items[0])
 	if gone != "" {
 		for _, it := range items {
 			e.results.put(cancelled(&it.Delivery, gone))
 		}
-		return outcome{}
+		return outcome{at: began}
 	}
 	// The protocol may have changed since the items were taken for a batch.
 	most := min(len(items), max(1, c.traits.MaxBatch))
@@ -251,18 +246,21 @@ func (e *engine) deliver(ctx context.Context, items []item) outcome {
 			until = it.Delivery.Lease.Until
 		}
 	}
-	if time.Until(until) < c.timeout+e.m.cfg.Lease/8 {
+	if until.Sub(began) < c.timeout+e.m.cfg.Lease/8 {
 		for _, it := range items {
 			e.results.put(released(&it.Delivery))
 		}
-		return outcome{}
+		return outcome{at: began}
 	}
-	result := e.m.attempt(ctx, e.m.send, c, items)
-	o := outcome{success: result.verdict.Success, failed: !result.verdict.Success && !result.interrupted()}
+	result := e.m.attempt(d.start(began.Add(c.timeout)), e.m.send, c, items, began)
+	d.stop()
+	o := outcome{
+		success: result.verdict.Success, failed: !result.verdict.Success && !result.interrupted(), at: result.ended,
+	}
 	if o.failed {
 		o.slow = result.verdict.Throttle || result.verdict.Disable != "" || result.response.class() == ClassTimeout
 		if result.verdict.Throttle {
-			o.throttled = result.throttledUntil(e.buffer.failures(ref))
+			o.throttled = result.throttledUntil(e.buffer.failuresOf(items[0].lane))
 		}
 	}
 	for i, it := range items {
@@ -275,9 +273,12 @@ func (e *engine) deliver(ctx context.Context, items []item) outcome {
 	return o
 }
 
-// hook returns the hook as it is now, or why it gets nothing any more.
-func (e *engine) hook(ref Ref) (c *compiled, gone string) {
-	x := e.m.index.get(ref)
+// hook returns the item's hook as it is now, or why it gets nothing any more.
+func (e *engine) hook(it item) (c *compiled, gone string) {
+	x := it.hook
+	if x == nil || x.replaced.Load() {
+		x = e.m.index.get(it.Delivery.HookRef())
+	}
 	if x == nil {
 		return nil, "the hook was deleted"
 	}

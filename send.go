@@ -224,10 +224,7 @@ func (a attempted) interrupted() bool {
 
 // attempt makes one request for these deliveries of one hook, and judges the
 // answer. The State of the attempts is set only for a success.
-func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []item) attempted {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	began := time.Now()
+func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []item, began time.Time) attempted {
 	started := stamp(began)
 	msgs := make([]Message, len(items))
 	for i, it := range items {
@@ -251,11 +248,12 @@ func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []i
 		}
 		result.verdict.Success = false
 	}
-	result.ended = roundUp(time.Now()) // so that nothing is due a moment too early
+	ended := time.Now()
+	result.ended = roundUp(ended) // so that nothing is due a moment too early
 	result.attempts = make([]Attempt, len(items))
 	log := &result.attempts[0]
 	*log = Attempt{
-		Tenant: c.hook.Tenant, HookID: c.hook.ID, StartedAt: started, Duration: time.Since(began).Truncate(time.Microsecond),
+		Tenant: c.hook.Tenant, HookID: c.hook.ID, StartedAt: started, Duration: ended.Sub(began).Truncate(time.Microsecond),
 		Request: logged(req), State: Succeeded,
 		Response: AttemptResponse{
 			Status: result.response.Status, Header: result.response.Header,
@@ -311,7 +309,10 @@ func logged(r Request) AttemptRequest {
 	}
 	log := AttemptRequest{
 		Method: cmp.Or(r.Method, http.MethodPost), URL: r.LogURL, Header: r.LogHeader,
-		BodySize: len(r.Body), BodySHA256: sha256.Sum256(r.Body),
+		BodySize: len(r.Body), BodySHA256: r.LogBodySHA256,
+	}
+	if log.BodySHA256 == [32]byte{} {
+		log.BodySHA256 = sha256.Sum256(r.Body)
 	}
 	if log.URL == "" {
 		log.URL = withoutQuery(r.URL)

@@ -3,13 +3,16 @@ package hooks
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,7 +35,16 @@ import (
 // no Settings.
 const StandardWebhooks = "standard-webhooks"
 
-type standard struct{ userAgent string }
+type standard struct {
+	userAgent string
+	// latest is the payload made last, which the next delivery of the same
+	// event uses again.
+	latest *atomic.Pointer[payload]
+}
+
+func newStandard(userAgent string) standard {
+	return standard{userAgent, new(atomic.Pointer[payload])}
+}
 
 func (standard) Name() string { return StandardWebhooks }
 
@@ -61,6 +73,7 @@ func (p standard) Compile(h Hook) (Endpoint, error) {
 		return nil, &InvalidError{Field: "url", Reason: "must be a URL"}
 	}
 	e := &standardEndpoint{
+		protocol:  p,
 		url:       u,
 		logURL:    withoutQuery(u),
 		signer:    signer,
@@ -79,6 +92,7 @@ func (p standard) Compile(h Hook) (Endpoint, error) {
 }
 
 type standardEndpoint struct {
+	protocol          standard
 	url               *url.URL
 	logURL            string
 	signer            *signer
@@ -92,22 +106,38 @@ func (e *standardEndpoint) Request(_ context.Context, _ Send, msgs []Message) (R
 }
 
 func (e *standardEndpoint) signed(event *Event, now time.Time) (Request, error) {
-	body := payload(event)
-	signature := e.signer.sign(event.ID, now, body)
+	p := e.protocol.payload(event)
+	signature := e.signer.sign(event.ID, now, p.body)
 	if signature == "" {
 		return Request{}, errors.New("all secrets of the hook have expired")
 	}
-	header := make(http.Header, len(e.header)+3)
-	for key, values := range e.header {
-		header[key] = values
-	}
+	header := maps.Clone(e.header)
 	values := [3]string{event.ID, strconv.FormatInt(now.Unix(), 10), signature}
 	header[headerID], header[headerTimestamp], header[headerSignature] = values[0:1:1], values[1:2:2], values[2:3:3]
-	return Request{URL: e.url, Header: header, Body: body, LogURL: e.logURL, LogHeader: e.logHeader}, nil
+	return Request{
+		URL: e.url, Header: header, Body: p.body, LogURL: e.logURL, LogHeader: e.logHeader, LogBodySHA256: p.sha256,
+	}, nil
 }
 
-// payload is the body of a delivery, with the event's data byte for byte.
-func payload(e *Event) []byte {
+// A payload is the body of the deliveries of an event.
+type payload struct {
+	event  *Event
+	body   []byte
+	sha256 [32]byte
+}
+
+func (p standard) payload(e *Event) *payload {
+	if latest := p.latest.Load(); latest != nil && latest.event == e {
+		return latest
+	}
+	body := standardBody(e)
+	made := &payload{e, body, sha256.Sum256(body)}
+	p.latest.Store(made)
+	return made
+}
+
+// standardBody is the body of a delivery, with the event's data byte for byte.
+func standardBody(e *Event) []byte {
 	body := make([]byte, 0, len(e.Data)+len(e.Type)+64)
 	body = append(body, `{"type":"`...)
 	body = append(body, e.Type...) // Needs no escapes, see Event.Type.

@@ -199,7 +199,8 @@ type Settlement struct {
 	Hold bool
 	// Reason becomes the delivery's.
 	Reason string
-	// Attempt is logged and counted. Nil: none was made.
+	// Attempt is logged and counted. Nil: none was made. It may be retained:
+	// the caller must not change it.
 	Attempt *Attempt
 	// ThrottleUntil is until when the endpoint asked to be left alone.
 	ThrottleUntil time.Time

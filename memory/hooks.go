@@ -89,6 +89,7 @@ func (s *Store) changed(ref hooks.Ref, deleted time.Time) {
 		s.changes = slices.DeleteFunc(s.changes, func(c change) bool { return s.latest[c.ref] != c.revision })
 	}
 	if q := s.queues[ref]; q != nil {
+		q.hook = s.hooks[ref]
 		s.replace(q)
 	}
 	s.notify()

@@ -10,7 +10,8 @@ import (
 // A queue is all deliveries of one hook, whether or not the hook exists.
 type queue struct {
 	ref   hooks.Ref
-	lanes [2]lane // first attempts, retries
+	hook  *hooks.Hook // nil: it does not exist
+	lanes [2]lane     // first attempts, retries
 	all   list[delivery]
 	// room is how many more of them the claim with this number may take,
 	// chosen how many of the lanes it serves.
@@ -34,7 +35,7 @@ func (s *Store) queue(ref hooks.Ref) *queue {
 	if q != nil {
 		return q
 	}
-	q = &queue{ref: ref}
+	q = &queue{ref: ref, hook: s.hooks[ref]}
 	q.all.of = func(d *delivery) *links[delivery] { return &d.ofHook }
 	for i := range q.lanes {
 		q.lanes[i].queue = q
@@ -91,7 +92,7 @@ func (s *Store) place(l *lane) {
 		return
 	}
 	l.due = first.due
-	if h := s.hooks[l.queue.ref]; h != nil && h.Health.ThrottledUntil.After(l.due) {
+	if h := l.queue.hook; h != nil && h.Health.ThrottledUntil.After(l.due) {
 		l.due = h.Health.ThrottledUntil
 	}
 	switch {

@@ -56,8 +56,8 @@ func (s *Store) Attempts(ctx context.Context, q hooks.LogQuery) (hooks.Page[hook
 	defer s.mu.Unlock()
 	var found []*hooks.Attempt
 	s.search(q, func(d *delivery) {
-		for i := range d.attempts {
-			if a := &d.attempts[i]; selects(q, a.State, a.StartedAt) {
+		for _, a := range d.attempts {
+			if selects(q, a.State, a.StartedAt) {
 				found = append(found, a)
 			}
 		}
@@ -90,8 +90,8 @@ func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, sinc
 			if in(d.EndedAt) && d.State == hooks.Dead {
 				stats.Deliveries, stats.Failures = stats.Deliveries+1, stats.Failures+1
 			}
-			for i := range d.attempts {
-				if a := &d.attempts[i]; a.Class != "" && in(a.StartedAt) && !a.StartedAt.Before(stats.LastErrorAt) {
+			for _, a := range d.attempts {
+				if a.Class != "" && in(a.StartedAt) && !a.StartedAt.Before(stats.LastErrorAt) {
 					stats.LastError, stats.LastErrorAt = a.Error, a.StartedAt
 				}
 			}

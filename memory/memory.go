@@ -102,7 +102,7 @@ type delivery struct {
 	sequence uint64 // in the order of triggers
 	due      time.Time
 	index    int // in the heap of its lane or chain
-	attempts []hooks.Attempt
+	attempts []*hooks.Attempt
 	links    links[delivery] // among those that have ended
 	ofHook   links[delivery] // among those of the queue
 }

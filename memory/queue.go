@@ -116,7 +116,10 @@ func (s *Store) end(d *delivery, now time.Time, state hooks.State, held bool) {
 func (s *Store) letGo(d *delivery, now time.Time) {
 	d.Held = false
 	s.ended.push(d)
-	if c := s.chains[d.chainKey()]; d.Key != "" && c != nil && c.head == d {
+	if d.Key == "" {
+		return
+	}
+	if c := s.chains[d.chainKey()]; c != nil && c.head == d {
 		c.head = nil
 		next := c.blocked.first()
 		if next == nil {
@@ -154,7 +157,7 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 	d.Reason = st.Reason
 	if st.Attempt != nil {
 		d.Attempts++
-		d.attempts = append(d.attempts, *st.Attempt)
+		d.attempts = append(d.attempts, st.Attempt)
 	}
 	if st.State == hooks.Pending {
 		d.State, d.Due, d.Step = hooks.Pending, st.Due, st.Step
@@ -163,9 +166,9 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 			s.notify()
 		}
 	} else {
-		s.end(d, now, st.State, st.State == hooks.Dead && st.Hold && d.Key != "" && s.hooks[d.HookRef()] != nil)
+		s.end(d, now, st.State, st.State == hooks.Dead && st.Hold && d.Key != "" && d.queue.hook != nil)
 	}
-	h := s.hooks[d.HookRef()]
+	h := d.queue.hook
 	if h == nil {
 		return hooks.Settled{}
 	}

@@ -1,0 +1,67 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// A deadline is the time limit of one attempt after another. It gives them all
+// the same context for as long as none takes too long, which costs less than a
+// context for each. It is for one goroutine.
+type deadline struct {
+	parent context.Context
+	// current is replaced when it has ended.
+	current context.Context
+	cancel  context.CancelCauseFunc
+	timer   *time.Timer
+}
+
+func newDeadline(parent context.Context) *deadline {
+	d := &deadline{parent: parent}
+	d.renew()
+	return d
+}
+
+func (d *deadline) renew() {
+	current, cancel := context.WithCancelCause(d.parent)
+	d.current, d.cancel, d.timer = current, cancel, nil
+}
+
+// start returns a context that ends at that time, or with the parent.
+func (d *deadline) start(at time.Time) context.Context {
+	if d.timer == nil {
+		cancel := d.cancel
+		d.timer = time.AfterFunc(time.Until(at), func() { cancel(context.DeadlineExceeded) })
+	} else {
+		d.timer.Reset(time.Until(at))
+	}
+	return limited{d.current, at}
+}
+
+// stop ends what start began.
+func (d *deadline) stop() {
+	if !d.timer.Stop() {
+		d.close()
+		d.renew()
+	}
+}
+
+// close frees what the deadline holds.
+func (d *deadline) close() { d.cancel(nil) }
+
+// limited makes the context of a deadline look like one of
+// [context.WithDeadline].
+type limited struct {
+	context.Context
+	at time.Time
+}
+
+func (l limited) Deadline() (time.Time, bool) { return l.at, true }
+
+func (l limited) Err() error {
+	if err := l.Context.Err(); err == nil || !errors.Is(context.Cause(l.Context), context.DeadlineExceeded) {
+		return err
+	}
+	return context.DeadlineExceeded
+}
