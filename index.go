@@ -71,9 +71,8 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // matching returns the hooks that want the event. They do compile.
 func (m *Manager) matching(e *Event) []*indexed {
-	var found [16]*indexed
 	event := filterEvent{Event: e}
-	return slices.DeleteFunc(m.index.match(e, found[:0]), func(x *indexed) bool {
+	return slices.DeleteFunc(m.index.match(e), func(x *indexed) bool {
 		c, err := x.get()
 		ok := err == nil && (c.hook.Verified || !c.traits.RequireVerified)
 		if ok {
@@ -282,14 +281,14 @@ func (x *index) unsubscribe(entry *indexed) {
 	}
 }
 
-// match appends the enabled hooks whose Events name the event's type, each
+// match returns the enabled hooks whose Events name the event's type, each
 // once.
-func (x *index) match(e *Event, found []*indexed) []*indexed {
+func (x *index) match(e *Event) (found []*indexed) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	p := x.tenants[e.Tenant]
 	if p == nil {
-		return found
+		return nil
 	}
 	lists := 0
 	add := func(list []*indexed) {

@@ -419,6 +419,46 @@ func TestMessagesNameTheirAttempt(t *testing.T) {
 	})
 }
 
+// The one worker makes all these attempts, one that uses up its time between
+// two that do not.
+func TestEachAttemptHasItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left, slept record[time.Duration]
+		var errs record[error]
+		h := runningHost(t, speaks(&testProtocol{
+			name:   "timed",
+			traits: hooks.Traits{Timeout: 5 * time.Second, Schedule: []time.Duration{0}},
+			request: func(ctx context.Context, _ hooks.Send, h hooks.Hook, msgs []hooks.Message) (hooks.Request, error) {
+				began := time.Now()
+				deadline, _ := ctx.Deadline()
+				left.add(time.Until(deadline))
+				select {
+				case <-ctx.Done():
+				case <-time.After(map[string]time.Duration{"short": 3 * time.Second, "long": time.Hour}[msgs[0].Event.Type]):
+				}
+				slept.add(time.Since(began))
+				errs.add(ctx.Err())
+				req, err := post(h, msgs[0])
+				return req, cmp.Or(ctx.Err(), err)
+			},
+		}), func(c *hooks.Config) { c.MaxInFlight = 1 })
+		h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "timed"})
+		for _, typ := range []string{"short", "long", "short", "short"} {
+			h.trigger(hooks.Event{Type: typ})
+			pass(time.Minute)
+		}
+		s := time.Second
+		assert.Equal(t, []time.Duration{5 * s, 5 * s, 5 * s, 5 * s}, left.all())
+		assert.Equal(t, []time.Duration{3 * s, 5 * s, 3 * s, 3 * s}, slept.all())
+		assert.Equal(t, []error{nil, context.DeadlineExceeded, nil, nil}, errs.all())
+		var classes []hooks.ErrorClass
+		for _, a := range h.attempts(hooks.LogQuery{PageQuery: hooks.PageQuery{OldestFirst: true}}) {
+			classes = append(classes, a.Class)
+		}
+		assert.Equal(t, []hooks.ErrorClass{"", hooks.ClassTimeout, "", ""}, classes)
+	})
+}
+
 // batching puts up to three events into a request.
 func batching() *testProtocol {
 	return &testProtocol{

@@ -299,6 +299,9 @@ func (m *Manager) unsent(ctx context.Context, c *compiled, err error) Response {
 		res.Err = failure
 		return res
 	}
+	if ctx.Err() != nil {
+		return failed(ClassTimeout, errTimeout)
+	}
 	return failed(ClassRequest, err)
 }
 
