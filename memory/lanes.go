@@ -24,10 +24,9 @@ type queue struct {
 type lane struct {
 	queue   *queue
 	waiting heap[delivery]
-	due     time.Time // when the first is, and the hook's throttle has ended
-	turn    uint64    // when it was served, or became ready
-	ready   bool      // it is in Store.ready, not in Store.later
-	index   int
+	due     time.Time   // when the first is, and the hook's throttle has ended
+	links   links[lane] // in Store.ready
+	index   int         // in Store.later
 }
 
 func (s *Store) queue(ref hooks.Ref) *queue {
@@ -88,7 +87,6 @@ func (s *Store) place(l *lane) {
 	first := l.waiting.first()
 	if first == nil {
 		s.take(l)
-		l.ready = false
 		return
 	}
 	l.due = first.due
@@ -96,32 +94,21 @@ func (s *Store) place(l *lane) {
 		l.due = h.Health.ThrottledUntil
 	}
 	switch {
-	case l.ready && !l.due.After(s.lastClaim):
-	case l.index > 0 && !l.ready:
+	case l.links.in && !l.due.After(s.lastClaim):
+	case l.index > 0:
 		s.later.fix(l)
 	default:
-		s.take(l)
-		l.ready = false
+		s.ready.remove(l)
 		s.later.push(l)
 	}
 }
 
-// take takes a lane out of the heap that it is in.
+// take takes a lane out of where it is.
 func (s *Store) take(l *lane) {
-	switch {
-	case l.index == 0:
-	case l.ready:
-		s.ready.remove(l)
-	default:
+	s.ready.remove(l)
+	if l.index > 0 {
 		s.later.remove(l)
 	}
-}
-
-// line puts a lane at the end of the line of those that are ready.
-func (s *Store) line(l *lane) {
-	s.turn++
-	l.turn, l.ready = s.turn, true
-	s.ready.push(l)
 }
 
 // Claim implements [hooks.Queue].
@@ -134,9 +121,9 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 	s.lastClaim = r.Now
 	for l := s.later.first(); l != nil && !l.due.After(r.Now); l = s.later.first() {
 		s.later.remove(l)
-		s.line(l)
+		s.ready.push(l)
 	}
-	lanes, full := s.choose(r)
+	lanes := s.choose(r)
 	var leased []*delivery
 	for len(leased) < r.Limit {
 		before := len(leased)
@@ -155,15 +142,11 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 		claimed = append(claimed, hooks.Claimed{Delivery: d.Delivery, Event: d.event.Event})
 	}
 	for _, l := range lanes { // All were served.
-		l.ready = false
 		s.place(l)
 		if !l.due.After(r.Now) {
 			s.later.remove(l)
-			s.line(l)
+			s.ready.push(l)
 		}
-	}
-	for _, l := range full { // They keep their turn.
-		s.ready.push(l)
 	}
 	if l := s.later.first(); l != nil {
 		next = l.due
@@ -171,18 +154,15 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 	return claimed, next, nil
 }
 
-// choose takes out of the line as many lanes as the claim may serve, and those
-// before them whose hooks have no room.
-func (s *Store) choose(r hooks.ClaimRequest) (lanes, full []*lane) {
-	for len(lanes) < r.Limit {
-		l := s.ready.first()
-		if l == nil {
-			break
-		}
-		s.ready.remove(l)
+// choose takes out of the line as many lanes as the claim may serve. Those whose
+// hooks have no room keep their turn.
+func (s *Store) choose(r hooks.ClaimRequest) (lanes []*lane) {
+	for l := s.ready.first; l != nil && len(lanes) < r.Limit; {
+		next := l.links.after
 		if l.due.After(r.Now) {
-			l.ready = false
+			s.ready.remove(l)
 			s.later.push(l)
+			l = next
 			continue
 		}
 		if q := l.queue; q.claim != s.claims {
@@ -195,14 +175,14 @@ func (s *Store) choose(r hooks.ClaimRequest) (lanes, full []*lane) {
 			}
 			q.claim, q.room, q.chosen = s.claims, room, 0
 		}
-		if l.queue.chosen >= l.queue.room {
-			full = append(full, l)
-		} else {
+		if l.queue.chosen < l.queue.room {
 			l.queue.chosen++
+			s.ready.remove(l)
 			lanes = append(lanes, l)
 		}
+		l = next
 	}
-	return lanes, full
+	return lanes
 }
 
 // lease leases the first delivery of the lane, if it is due and there is room,

@@ -44,9 +44,8 @@ type Store struct {
 	queues     map[hooks.Ref]*queue
 	chains     map[chainKey]*chain
 	sequence   uint64
-	ready      heap[lane] // lanes that had something due at a claim, by turn
+	ready      list[lane] // lanes that had something due at a claim, in turn
 	later      heap[lane] // the others, by the time when they have
-	turn       uint64
 	claims     uint64
 	lastClaim  time.Time
 
@@ -69,10 +68,7 @@ func New(o Options) *Store {
 		deliveries: map[string]*delivery{},
 		queues:     map[hooks.Ref]*queue{},
 		chains:     map[chainKey]*chain{},
-		ready: heap[lane]{
-			less:  func(a, b *lane) bool { return a.turn < b.turn },
-			index: func(l *lane) *int { return &l.index },
-		},
+		ready:      list[lane]{of: func(l *lane) *links[lane] { return &l.links }},
 		later: heap[lane]{
 			less:  func(a, b *lane) bool { return a.due.Before(b.due) },
 			index: func(l *lane) *int { return &l.index },
