@@ -64,29 +64,6 @@ type buffer struct {
 	stopped      bool
 }
 
-// A lane is what the buffer knows of one hook. It exists as long as there is
-// something to know.
-type lane struct {
-	ref       Ref
-	limit     int           // the hook's own
-	interval  time.Duration // between attempts, if the hook has a rate
-	nextStart time.Time     // of an attempt, if the hook has a rate
-
-	firsts, retries ring[item]
-	retriesTurn     bool
-	reserved        int
-	inFlight        int
-	open            int // the window while the lane is not slow
-	failures        int // failed attempts since the last success
-	slow            bool
-	throttled       time.Time // until then
-	behind          bool      // the store may hold deliveries that are due
-	claimed         int       // items that the claim just made has brought
-	waiting         bool      // in a ring, or for nextStart
-}
-
-const firstWindow = 4
-
 func newBuffer(cfg Config, dueAt func(time.Time), release func(item)) *buffer {
 	b := &buffer{
 		lease: cfg.Lease, workers: cfg.MaxInFlight, perHook: cfg.MaxInFlightPerHook, capacity: 4 * cfg.MaxInFlight,
@@ -95,32 +72,6 @@ func newBuffer(cfg Config, dueAt func(time.Time), release func(item)) *buffer {
 	b.changed.L = &b.mu
 	return b
 }
-
-func (l *lane) window() int {
-	if l.slow {
-		return 1
-	}
-	return min(l.open, l.limit)
-}
-
-func (l *lane) buffered() int { return l.firsts.len() + l.retries.len() }
-
-func (l *lane) active() int { return l.buffered() + l.reserved + l.inFlight }
-
-// room is how many more deliveries the lane may have in memory.
-func (l *lane) room(now time.Time) int {
-	switch {
-	case l.throttled.After(now):
-		return 0
-	case l.slow:
-		return max(0, 1-l.active())
-	}
-	return max(0, 3*l.window()-l.active())
-}
-
-// wants reports whether a claim for the lane is worth while. A third of what
-// it may hold has to be missing, so that claims are not for single deliveries.
-func (l *lane) wants(now time.Time) bool { return l.behind && l.room(now) >= l.window() }
 
 func (b *buffer) free() int { return max(0, b.capacity-b.held-b.inFlight) }
 
@@ -329,8 +280,6 @@ type outcome struct {
 	slow bool
 	// throttled is until when it wants to be left alone.
 	throttled time.Time
-	// at is when it was over.
-	at time.Time
 }
 
 // failuresOf returns how many attempts have failed in a row, as far as known.
@@ -344,6 +293,7 @@ func (b *buffer) failuresOf(l *lane) int {
 func (b *buffer) done(l *lane, o outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	at := now()
 	b.inFlight--
 	l.inFlight--
 	if l.slow {
@@ -366,10 +316,10 @@ func (b *buffer) done(l *lane, o outcome) {
 		}
 	}
 	b.ready(l)
-	if b.more && b.free() >= b.capacity/2 || l.wants(o.at) && b.free() > 0 {
-		b.dueAt(o.at)
+	if b.more && b.free() >= b.capacity/2 || l.wants(at) && b.free() > 0 {
+		b.dueAt(at)
 	}
-	b.forget(l, o.at)
+	b.forget(l, at)
 	// A slow lane may have waited for this one's worker.
 	b.changed.Signal()
 }
@@ -435,7 +385,6 @@ func (b *buffer) request(r *ClaimRequest) bool {
 			// What the claim leaves behind, claimed will see; what comes
 			// while it is under way, left will.
 			l.behind = room == 0
-			b.forget(l, r.Now)
 		}
 	}
 	return true
@@ -459,6 +408,11 @@ func (b *buffer) claimed(r ClaimRequest, items []item) {
 			}
 			it.lane.behind = it.lane.behind || it.lane.claimed >= room
 			it.lane.claimed = 0
+		}
+	}
+	for ref := range r.Room {
+		if l := b.lanes[ref]; l != nil {
+			b.forget(l, r.Now)
 		}
 	}
 	b.more = b.more || len(items) == r.Limit

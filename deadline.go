@@ -24,8 +24,8 @@ func newDeadline(parent context.Context) *deadline {
 }
 
 func (d *deadline) renew() {
-	current, cancel := context.WithCancelCause(d.parent)
-	d.current, d.cancel, d.timer = current, cancel, nil
+	d.current, d.cancel = context.WithCancelCause(d.parent)
+	d.timer = nil
 }
 
 // start returns a context that ends at that time, or with the parent.

@@ -69,7 +69,7 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// matching returns the hooks that want the event. They do compile.
+// matching returns the hooks that want the event, all of which compile.
 func (m *Manager) matching(e *Event) []*indexed {
 	event := filterEvent{Event: e}
 	return slices.DeleteFunc(m.index.match(e), func(x *indexed) bool {

@@ -459,6 +459,25 @@ func TestEachAttemptHasItsOwnTime(t *testing.T) {
 	})
 }
 
+// A hook that another Manager stored is compiled when its delivery is claimed.
+func TestCompileMayUseTheManager(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, speaks(&testProtocol{name: "nested"}))
+		nested, _ := h.endpoint(hooks.Hook{Events: []string{"a"}, Protocol: "nested"})
+		plain, _ := h.endpoint(hooks.Hook{Events: []string{"b"}})
+		h.trigger(hooks.Event{Type: "a"})
+		var other *hooks.Manager
+		other = h.manager(h.store, speaks(&testProtocol{name: "nested", compile: func(hooks.Hook) error {
+			_, err := other.Trigger(t.Context(), hooks.Event{Type: "b"})
+			return err
+		}}))
+		h.run(other)
+		pass(time.Minute)
+		assert.Len(t, nested.Requests(), 1)
+		assert.Len(t, plain.Requests(), 1)
+	})
+}
+
 // batching puts up to three events into a request.
 func batching() *testProtocol {
 	return &testProtocol{

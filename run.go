@@ -199,6 +199,7 @@ func (e *engine) claimOnce(ctx context.Context) error {
 	items := make([]item, len(claimed))
 	for i := range claimed {
 		items[i] = item{Claimed: &claimed[i], hook: e.m.index.get(claimed[i].Delivery.HookRef())}
+		items[i].compiled() // Here, since the buffer asks for it under its lock.
 	}
 	e.buffer.claimed(r, items)
 	if !next.IsZero() {
@@ -232,7 +233,7 @@ func (e *engine) deliver(d *deadline, items []item) outcome {
 		for _, it := range items {
 			e.results.put(cancelled(&it.Delivery, gone))
 		}
-		return outcome{at: began}
+		return outcome{}
 	}
 	// The protocol may have changed since the items were taken for a batch.
 	most := min(len(items), max(1, c.traits.MaxBatch))
@@ -250,13 +251,11 @@ func (e *engine) deliver(d *deadline, items []item) outcome {
 		for _, it := range items {
 			e.results.put(released(&it.Delivery))
 		}
-		return outcome{at: began}
+		return outcome{}
 	}
 	result := e.m.attempt(d.start(began.Add(c.timeout)), e.m.send, c, items, began)
 	d.stop()
-	o := outcome{
-		success: result.verdict.Success, failed: !result.verdict.Success && !result.interrupted(), at: result.ended,
-	}
+	o := outcome{success: result.verdict.Success, failed: !result.verdict.Success && !result.interrupted()}
 	if o.failed {
 		o.slow = result.verdict.Throttle || result.verdict.Disable != "" || result.response.class() == ClassTimeout
 		if result.verdict.Throttle {

@@ -157,12 +157,12 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 // choose takes out of the line as many lanes as the claim may serve. Those whose
 // hooks have no room keep their turn.
 func (s *Store) choose(r hooks.ClaimRequest) (lanes []*lane) {
-	for l := s.ready.first; l != nil && len(lanes) < r.Limit; {
-		next := l.links.after
+	var next *lane
+	for l := s.ready.first; l != nil && len(lanes) < r.Limit; l = next {
+		next = l.links.after
 		if l.due.After(r.Now) {
 			s.ready.remove(l)
 			s.later.push(l)
-			l = next
 			continue
 		}
 		if q := l.queue; q.claim != s.claims {
@@ -180,7 +180,6 @@ func (s *Store) choose(r hooks.ClaimRequest) (lanes []*lane) {
 			s.ready.remove(l)
 			lanes = append(lanes, l)
 		}
-		l = next
 	}
 	return lanes
 }
