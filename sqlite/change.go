@@ -1,0 +1,132 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+var (
+	findDelivery = newStatement("SELECT " + deliveryColumns + `, d.hook, d.event, e.id, e.type
+		FROM hooks_deliveries d JOIN hooks_events e ON e.n = d.event WHERE d.id = ? AND e.tenant = ?`)
+	isKeyTaken = newStatement(`SELECT 1 FROM hooks_deliveries
+		WHERE hook = ? AND key = ? AND (ended_at IS NULL OR held = 1) AND n <> ? AND state <> 1 LIMIT 1`)
+	redeliver = newStatement(`UPDATE hooks_deliveries SET state = ?, step = 0, due = ?, queued = ?,
+		ended_at = NULL, held = NULL, reason = NULL WHERE n = ?`)
+	cancel = newStatement(`UPDATE hooks_deliveries SET state = 6, due = NULL, queued = NULL, ended_at = ?, held = NULL, reason = ?
+		WHERE n = ?`)
+	deleteLog = newStatement("DELETE FROM hooks_log WHERE hook = ? AND at = ? AND delivery = ? AND entry = ?")
+)
+
+// A found delivery is one that is about to be changed by hand.
+type found struct {
+	hooks.Delivery
+	n    int64
+	hook *hookRow
+}
+
+// find returns a delivery of the tenant.
+func (t *tx) find(tenant, deliveryID string) (*found, error) {
+	r, err := first(t, findDelivery, packID(deliveryID), tenant)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return nil, fmt.Errorf("delivery %q: %w", deliveryID, hooks.ErrNotFound)
+	}
+	h, err := t.hookN(r.int(14))
+	if err != nil {
+		return nil, err
+	}
+	f := &found{delivery(r, h.ref), r.int(0), h}
+	f.EventID, f.EventType = r.id(16), r.text(17)
+	return f, nil
+}
+
+// Redeliver implements [hooks.Queue].
+func (s *Store) Redeliver(ctx context.Context, now time.Time, tenant, deliveryID string) (d hooks.Delivery, err error) {
+	err = s.writer.do(ctx, func(t *tx) error {
+		f, err := t.find(tenant, deliveryID)
+		if err != nil {
+			return err
+		}
+		if !f.State.Ended() {
+			return fmt.Errorf("delivery %q is %s: %w", deliveryID, f.State, hooks.ErrConflict)
+		}
+		d = f.Delivery
+		return t.redeliver(now, f, &d)
+	})
+	return d, err
+}
+
+func (t *tx) redeliver(now time.Time, f *found, d *hooks.Delivery) error {
+	d.State, d.Due, d.Step = hooks.Pending, now, 0
+	d.EndedAt, d.Held, d.Reason = time.Time{}, false, ""
+	if d.Key != "" {
+		taken, err := first(t, isKeyTaken, f.hook.n, d.Key, f.n)
+		if err != nil {
+			return err
+		}
+		if taken != nil {
+			d.State = hooks.Blocked
+		}
+	}
+	due := now.UnixMilli()
+	var queued any
+	if d.State == hooks.Pending {
+		queued = due
+	}
+	if err := run(t, redeliver, packState(d.State), due, queued, f.n); err != nil {
+		return err
+	}
+	if err := run(t, deleteLog, f.hook.n, f.EndedAt.UnixMilli(), f.n, entryOfEnd(packState(f.State))); err != nil {
+		return err
+	}
+	if queued == nil {
+		return nil
+	}
+	return t.queue(f.hook, 0, due)
+}
+
+// Cancel implements [hooks.Queue].
+func (s *Store) Cancel(ctx context.Context, now time.Time, tenant, deliveryID, reason string) (d hooks.Delivery, err error) {
+	err = s.writer.do(ctx, func(t *tx) error {
+		f, err := t.find(tenant, deliveryID)
+		if err != nil {
+			return err
+		}
+		if f.State != hooks.Blocked && f.State != hooks.Pending && !f.Held {
+			return fmt.Errorf("delivery %q is %s: %w", deliveryID, f.State, hooks.ErrConflict)
+		}
+		d = f.Delivery
+		d.State, d.Due, d.Held, d.EndedAt, d.Reason = hooks.Cancelled, time.Time{}, false, now, reason
+		return t.cancel(now, f, reason)
+	})
+	return d, err
+}
+
+func (t *tx) cancel(now time.Time, f *found, reason string) error {
+	if err := run(t, cancel, now.UnixMilli(), packText(reason), f.n); err != nil {
+		return err
+	}
+	if f.Held {
+		err := run(t, deleteLog, f.hook.n, f.EndedAt.UnixMilli(), f.n, entryOfEnd(packState(f.State)))
+		if err != nil {
+			return err
+		}
+	}
+	if err := run(t, insertLog, f.hook.n, now.UnixMilli(), f.n, entryCancelled); err != nil {
+		return err
+	}
+	if f.State == hooks.Pending {
+		if err := t.recheckBoth(f.hook, now); err != nil {
+			return err
+		}
+	}
+	if f.State == hooks.Blocked || f.Key == "" {
+		return nil
+	}
+	return t.release(f.hook, f.Key, now)
+}

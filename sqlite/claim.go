@@ -1,0 +1,207 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// Claim implements [hooks.Queue].
+func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
+	err = s.writer.do(ctx, func(t *tx) error {
+		c := claim{tx: t, r: r, events: map[int64]*hooks.Event{}}
+		claimed, next, err = c.run()
+		return err
+	})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return claimed, next, nil
+}
+
+// A claim is a call of Claim under way.
+type claim struct {
+	*tx
+	r       hooks.ClaimRequest
+	claimed []hooks.Claimed
+	events  map[int64]*hooks.Event // by n
+}
+
+func (c *claim) run() ([]hooks.Claimed, time.Time, error) {
+	if err := c.expire(c.r.Now); err != nil {
+		return nil, time.Time{}, err
+	}
+	lanes, room, err := c.choose(c.r)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	if err := c.takeFrom(lanes, room); err != nil {
+		return nil, time.Time{}, err
+	}
+	if len(lanes) > 0 {
+		last, err := first(c, lastTurn)
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		for i, l := range lanes {
+			if err := c.served(l, c.r.Now, last.int(0)+1+int64(i)); err != nil {
+				return nil, time.Time{}, err
+			}
+		}
+	}
+	next, err := c.next()
+	return c.claimed, next, err
+}
+
+// takeFrom takes from each lane the same, as far as there is something and room,
+// round after round, until the limit is reached.
+func (c *claim) takeFrom(lanes []lane, room map[*hookRow]int) error {
+	for len(lanes) > 0 && len(c.claimed) < c.r.Limit {
+		share := max(1, (c.r.Limit-len(c.claimed))/len(lanes))
+		left := lanes[:0:0]
+		for _, l := range lanes {
+			want := min(share, room[l.hook], c.r.Limit-len(c.claimed))
+			if want <= 0 {
+				continue
+			}
+			got, err := c.take(l, want)
+			if err != nil {
+				return err
+			}
+			if room[l.hook] -= got; got == want && room[l.hook] > 0 {
+				left = append(left, l)
+			}
+		}
+		lanes = left
+	}
+	return nil
+}
+
+const (
+	deliveryColumns = "d.n, d.id, d.state, d.attempts, d.step, d.due, d.owner, d.token, d.until, d.held, d.reason, d.created_at, d.ended_at, d.key"
+	eventColumns    = "tenant, id, type, time, key, metadata, data"
+)
+
+var (
+	queuedFirst = newStatement("SELECT " + deliveryColumns + `, d.event, d.queued FROM hooks_deliveries d
+		WHERE d.hook = ? AND (d.step > 0) = ? AND d.queued <= ? ORDER BY d.queued, d.n LIMIT ?`)
+	leaseFirst = newStatement(`UPDATE hooks_deliveries SET state = 3, queued = NULL, token = token + 1, until = ?, owner = ?
+		WHERE hook = ? AND (step > 0) = ? AND (queued < ?5 OR queued = ?5 AND n <= ?6)`)
+	findEvent = newStatement("SELECT " + eventColumns + " FROM hooks_events WHERE n = ?")
+)
+
+// take leases at most so many deliveries of the lane, the first that are due.
+func (c *claim) take(l lane, want int) (got int, err error) {
+	var queued, n int64
+	err = c.each(queuedFirst, func(r row) error {
+		d := delivery(r, l.hook.ref)
+		d.State = hooks.Leased
+		d.Lease = hooks.Lease{Owner: c.r.Owner, Token: d.Lease.Token + 1, Until: c.r.Until}
+		e, err := c.event(r.int(14))
+		if err != nil {
+			return err
+		}
+		d.EventID, d.EventType = e.ID, e.Type
+		c.claimed = append(c.claimed, hooks.Claimed{Delivery: d, Event: e})
+		queued, n = r.int(15), r.int(0)
+		got++
+		return nil
+	}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), int64(want))
+	if err != nil || got == 0 {
+		return 0, err
+	}
+	return got, run(c, leaseFirst, c.r.Until.UnixMilli(), packID(c.r.Owner), l.hook.n, int64(l.retry), queued, n)
+}
+
+// event returns an event, the same for all deliveries of the claim.
+func (c *claim) event(n int64) (*hooks.Event, error) {
+	if e := c.events[n]; e != nil {
+		return e, nil
+	}
+	r, err := first(c, findEvent, n)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return nil, fmt.Errorf("%w: event %d is missing", ErrDamaged, n)
+	}
+	e, err := event(r)
+	c.events[n] = e
+	return e, err
+}
+
+var (
+	ended = newStatement(`SELECT n, hook, step, handed, token, created_at, until FROM hooks_deliveries
+		WHERE until <= ? AND queued IS NULL`)
+	queueAgain = newStatement("UPDATE hooks_deliveries SET queued = until WHERE n = ?")
+	nextLease  = newStatement("SELECT min(until) FROM hooks_deliveries WHERE until > ? AND queued IS NULL")
+)
+
+// expire queues the deliveries whose leases have ended, as of their end.
+func (t *tx) expire(now time.Time) error {
+	var all []row
+	if err := t.each(ended, func(r row) error {
+		all = append(all, append(row(nil), r...))
+		return nil
+	}, now.UnixMilli()); err != nil {
+		return err
+	}
+	for _, r := range all {
+		h, err := t.hookN(r.int(1))
+		if err != nil {
+			return err
+		}
+		if err := run(t, queueAgain, r.int(0)); err != nil {
+			return err
+		}
+		if r.bool(3) && r.int(4) == 1 {
+			if err := run(t, insertLog, h.n, r.int(5), r.int(0), entryCreated); err != nil {
+				return err
+			}
+		}
+		if err := t.queue(h, r.int(2), r.int(6)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next returns the time when a lane or a lease will be due.
+func (c *claim) next() (next time.Time, err error) {
+	lane, err := first(c, nextLane)
+	if err != nil {
+		return next, err
+	}
+	lease, err := first(c, nextLease, c.r.Now.UnixMilli())
+	if err != nil {
+		return next, err
+	}
+	next = lane.time(0)
+	if until := lease.time(0); next.IsZero() || !until.IsZero() && until.Before(next) {
+		next = until
+	}
+	return next, nil
+}
+
+// delivery makes a delivery of deliveryColumns. Its EventID and EventType are
+// missing.
+func delivery(r row, hook hooks.Ref) hooks.Delivery {
+	return hooks.Delivery{
+		ID: r.id(1), Tenant: hook.Tenant, HookID: hook.ID, Key: r.text(13),
+		State: r.state(2), Attempts: int(r.int(3)), Step: int(r.int(4)), Due: r.time(5),
+		Lease: hooks.Lease{Owner: r.id(6), Token: r.int(7), Until: r.time(8)},
+		Held:  r.bool(9), Reason: r.text(10), CreatedAt: r.time(11), EndedAt: r.time(12),
+	}
+}
+
+// event makes an event of eventColumns.
+func event(r row) (*hooks.Event, error) {
+	metadata, err := unpackMap(r.text(5))
+	return &hooks.Event{
+		Tenant: r.text(0), ID: r.id(1), Type: r.text(2), Time: r.time(3), Key: r.text(4),
+		Metadata: metadata, Data: json.RawMessage(r.bytes(6)),
+	}, err
+}

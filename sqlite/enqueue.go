@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// Enqueue implements [hooks.Tx].
+func (s *Store) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entry) error {
+	if len(entries) == 0 {
+		return ctx.Err()
+	}
+	return s.writer.do(ctx, func(t *tx) error { return t.enqueue(now, entries) })
+}
+
+var (
+	insertEvent = newStatement(`INSERT INTO hooks_events
+		(n, tenant, id, type, time, triggered_at, first, deliveries, key, metadata, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	deleteEvents   = newStatement("DELETE FROM hooks_events WHERE n > ?")
+	insertDelivery = newStatement(`INSERT INTO hooks_deliveries
+		(n, id, event, hook, state, handed, step, attempts, created_at, due, queued, token, until, owner, key)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	insertLog = newStatement("INSERT OR IGNORE INTO hooks_log VALUES (?, ?, ?, ?)")
+	isKeyUsed = newStatement(`SELECT 1 FROM hooks_deliveries
+		WHERE hook = ? AND key = ? AND (ended_at IS NULL OR held = 1) LIMIT 1`)
+)
+
+// enqueue stores the events and their deliveries. When an ID is taken, it has
+// written nothing.
+func (t *tx) enqueue(now time.Time, entries []hooks.Entry) error {
+	if err := t.number(); err != nil {
+		return err
+	}
+	before, next := t.lastEvent, t.lastDelivery+1
+	for _, entry := range entries {
+		e := entry.Event
+		metadata, err := packMap(e.Metadata)
+		if err != nil {
+			return err
+		}
+		err = run(t, insertEvent, t.lastEvent+1, e.Tenant, packID(e.ID), e.Type, e.Time.UnixMilli(), now.UnixMilli(),
+			next, int64(len(entry.Deliveries)), packText(e.Key), metadata, packBytes(e.Data))
+		switch {
+		case isUnique(err):
+			err = fmt.Errorf("event %q: %w", e.ID, hooks.ErrDuplicate)
+			if t.lastEvent > before {
+				if undo := run(t, deleteEvents, before); undo != nil {
+					return undo
+				}
+				t.lastEvent = before
+			}
+			return err
+		case err != nil:
+			return err
+		}
+		t.lastEvent++
+		next += int64(len(entry.Deliveries))
+	}
+	for i, entry := range entries {
+		for j := range entry.Deliveries {
+			if err := t.enqueueDelivery(now, before+int64(i)+1, &entry.Deliveries[j]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *tx) enqueueDelivery(now time.Time, event int64, d *hooks.Delivery) error {
+	h, err := t.hook(d.HookRef())
+	if err != nil {
+		return err
+	}
+	t.lastDelivery++
+	n, state := t.lastDelivery, packState(d.State)
+	due := d.Due.UnixMilli()
+	var queued any
+	if d.Key != "" {
+		used, err := first(t, isKeyUsed, h.n, d.Key)
+		if err != nil {
+			return err
+		}
+		if used != nil {
+			state = blocked
+		}
+	}
+	if state == pending {
+		queued = due
+	}
+	err = run(t, insertDelivery, n, packID(d.ID), event, h.n, state, packBool(state == leased), int64(d.Step), int64(d.Attempts),
+		d.CreatedAt.UnixMilli(), due, queued, d.Lease.Token, packTime(d.Lease.Until), packID(d.Lease.Owner), packText(d.Key))
+	if err != nil || state == leased {
+		return err
+	}
+	if err := run(t, insertLog, h.n, d.CreatedAt.UnixMilli(), n, entryCreated); err != nil {
+		return err
+	}
+	if state == pending {
+		return t.queue(h, int64(d.Step), due)
+	}
+	return nil
+}
+
+func packMap(m map[string]string) (any, error) {
+	if len(m) == 0 {
+		return nil, nil
+	}
+	packed, err := json.Marshal(m)
+	return string(packed), err
+}
+
+func unpackMap(packed string) (m map[string]string, err error) {
+	if packed != "" {
+		err = json.Unmarshal([]byte(packed), &m)
+	}
+	return m, err
+}

@@ -1,0 +1,106 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// The errors of a database that fails. Each comes wrapped, and its cause is the
+// driver's: a [sqlite3.Error].
+var (
+	// ErrBusy says that another writer has held the database for longer than
+	// Options.BusyTimeout.
+	ErrBusy = errors.New("another writer has locked the database for too long")
+	// ErrFull says that the disk, or the database within its limit of pages,
+	// is full.
+	ErrFull = errors.New("the disk or the database is full")
+	// ErrReadOnly says that the database cannot be written to.
+	ErrReadOnly = errors.New("the database is read-only")
+	// ErrDamaged says that the file is no database, or damaged.
+	ErrDamaged = errors.New("the file is no database, or damaged")
+	// ErrMoved says that the file was deleted, moved or replaced while it was
+	// open. What is written now would be lost with it.
+	ErrMoved = errors.New("the database file was deleted, moved or replaced while it was open")
+	// ErrClosed says that the store, or the handle that it was given, is
+	// closed.
+	ErrClosed = errors.New("the database handle is closed")
+)
+
+// plain puts one of the errors above in front of what the driver says.
+func plain(err error) error {
+	var cause sqlite3.Error
+	if !errors.As(err, &cause) {
+		if err != nil && err.Error() == "sql: database is closed" { // database/sql keeps that error to itself.
+			return fmt.Errorf("%w: %w", ErrClosed, err)
+		}
+		return err
+	}
+	switch cause.Code {
+	case sqlite3.ErrBusy, sqlite3.ErrLocked:
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	case sqlite3.ErrFull:
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	case sqlite3.ErrReadonly:
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+	case sqlite3.ErrNotADB, sqlite3.ErrCorrupt:
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+// refused reports whether err is an answer of the store's, which has written
+// nothing, and not a failure of the database.
+func refused(err error) bool {
+	return errors.Is(err, hooks.ErrNotFound) || errors.Is(err, hooks.ErrConflict) || errors.Is(err, hooks.ErrDuplicate) ||
+		errors.As(err, new(*hooks.InvalidError))
+}
+
+func isBusy(err error) bool {
+	var cause sqlite3.Error
+	return errors.As(err, &cause) && (cause.Code == sqlite3.ErrBusy || cause.Code == sqlite3.ErrLocked)
+}
+
+func isUnique(err error) bool {
+	var cause sqlite3.Error
+	return errors.As(err, &cause) && cause.ExtendedCode == sqlite3.ErrConstraintUnique
+}
+
+// lockWait is how long SQLite itself waits for a lock, which cannot be cancelled,
+// and after so many of these waits time is let pass otherwise: in the virtual
+// time of a test, somebody may hold the lock until it does, and somebody else may
+// let no time pass until he sees the lock taken.
+const (
+	lockWait  = 20 * time.Millisecond
+	lockWaits = 25
+)
+
+// poll calls try, which waits for lockWait by itself, until it no longer finds
+// the database locked, for at most limit.
+func poll(ctx context.Context, limit time.Duration, try func() error) error {
+	start := time.Now()
+	for tries := 1; ; tries++ {
+		err := try()
+		if !isBusy(err) || time.Since(start) >= limit {
+			return err
+		}
+		if tries < lockWaits {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			continue
+		}
+		timer := time.NewTimer(time.Millisecond)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,271 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// A document is what of a hook has no column of its own.
+type document struct {
+	Description    string            `json:"description,omitempty"`
+	DisabledReason string            `json:"disabledReason,omitempty"`
+	Verified       bool              `json:"verified,omitempty"`
+	Events         []string          `json:"events,omitempty"`
+	Filter         string            `json:"filter,omitempty"`
+	URL            string            `json:"url,omitempty"`
+	Method         string            `json:"method,omitempty"`
+	Headers        map[string]string `json:"headers,omitempty"`
+	Secrets        []secret          `json:"secrets,omitempty"`
+	Schedule       []time.Duration   `json:"schedule,omitempty"` // in nanoseconds
+	Timeout        time.Duration     `json:"timeout,omitempty"`  // in nanoseconds
+	RateLimit      float64           `json:"rateLimit,omitempty"`
+	MaxInFlight    int               `json:"maxInFlight,omitempty"`
+	HoldDead       bool              `json:"holdDead,omitempty"`
+	Metadata       map[string]string `json:"metadata,omitempty"`
+	UpdatedAt      time.Time         `json:"updatedAt"`
+}
+
+type secret struct {
+	Secret    string    `json:"secret"`
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+}
+
+func packHook(h *hooks.Hook) (string, error) {
+	d := document{
+		Description: h.Description, DisabledReason: h.DisabledReason, Verified: h.Verified,
+		Events: h.Events, Filter: h.Filter, URL: h.URL, Method: h.Method, Headers: h.Headers,
+		Schedule: h.Schedule, Timeout: h.Timeout, RateLimit: h.RateLimit, MaxInFlight: h.MaxInFlight,
+		HoldDead: h.HoldDead, Metadata: h.Metadata, UpdatedAt: h.UpdatedAt,
+	}
+	for _, s := range h.Secrets {
+		d.Secrets = append(d.Secrets, secret{string(s.Secret), s.ExpiresAt})
+	}
+	packed, err := json.Marshal(d)
+	return string(packed), err
+}
+
+const allHookColumns = hookColumns + ", created_at, name, protocol, disabled, document, settings, version"
+
+// unpackHook makes a hook of allHookColumns.
+func unpackHook(r row) (hooks.Hook, error) {
+	var d document
+	if err := json.Unmarshal([]byte(r.text(11)), &d); err != nil {
+		return hooks.Hook{}, fmt.Errorf("%w: hook %d: %w", ErrDamaged, r.int(0), err)
+	}
+	h := hooks.Hook{
+		Tenant: r.text(1), ID: r.text(2), Name: r.text(8), Protocol: r.text(9), Disabled: r.bool(10),
+		Settings: r.bytes(12), Version: r.int(13), CreatedAt: r.time(7), UpdatedAt: d.UpdatedAt,
+		Health:      hooks.Health{Failures: int(r.int(4)), FailingSince: r.time(5), ThrottledUntil: r.time(6)},
+		Description: d.Description, DisabledReason: d.DisabledReason, Verified: d.Verified,
+		Events: d.Events, Filter: d.Filter, URL: d.URL, Method: d.Method, Headers: d.Headers,
+		Schedule: d.Schedule, Timeout: d.Timeout, RateLimit: d.RateLimit, MaxInFlight: d.MaxInFlight,
+		HoldDead: d.HoldDead, Metadata: d.Metadata,
+	}
+	for _, s := range d.Secrets {
+		h.Secrets = append(h.Secrets, hooks.SigningSecret{Secret: hooks.Secret(s.Secret), ExpiresAt: s.ExpiresAt})
+	}
+	return h, nil
+}
+
+var (
+	nextRevision = newStatement("UPDATE hooks_revision SET last = last + 1 RETURNING last")
+	hookState    = newStatement("SELECT version, disabled FROM hooks_hooks WHERE n = ?")
+	putHook      = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = NULL, version = ?, created_at = ?, name = ?,
+		protocol = ?, disabled = ?, document = ?, settings = ?, failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?`)
+	changeHook = newStatement(`UPDATE hooks_hooks SET revision = ?, version = ?, name = ?,
+		protocol = ?, disabled = ?, document = ?, settings = ? WHERE n = ?`)
+	removeHook = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = ?, version = NULL, created_at = NULL, name = NULL,
+		protocol = NULL, disabled = NULL, document = NULL, settings = NULL, failures = 0, failing_since = NULL, throttled_until = NULL
+		WHERE n = ?`)
+	heldOf = newStatement("SELECT n, key FROM hooks_deliveries WHERE hook = ? AND held = 1")
+	letGo  = newStatement("UPDATE hooks_deliveries SET held = NULL WHERE n = ?")
+)
+
+func (t *tx) nextRevision() (int64, error) {
+	r, err := first(t, nextRevision)
+	if err != nil {
+		return 0, err
+	}
+	return r.int(0), nil
+}
+
+// CreateHook implements [hooks.HookStore].
+func (s *Store) CreateHook(ctx context.Context, h hooks.Hook) error {
+	packed, err := packHook(&h)
+	if err != nil {
+		return err
+	}
+	return s.writer.do(ctx, func(t *tx) error {
+		known, err := t.hook(h.Ref())
+		if err != nil {
+			return err
+		}
+		if known.exists {
+			return fmt.Errorf("hook %q: %w", h.ID, hooks.ErrDuplicate)
+		}
+		revision, err := t.nextRevision()
+		if err != nil {
+			return err
+		}
+		err = run(t, putHook, revision, h.Version, h.CreatedAt.UnixMilli(), packText(h.Name), packText(h.Protocol),
+			packBool(h.Disabled), packed, packBytes(h.Settings), int64(h.Health.Failures),
+			packTime(h.Health.FailingSince), packTime(h.Health.ThrottledUntil), known.n)
+		return t.hookChanged(known, err)
+	})
+}
+
+// hookChanged takes note of a change of the hook's row.
+func (t *tx) hookChanged(h *hookRow, err error) error {
+	t.forget(h.ref)
+	if err != nil {
+		return err
+	}
+	if h, err = t.hookN(h.n); err != nil {
+		return err
+	}
+	return t.requeue(h)
+}
+
+// UpdateHook implements [hooks.HookStore].
+func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
+	packed, err := packHook(&h)
+	if err != nil {
+		return err
+	}
+	return s.writer.do(ctx, func(t *tx) error {
+		known, err := t.existing(h.Ref())
+		if err != nil {
+			return err
+		}
+		state, err := first(t, hookState, known.n)
+		if err != nil {
+			return err
+		}
+		if stored := state.int(0); stored != h.Version {
+			return fmt.Errorf("hook %q has version %d, not %d: %w", h.ID, stored, h.Version, hooks.ErrConflict)
+		}
+		revision, err := t.nextRevision()
+		if err != nil {
+			return err
+		}
+		err = run(t, changeHook, revision, h.Version+1, packText(h.Name), packText(h.Protocol),
+			packBool(h.Disabled), packed, packBytes(h.Settings), known.n)
+		if err != nil || !state.bool(1) || h.Disabled {
+			return err
+		}
+		return t.hookChanged(known, run(t, setHealth, int64(0), nil, nil, known.n))
+	})
+}
+
+// existing returns the row of a hook that exists.
+func (t *tx) existing(ref hooks.Ref) (*hookRow, error) {
+	r, err := first(t, findHook, ref.Tenant, ref.ID)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil || !r.bool(3) {
+		return nil, fmt.Errorf("hook %q: %w", ref.ID, hooks.ErrNotFound)
+	}
+	return t.hookN(r.int(0))
+}
+
+// DeleteHook implements [hooks.HookStore].
+func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) error {
+	return s.writer.do(ctx, func(t *tx) error {
+		known, err := t.existing(ref)
+		if err != nil {
+			return err
+		}
+		var held []row
+		err = t.each(heldOf, func(r row) error {
+			held = append(held, append(row(nil), r...))
+			return nil
+		}, known.n)
+		if err != nil {
+			return err
+		}
+		for _, r := range held {
+			if err := run(t, letGo, r.int(0)); err != nil {
+				return err
+			}
+			if err := t.release(known, r.text(1), now); err != nil {
+				return err
+			}
+		}
+		revision, err := t.nextRevision()
+		if err != nil {
+			return err
+		}
+		return t.hookChanged(known, run(t, removeHook, revision, now.UnixMilli(), known.n))
+	})
+}
+
+var changedSince = newStatement("SELECT " + allHookColumns + ", revision FROM hooks_hooks WHERE revision > ? ORDER BY revision LIMIT ?")
+
+// HookChanges implements [hooks.HookStore].
+func (s *Store) HookChanges(ctx context.Context, after int64, limit int) (changes []hooks.HookChange, err error) {
+	err = s.reads(ctx, func(r reader) error {
+		return r.each(changedSince, func(r row) error {
+			change := hooks.HookChange{Revision: r.int(14)}
+			if r.bool(3) {
+				if change.Hook, err = unpackHook(r); err != nil {
+					return err
+				}
+			} else {
+				change.Deleted, change.Hook = true, hooks.Hook{Tenant: r.text(1), ID: r.text(2)}
+			}
+			changes = append(changes, change)
+			return nil
+		}, after, int64(limit))
+	})
+	return changes, err
+}
+
+// Hooks implements [hooks.HookStore].
+func (s *Store) Hooks(ctx context.Context, q hooks.HookQuery) (page hooks.Page[hooks.Hook], err error) {
+	where := newConditions("tenant = ? AND version IS NOT NULL", q.Tenant)
+	if len(q.IDs) > 0 {
+		where.in("id", len(q.IDs), func(i int) any { return q.IDs[i] })
+	}
+	if q.Protocol != "" {
+		where.and("protocol = ?", q.Protocol)
+	}
+	if q.Name != "" {
+		where.and("name = ?", q.Name)
+	}
+	if q.Disabled != nil {
+		where.and("disabled = ?", packBool(*q.Disabled))
+	}
+	err = s.reads(ctx, func(r reader) error {
+		if q.CountTo > 0 {
+			if page.Total, err = r.count("FROM hooks_hooks", where, q.CountTo); err != nil {
+				return err
+			}
+		}
+		compare, order := ">", "created_at, id"
+		if !q.OldestFirst {
+			compare, order = "<", "created_at DESC, id DESC"
+		}
+		if !q.After.IsZero() {
+			where.and("(created_at, id) "+compare+" (?, ?)", q.After.Time.UnixMilli(), q.After.ID)
+		}
+		limit := limitOf(q.PageQuery)
+		query := strings.Join([]string{"SELECT", allHookColumns, "FROM hooks_hooks WHERE", where.sql, "ORDER BY", order, "LIMIT ? OFFSET ?"}, " ")
+		return r.query(query, func(r row) error {
+			if len(page.Items) == limit {
+				last := page.Items[limit-1]
+				page.Next = hooks.Cursor{Time: last.CreatedAt, ID: last.ID}
+				return nil
+			}
+			h, err := unpackHook(r)
+			page.Items = append(page.Items, h)
+			return err
+		}, append(where.args, limit+1, q.Offset)...)
+	})
+	return page, err
+}

@@ -1,0 +1,165 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// A tx is a transaction that writes, and what is known of the data.
+type tx struct {
+	session
+	*cache
+}
+
+// A cache is what the writer knows of the data without reading it, for as long
+// as nobody else has written.
+type cache struct {
+	version int64 // PRAGMA data_version, which changes when others write
+	hooks   map[hooks.Ref]*hookRow
+	byN     map[int64]*hookRow
+	// The last n of hooks_events and hooks_deliveries. 0: not known.
+	lastEvent, lastDelivery int64
+	requests                map[request]int64
+	lastRequest             map[int64]int64 // by generation
+}
+
+const maxCached = 20_000
+
+func newCache(version int64) *cache {
+	return &cache{
+		version: version, hooks: map[hooks.Ref]*hookRow{}, byN: map[int64]*hookRow{},
+		requests: map[request]int64{}, lastRequest: map[int64]int64{},
+	}
+}
+
+// A hookRow is what queues need of a row of hooks_hooks.
+type hookRow struct {
+	n      int64
+	ref    hooks.Ref
+	exists bool
+	health hooks.Health
+	// due is when its lanes are due, as far as known; else never.
+	due [2]int64
+}
+
+const hookColumns = "n, tenant, id, version IS NOT NULL, failures, failing_since, throttled_until"
+
+var (
+	findHook  = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE tenant = ? AND id = ?")
+	findHookN = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE n = ?")
+	addHook   = newStatement("INSERT INTO hooks_hooks (tenant, id) VALUES (?, ?) RETURNING " + hookColumns)
+)
+
+// hook returns the row of a hook, which is added if there is none.
+func (t *tx) hook(ref hooks.Ref) (*hookRow, error) {
+	if h := t.hooks[ref]; h != nil {
+		return h, nil
+	}
+	r, err := first(t, findHook, ref.Tenant, ref.ID)
+	if err == nil && r == nil {
+		r, err = first(t, addHook, ref.Tenant, ref.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.remember(r), nil
+}
+
+// hookN returns the row of the hook with this n.
+func (t *tx) hookN(n int64) (*hookRow, error) {
+	if h := t.byN[n]; h != nil {
+		return h, nil
+	}
+	r, err := first(t, findHookN, n)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return nil, fmt.Errorf("%w: hook %d is missing", ErrDamaged, n)
+	}
+	return t.remember(r), nil
+}
+
+func (t *tx) remember(r row) *hookRow {
+	if len(t.hooks) >= maxCached { // All of them may be wanted again, so none is better dropped than another.
+		clear(t.hooks)
+		clear(t.byN)
+	}
+	h := &hookRow{
+		n: r.int(0), ref: hooks.Ref{Tenant: r.text(1), ID: r.text(2)}, exists: r.bool(3),
+		health: hooks.Health{Failures: int(r.int(4)), FailingSince: r.time(5), ThrottledUntil: r.time(6)},
+		due:    [2]int64{never, never},
+	}
+	t.hooks[h.ref], t.byN[h.n] = h, h
+	return h
+}
+
+// throttled returns until when the hook is throttled.
+func (h *hookRow) throttled() int64 {
+	if h.health.ThrottledUntil.IsZero() {
+		return math.MinInt64
+	}
+	return h.health.ThrottledUntil.UnixMilli()
+}
+
+// forget has the row read again when it is needed.
+func (t *tx) forget(ref hooks.Ref) {
+	if h := t.hooks[ref]; h != nil {
+		delete(t.hooks, ref)
+		delete(t.byN, h.n)
+	}
+}
+
+var (
+	maxEvent    = newStatement("SELECT coalesce(max(n), 0) FROM hooks_events")
+	maxDelivery = newStatement("SELECT coalesce(max(n), 0) FROM hooks_deliveries")
+)
+
+// number makes sure that the last n of events and deliveries are known.
+func (t *tx) number() error {
+	if t.lastEvent > 0 {
+		return nil
+	}
+	event, err := first(t, maxEvent)
+	if err != nil {
+		return err
+	}
+	delivery, err := first(t, maxDelivery)
+	if err != nil {
+		return err
+	}
+	t.lastEvent, t.lastDelivery = event.int(0), delivery.int(0)
+	return nil
+}
+
+// Tx makes a transaction of the host's one that events can be recorded in, for
+// [hooks.Manager.TriggerTx]. It has to be one of the database that the Manager's
+// Store uses, through the driver github.com/mattn/go-sqlite3; the handle may be
+// another. Begin it as one that writes ("_txlock=immediate" in the name of the
+// data source), or the first write in it may find the database locked.
+//
+// What was recorded is delivered when the host has committed, after the next
+// poll of a running Manager, see [hooks.Config].PollInterval. While the
+// transaction writes, all other writers wait for it, among them every Trigger:
+// keep it short.
+func Tx(tx *sql.Tx) hooks.Tx { return transaction{tx} }
+
+type transaction struct{ tx *sql.Tx }
+
+// Enqueue implements [hooks.Tx].
+func (t transaction) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	write := &tx{reader{ctx, t.tx}, newCache(0)}
+	err := write.enqueue(now, entries)
+	if err != nil && !refused(err) {
+		err = fmt.Errorf("sqlite: %w", plain(err))
+	}
+	return err
+}

@@ -1,0 +1,138 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// How values are stored; see also the top of migrations/0001_hooks.sql. What is
+// empty is stored as NULL where that is allowed, for it takes no room.
+
+// A row is what a statement returned, in the order of its columns.
+type row []driver.Value
+
+func (r row) int(i int) int64 {
+	n, _ := r[i].(int64)
+	return n
+}
+
+func (r row) bool(i int) bool { return r.int(i) != 0 }
+
+// text returns a text, or the bytes of a BLOB.
+func (r row) text(i int) string {
+	switch v := r[i].(type) {
+	case string:
+		return v
+	case []byte:
+		return string(v)
+	}
+	return ""
+}
+
+func (r row) bytes(i int) []byte {
+	b, _ := r[i].([]byte)
+	return b
+}
+
+func (r row) time(i int) time.Time {
+	if ms, ok := r[i].(int64); ok {
+		return time.UnixMilli(ms).UTC()
+	}
+	return time.Time{}
+}
+
+func (r row) id(i int) string {
+	if b, ok := r[i].([]byte); ok && len(b) == len(uuid.UUID{}) {
+		return uuid.UUID(b).String()
+	}
+	return r.text(i)
+}
+
+func (r row) state(i int) hooks.State { return states[r.int(i)] }
+
+// packID returns an ID as it is stored. Only a UUID as it is usually written
+// becomes 16 bytes, so that nothing else comes back as one.
+func packID(id string) driver.Value {
+	if u, err := uuid.Parse(id); err == nil && u.String() == id {
+		return u[:]
+	}
+	return id
+}
+
+func packTime(t time.Time) driver.Value {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMilli()
+}
+
+func packText(s string) driver.Value {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func packBytes(b []byte) driver.Value {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+func packBool(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// The states of deliveries by their numbers in the database.
+const (
+	blocked int64 = iota + 1
+	pending
+	leased
+	succeeded
+	dead
+	cancelled
+)
+
+var states = [...]hooks.State{
+	blocked: hooks.Blocked, pending: hooks.Pending, leased: hooks.Leased,
+	succeeded: hooks.Succeeded, dead: hooks.Dead, cancelled: hooks.Cancelled,
+}
+
+func packState(s hooks.State) int64 {
+	for n, state := range states {
+		if state == s {
+			return int64(n)
+		}
+	}
+	return 0
+}
+
+// The entries of hooks_log. Those of attempts have the attempt's number in the
+// upper bits.
+const (
+	entryCreated int64 = iota
+	entrySucceeded
+	entryDead
+	entryCancelled
+	entryAttempt
+	entryFailedAttempt
+
+	entryBits = 3
+)
+
+// entryOfEnd is the entry for a delivery that ended in this state.
+func entryOfEnd(state int64) int64 { return state - succeeded + entrySucceeded }
+
+// attemptBits is how many of the lower bits of an attempt's n are its number.
+const (
+	attemptBits = 16
+	maxAttempt  = 1<<attemptBits - 1
+)
