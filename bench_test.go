@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/memory"
+	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
 // The benchmarks deliver to a receiver in a process of its own, which is this
@@ -136,10 +138,10 @@ type engine struct {
 	done chan struct{} // receives when there are none left
 }
 
-func newEngine(b *testing.B, urls ...string) *engine {
+func newEngine(b *testing.B, store hooks.Store, urls ...string) *engine {
 	b.Helper()
 	e := &engine{done: make(chan struct{}, 1)}
-	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
+	m, err := hooks.New(store, hooks.Config{
 		AllowNetworks: []string{"127.0.0.0/8"}, AllowHTTP: true,
 		MaxInFlight: benchInFlight, MaxInFlightPerHook: benchInFlight,
 		Observer: hooks.Observer{Attempt: func(d hooks.Delivery, a hooks.Attempt) {
@@ -161,6 +163,26 @@ func newEngine(b *testing.B, urls ...string) *engine {
 		}
 	}
 	return e
+}
+
+// stores are those that the engine is measured on.
+var stores = []struct {
+	name string
+	open func(*testing.B) hooks.Store
+}{
+	{"memory", func(*testing.B) hooks.Store { return memory.New(memory.Options{}) }},
+	{"sqlite", func(b *testing.B) hooks.Store {
+		s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "hooks.db"), sqlite.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				b.Error(err)
+			}
+		})
+		return s
+	}},
 }
 
 // run starts the engine, and returns how to stop it.
@@ -226,36 +248,38 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// BenchmarkOfBareLoop measures deliveries until their results are stored, on
-// the memory store. of-bare is the median of their rate in rates of the bare
+// BenchmarkOfBareLoop measures deliveries until their results are stored. of-bare is the median of their rate in rates of the bare
 // loop, cpu-of-bare that of the sender's processor time.
 func BenchmarkOfBareLoop(b *testing.B) {
 	const perPass = 20_000
-	for _, bench := range []struct {
-		name                   string
-		hooks, callers, events int
-	}{
-		{"backlog", 1, 0, perPass},
-		{"fan-out-1000", 1000, 1, perPass / 1000},
-		{"64-callers", 1, 64, perPass},
-	} {
-		b.Run(bench.name, func(b *testing.B) {
-			url := startReceiver(b)
-			e := newEngine(b, slices.Repeat([]string{url}, bench.hooks)...)
-			bareLoop(b, url, perPass/4)
-			e.deliver(b, bench.callers, bench.events, perPass)
-			var rates, cpu []float64
-			for b.Loop() {
-				at := cpuTime(b)
-				bare := bareLoop(b, url, perPass)
-				bareCPU := cpuTime(b) - at
-				own, ownCPU := e.deliver(b, bench.callers, bench.events, perPass)
-				rates = append(rates, bare.Seconds()/own.Seconds())
-				cpu = append(cpu, ownCPU.Seconds()/bareCPU.Seconds())
-			}
-			b.ReportMetric(median(rates), "of-bare")
-			b.ReportMetric(median(cpu), "cpu-of-bare")
-		})
+	for _, store := range stores {
+		for _, bench := range []struct {
+			name                   string
+			hooks, callers, events int
+		}{
+			{"backlog", 1, 0, perPass},
+			{"fan-out-100", 100, 1, perPass / 100},
+			{"fan-out-1000", 1000, 1, perPass / 1000},
+			{"64-callers", 1, 64, perPass},
+		} {
+			b.Run(store.name+"/"+bench.name, func(b *testing.B) {
+				url := startReceiver(b)
+				e := newEngine(b, store.open(b), slices.Repeat([]string{url}, bench.hooks)...)
+				bareLoop(b, url, perPass/4)
+				e.deliver(b, bench.callers, bench.events, perPass)
+				var rates, cpu []float64
+				for b.Loop() {
+					at := cpuTime(b)
+					bare := bareLoop(b, url, perPass)
+					bareCPU := cpuTime(b) - at
+					own, ownCPU := e.deliver(b, bench.callers, bench.events, perPass)
+					rates = append(rates, bare.Seconds()/own.Seconds())
+					cpu = append(cpu, ownCPU.Seconds()/bareCPU.Seconds())
+				}
+				b.ReportMetric(median(rates), "of-bare")
+				b.ReportMetric(median(cpu), "cpu-of-bare")
+			})
+		}
 	}
 }
 
@@ -263,7 +287,7 @@ func BenchmarkOfBareLoop(b *testing.B) {
 // request of the bare loop.
 func BenchmarkAllocations(b *testing.B) {
 	url := startReceiver(b)
-	e := newEngine(b, url)
+	e := newEngine(b, memory.New(memory.Options{}), url)
 	count := func(run func()) float64 {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

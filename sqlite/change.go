@@ -12,8 +12,8 @@ var (
 	findDelivery = newStatement("SELECT " + deliveryColumns + `, d.hook, d.event, e.id, e.type
 		FROM hooks_deliveries d JOIN hooks_events e ON e.n = d.event WHERE d.id = ? AND e.tenant = ?`)
 	isKeyTaken = newStatement(`SELECT 1 FROM hooks_deliveries
-		WHERE hook = ? AND key = ? AND (ended_at IS NULL OR held = 1) AND n <> ? AND state <> 1 LIMIT 1`)
-	redeliver = newStatement(`UPDATE hooks_deliveries SET state = ?, step = 0, due = ?, queued = ?,
+		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) AND n <> ? AND state <> 1 LIMIT 1`)
+	redeliver = newStatement(`UPDATE hooks_deliveries SET state = ?, step = 0, retry = 0, due = ?, queued = ?,
 		ended_at = NULL, held = NULL, reason = NULL WHERE n = ?`)
 	cancel = newStatement(`UPDATE hooks_deliveries SET state = 6, due = NULL, queued = NULL, ended_at = ?, held = NULL, reason = ?
 		WHERE n = ?`)

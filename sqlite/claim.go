@@ -82,20 +82,22 @@ func (c *claim) takeFrom(lanes []lane, room map[*hookRow]int) error {
 
 const (
 	deliveryColumns = "d.n, d.id, d.state, d.attempts, d.step, d.due, d.owner, d.token, d.until, d.held, d.reason, d.created_at, d.ended_at, d.key"
-	eventColumns    = "tenant, id, type, time, key, metadata, data"
+	leaseQueued     = `UPDATE hooks_deliveries SET state = 3, queued = NULL, token = token + 1, until = ?, owner = ?
+		WHERE hook = ? + 0 AND retry = ? + 0`
+	eventColumns = "tenant, id, type, time, key, metadata, data"
 )
 
 var (
 	queuedFirst = newStatement("SELECT " + deliveryColumns + `, d.event, d.queued FROM hooks_deliveries d
-		WHERE d.hook = ? AND (d.step > 0) = ? AND d.queued <= ? ORDER BY d.queued, d.n LIMIT ?`)
-	leaseFirst = newStatement(`UPDATE hooks_deliveries SET state = 3, queued = NULL, token = token + 1, until = ?, owner = ?
-		WHERE hook = ? AND (step > 0) = ? AND (queued < ?5 OR queued = ?5 AND n <= ?6)`)
-	findEvent = newStatement("SELECT " + eventColumns + " FROM hooks_events WHERE n = ?")
+		WHERE d.hook = ? + 0 AND d.retry = ? + 0 AND d.queued <= ? ORDER BY d.queued, d.n LIMIT ? + 0`)
+	leaseBefore = newStatement(leaseQueued + " AND queued < ?")
+	leaseAt     = newStatement(leaseQueued + " AND queued = ? AND n <= ?")
+	findEvent   = newStatement("SELECT " + eventColumns + " FROM hooks_events WHERE n = ?")
 )
 
 // take leases at most so many deliveries of the lane, the first that are due.
 func (c *claim) take(l lane, want int) (got int, err error) {
-	var queued, n int64
+	var firstQueued, queued, n int64
 	err = c.each(queuedFirst, func(r row) error {
 		d := delivery(r, l.hook.ref)
 		d.State = hooks.Leased
@@ -107,13 +109,22 @@ func (c *claim) take(l lane, want int) (got int, err error) {
 		d.EventID, d.EventType = e.ID, e.Type
 		c.claimed = append(c.claimed, hooks.Claimed{Delivery: d, Event: e})
 		queued, n = r.int(15), r.int(0)
-		got++
+		c.leases[d.ID] = &lease{n: n, token: d.Lease.Token, hook: l.hook.n, key: d.Key, created: d.CreatedAt.UnixMilli(), logged: true}
+		if got++; got == 1 {
+			firstQueued = queued
+		}
 		return nil
 	}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), int64(want))
 	if err != nil || got == 0 {
 		return 0, err
 	}
-	return got, run(c, leaseFirst, c.r.Until.UnixMilli(), packID(c.r.Owner), l.hook.n, int64(l.retry), queued, n)
+	until, owner := c.r.Until.UnixMilli(), packID(c.r.Owner)
+	if firstQueued < queued {
+		if err := run(c, leaseBefore, until, owner, l.hook.n, int64(l.retry), queued); err != nil {
+			return 0, err
+		}
+	}
+	return got, run(c, leaseAt, until, owner, l.hook.n, int64(l.retry), queued, n)
 }
 
 // event returns an event, the same for all deliveries of the claim.
@@ -134,7 +145,7 @@ func (c *claim) event(n int64) (*hooks.Event, error) {
 }
 
 var (
-	ended = newStatement(`SELECT n, hook, step, handed, token, created_at, until FROM hooks_deliveries
+	ended = newStatement(`SELECT n, hook, step, handed, token, created_at, until, id FROM hooks_deliveries
 		WHERE until <= ? AND queued IS NULL`)
 	queueAgain = newStatement("UPDATE hooks_deliveries SET queued = until WHERE n = ?")
 	nextLease  = newStatement("SELECT min(until) FROM hooks_deliveries WHERE until > ? AND queued IS NULL")
@@ -150,6 +161,7 @@ func (t *tx) expire(now time.Time) error {
 		return err
 	}
 	for _, r := range all {
+		delete(t.leases, r.id(7))
 		h, err := t.hookN(r.int(1))
 		if err != nil {
 			return err

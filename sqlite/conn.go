@@ -35,16 +35,23 @@ func first(c session, s *statement, args ...driver.Value) (found row, err error)
 }
 
 // A statement is one that is prepared once for each connection.
+//
+// SQLite prepares a statement anew for each execution if its plan might depend
+// on what a parameter is compared with, which takes longer than to execute it.
+// That is so for "a = ? AND b = ?" if both are columns of an index, and for "LIMIT
+// ?". It is not for
+// an expression: hence "? + 0" and "? || ”".
 type statement struct {
 	sql   string
 	place int // among all
 }
 
-var statements int
+var statements []*statement
 
 func newStatement(sql string) *statement {
-	statements++
-	return &statement{sql, statements - 1}
+	s := &statement{sql, len(statements)}
+	statements = append(statements, s)
+	return s
 }
 
 // A conn is the connection that the store writes with. It goes around
@@ -97,7 +104,7 @@ func (c *conn) each(s *statement, visit func(row) error, args ...driver.Value) (
 
 func (c *conn) prepare(s *statement) (*prepared, error) {
 	if c.prepared == nil {
-		c.prepared = make([]*prepared, statements)
+		c.prepared = make([]*prepared, len(statements))
 	}
 	if p := c.prepared[s.place]; p != nil {
 		return p, nil

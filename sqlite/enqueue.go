@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -22,11 +23,11 @@ var (
 		(n, tenant, id, type, time, triggered_at, first, deliveries, key, metadata, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	deleteEvents   = newStatement("DELETE FROM hooks_events WHERE n > ?")
 	insertDelivery = newStatement(`INSERT INTO hooks_deliveries
-		(n, id, event, hook, state, handed, step, attempts, created_at, due, queued, token, until, owner, key)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+		(n, id, event, hook, state, handed, step, retry, attempts, created_at, due, queued, token, until, owner, key)
+		VALUES (?, ?, ?, ?, ?, ?, ?7, ?7 > 0, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	insertLog = newStatement("INSERT OR IGNORE INTO hooks_log VALUES (?, ?, ?, ?)")
 	isKeyUsed = newStatement(`SELECT 1 FROM hooks_deliveries
-		WHERE hook = ? AND key = ? AND (ended_at IS NULL OR held = 1) LIMIT 1`)
+		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) LIMIT 1`)
 )
 
 // enqueue stores the events and their deliveries. When an ID is taken, it has
@@ -78,7 +79,7 @@ func (t *tx) enqueueDelivery(now time.Time, event int64, d *hooks.Delivery) erro
 	t.lastDelivery++
 	n, state := t.lastDelivery, packState(d.State)
 	due := d.Due.UnixMilli()
-	var queued any
+	var queued driver.Value
 	if d.Key != "" {
 		used, err := first(t, isKeyUsed, h.n, d.Key)
 		if err != nil {
@@ -93,8 +94,12 @@ func (t *tx) enqueueDelivery(now time.Time, event int64, d *hooks.Delivery) erro
 	}
 	err = run(t, insertDelivery, n, packID(d.ID), event, h.n, state, packBool(state == leased), int64(d.Step), int64(d.Attempts),
 		d.CreatedAt.UnixMilli(), due, queued, d.Lease.Token, packTime(d.Lease.Until), packID(d.Lease.Owner), packText(d.Key))
-	if err != nil || state == leased {
+	if err != nil {
 		return err
+	}
+	if state == leased {
+		t.leases[d.ID] = &lease{n: n, token: d.Lease.Token, hook: h.n, created: d.CreatedAt.UnixMilli()}
+		return nil
 	}
 	if err := run(t, insertLog, h.n, d.CreatedAt.UnixMilli(), n, entryCreated); err != nil {
 		return err
@@ -105,7 +110,7 @@ func (t *tx) enqueueDelivery(now time.Time, event int64, d *hooks.Delivery) erro
 	return nil
 }
 
-func packMap(m map[string]string) (any, error) {
+func packMap(m map[string]string) (driver.Value, error) {
 	if len(m) == 0 {
 		return nil, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -71,18 +72,34 @@ func appendText(packed []byte, s string) []byte {
 	return append(packed, s...)
 }
 
+// A parsedDate is an HTTP date and its Unix seconds.
+type parsedDate struct {
+	text    string
+	seconds uint32
+}
+
+// lastDate is the date parsed last. Many answers in a row have the same.
+var lastDate atomic.Pointer[parsedDate]
+
 // parseDate returns the Unix seconds of an HTTP date in the form of RFC 9110,
 // section 5.6.7, if they make the same text again.
 func parseDate(s string) (seconds uint32, ok bool) {
 	if len(s) != len(http.TimeFormat) || s[len(s)-3:] != "GMT" {
 		return 0, false
 	}
+	if last := lastDate.Load(); last != nil && last.text == s {
+		return last.seconds, true
+	}
 	t, err := time.Parse(http.TimeFormat, s)
 	if err != nil || t.Unix() != int64(uint32(t.Unix())) {
 		return 0, false
 	}
 	seconds = uint32(t.Unix())
-	return seconds, formatDate(seconds) == s
+	if formatDate(seconds) != s {
+		return 0, false
+	}
+	lastDate.Store(&parsedDate{s, seconds})
+	return seconds, true
 }
 
 func formatDate(seconds uint32) string {

@@ -35,7 +35,7 @@ var (
 		ON CONFLICT DO UPDATE SET due = excluded.due WHERE due > excluded.due`)
 	setLane    = newStatement("INSERT OR REPLACE INTO hooks_lanes (hook, retry, due, turn) VALUES (?, ?, ?, ?)")
 	deleteLane = newStatement("DELETE FROM hooks_lanes WHERE hook = ? AND retry = ?")
-	firstOf    = newStatement("SELECT min(queued) FROM hooks_deliveries WHERE hook = ? AND (step > 0) = ? AND queued IS NOT NULL")
+	firstOf    = newStatement("SELECT min(queued) FROM hooks_deliveries WHERE hook = ? + 0 AND retry = ? + 0 AND queued IS NOT NULL")
 )
 
 // queue takes note that a delivery was queued.

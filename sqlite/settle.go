@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -28,53 +30,78 @@ func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.S
 	return settled, nil
 }
 
+// A lease is what a settlement needs to know of the delivery that it ends.
+type lease struct {
+	n       int64
+	token   int64
+	hook    int64
+	key     string
+	created int64
+	logged  bool // hooks_log says that it was created
+	queued  bool // The lease has ended and the delivery waits again.
+}
+
 var (
-	findLease = newStatement(`SELECT n, hook, key, handed, created_at, queued FROM hooks_deliveries
-		WHERE id = ? AND state = 3 AND token = ?`)
-	endLease = newStatement(`UPDATE hooks_deliveries SET state = ?, attempts = attempts + ?, step = ?, due = ?4, queued = ?4,
-		until = NULL, owner = NULL, reason = ?, ended_at = ?, held = ? WHERE n = ?`)
+	findLease = newStatement(`SELECT n, hook, key, created_at, handed AND token = 1 AND queued IS NULL, queued IS NOT NULL
+		FROM hooks_deliveries WHERE id = ? AND state = 3 AND token = ?`)
+	endLease = newStatement(`UPDATE hooks_deliveries SET state = ?, attempts = attempts + ?, step = ?3, retry = ?3 > 0, due = ?4,
+		queued = ?4, until = NULL, owner = NULL, reason = ?, ended_at = ?, held = ? WHERE n = ?`)
 	setHealth = newStatement("UPDATE hooks_hooks SET failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?")
 )
 
+// lease returns what the settlement ends, or nil if there is no such lease.
+func (t *tx) lease(s *hooks.Settlement) (*lease, error) {
+	if l := t.leases[s.DeliveryID]; l != nil && l.token == s.Token {
+		return l, nil
+	}
+	r, err := first(t, findLease, packID(s.DeliveryID), s.Token)
+	if err != nil || r == nil {
+		return nil, err
+	}
+	return &lease{
+		n: r.int(0), token: s.Token, hook: r.int(1), key: r.text(2), created: r.int(3), logged: !r.bool(4), queued: r.bool(5),
+	}, nil
+}
+
 // settle ends one lease.
 func (t *tx) settle(now time.Time, s *hooks.Settlement) (hooks.Settled, error) {
-	r, err := first(t, findLease, packID(s.DeliveryID), s.Token)
+	l, err := t.lease(s)
 	if err != nil {
 		return hooks.Settled{}, err
 	}
-	if r == nil {
+	if l == nil {
 		return hooks.Settled{Err: fmt.Errorf("delivery %q: %w", s.DeliveryID, hooks.ErrLeaseLost)}, nil
 	}
-	n, key, expired := r.int(0), r.text(2), r[5] != nil
-	h, err := t.hookN(r.int(1))
+	delete(t.leases, s.DeliveryID)
+	h, err := t.hookN(l.hook)
 	if err != nil {
 		return hooks.Settled{}, err
 	}
-	made, step := int64(0), int64(s.Step)
+	made := int64(0)
 	if s.Attempt != nil {
 		made = 1
 	}
-	var due, ended, held any
+	var due, ended, held driver.Value
 	if s.State == hooks.Pending {
 		due = s.Due.UnixMilli()
 	} else {
 		ended = now.UnixMilli()
 	}
-	if s.State == hooks.Dead && s.Hold && key != "" && h.exists {
+	if s.State == hooks.Dead && s.Hold && l.key != "" && h.exists {
 		held = int64(1)
 	}
-	err = run(t, endLease, packState(s.State), made, step, due, packText(s.Reason), ended, held, n)
+	err = run(t, endLease, packState(s.State), made, int64(s.Step), due, packText(s.Reason), ended, held, l.n)
 	if err == nil {
-		err = t.log(h, n, r.bool(3) && s.Token == 1, r.int(4), s, ended)
+		err = t.log(h, l, s, ended)
 	}
-	if err == nil && expired {
+	if err == nil && l.queued {
 		err = t.recheckBoth(h, now)
 	}
 	if err == nil && s.State == hooks.Pending {
-		err = t.queue(h, step, s.Due.UnixMilli())
+		err = t.queue(h, int64(s.Step), s.Due.UnixMilli())
 	}
-	if err == nil && s.State != hooks.Pending && key != "" && held == nil {
-		err = t.release(h, key, now)
+	if err == nil && s.State != hooks.Pending && l.key != "" && held == nil {
+		err = t.release(h, l.key, now)
 	}
 	if err == nil && h.exists {
 		err = t.setHealth(h, h.health.After(*s, now), now)
@@ -84,7 +111,7 @@ func (t *tx) settle(now time.Time, s *hooks.Settlement) (hooks.Settled, error) {
 
 var (
 	firstBlocked = newStatement(`SELECT n, step FROM hooks_deliveries
-		WHERE hook = ? AND key = ? AND (ended_at IS NULL OR held = 1) AND state = 1 ORDER BY n LIMIT 1`)
+		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) AND state = 1 ORDER BY n LIMIT 1`)
 	unblock = newStatement("UPDATE hooks_deliveries SET state = 2, due = ?2, queued = ?2 WHERE n = ?1")
 )
 
@@ -117,38 +144,42 @@ var (
 	insertAttempt = newStatement(`INSERT INTO hooks_attempts
 		(n, started_at, duration, state, next_at, request, body_size, body_sha256, status, truncated, class, error,
 		response_header, response_body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	insertLogs = newStatement("INSERT OR IGNORE INTO hooks_log VALUES (?1, ?2, ?3, ?4), (?1, ?5, ?3, ?6), (?1, ?7, ?3, ?8)")
+	insertLog2 = newStatement("INSERT OR IGNORE INTO hooks_log VALUES (?1, ?2, ?3, ?4), (?1, ?5, ?3, ?6)")
+	insertLog3 = newStatement("INSERT OR IGNORE INTO hooks_log VALUES (?1, ?2, ?3, ?4), (?1, ?5, ?3, ?6), (?1, ?7, ?3, ?8)")
 )
 
 // log writes down the attempt, and in hooks_log what there is to tell.
-func (t *tx) log(h *hookRow, n int64, first bool, created int64, s *hooks.Settlement, ended any) error {
-	if s.Attempt != nil {
-		if err := t.insertAttempt(h, n, s.Attempt); err != nil {
-			return err
+func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) error {
+	values := append(make([]driver.Value, 0, 8), h.n)
+	tell := func(at driver.Value, entry int64) {
+		if values = append(values, at); len(values) == 2 {
+			values = append(values, l.n)
 		}
+		values = append(values, entry)
 	}
-	type entry struct{ at, kind int64 }
-	entries := make([]entry, 0, 3)
-	if first {
-		entries = append(entries, entry{created, entryCreated})
+	if !l.logged {
+		tell(l.created, entryCreated)
 	}
 	if a := s.Attempt; a != nil {
-		kind := entryAttempt
-		if a.Class != "" {
-			kind = entryFailedAttempt
-		}
-		entries = append(entries, entry{a.StartedAt.UnixMilli(), int64(a.Number)<<entryBits + kind})
-	}
-	if ended != nil {
-		entries = append(entries, entry{ended.(int64), entryOfEnd(packState(s.State))})
-	}
-	if len(entries) == 3 {
-		return run(t, insertLogs, h.n, entries[0].at, n, entries[0].kind, entries[1].at, entries[1].kind, entries[2].at, entries[2].kind)
-	}
-	for _, e := range entries {
-		if err := run(t, insertLog, h.n, e.at, n, e.kind); err != nil {
+		if err := t.insertAttempt(h, l.n, a); err != nil {
 			return err
 		}
+		entry := entryAttempt
+		if a.Class != "" {
+			entry = entryFailedAttempt
+		}
+		tell(a.StartedAt.UnixMilli(), int64(a.Number)<<entryBits+entry)
+	}
+	if ended != nil {
+		tell(ended, entryOfEnd(packState(s.State)))
+	}
+	switch len(values) {
+	case 4:
+		return run(t, insertLog, values...)
+	case 6:
+		return run(t, insertLog2, values...)
+	case 8:
+		return run(t, insertLog3, values...)
 	}
 	return nil
 }
@@ -162,7 +193,7 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	if err != nil {
 		return err
 	}
-	var digest any
+	var digest driver.Value
 	if a.Request.BodySHA256 != [32]byte{} {
 		digest = a.Request.BodySHA256[:]
 	}
@@ -193,31 +224,44 @@ var (
 
 // request returns what attempt n has as its request: the lower bits of the n of
 // a row in hooks_requests, or nil if there is nothing to keep.
-func (t *tx) request(h *hookRow, n int64, sent *hooks.AttemptRequest) (any, error) {
+func (t *tx) request(h *hookRow, n int64, sent *hooks.AttemptRequest) (driver.Value, error) {
 	if sent.Method == "" && sent.URL == "" && len(sent.Header) == 0 {
 		return nil, nil
 	}
-	header := packHeader(sent.Header)
-	key := request{n & generationMask, h.n, sent.Method, sent.URL, string(header)}
-	if known, ok := t.requests[key]; ok {
-		return known, nil
+	generation := n & generationMask
+	if last := &h.sent; last.generation == generation && last.Method == sent.Method && last.URL == sent.URL &&
+		reflect.ValueOf(last.Header).Pointer() == reflect.ValueOf(sent.Header).Pointer() {
+		return last.request, nil // the same header, which nobody changes
 	}
-	last, ok := t.lastRequest[key.generation]
+	header := packHeader(sent.Header)
+	key := request{generation, h.n, sent.Method, sent.URL, string(header)}
+	known, ok := t.requests[key]
 	if !ok {
-		r, err := first(t, maxRequest, key.generation, key.generation+1<<generationBits)
-		if err != nil {
+		last, ok := t.lastRequest[generation]
+		if !ok {
+			r, err := first(t, maxRequest, generation, generation+1<<generationBits)
+			if err != nil {
+				return nil, err
+			}
+			last = max(0, r.int(0)-generation)
+		}
+		known = last + 1
+		if err := run(t, insertRequest, generation+known, sent.Method, sent.URL, packBytes(header)); err != nil {
 			return nil, err
 		}
-		last = max(0, r.int(0)-key.generation)
+		if len(t.requests) >= maxCached {
+			clear(t.requests)
+			clear(t.lastRequest)
+		}
+		t.lastRequest[generation], t.requests[key] = known, known
 	}
-	last++
-	if err := run(t, insertRequest, key.generation+last, sent.Method, sent.URL, packBytes(header)); err != nil {
-		return nil, err
-	}
-	if len(t.requests) >= maxCached {
-		clear(t.requests)
-		clear(t.lastRequest)
-	}
-	t.lastRequest[key.generation], t.requests[key] = last, last
-	return last, nil
+	h.sent = sentRequest{generation, *sent, known}
+	return known, nil
+}
+
+// A sentRequest is the request of the hook's attempt before.
+type sentRequest struct {
+	generation int64
+	hooks.AttemptRequest
+	request int64
 }

@@ -98,7 +98,7 @@ func open(ctx context.Context, path string, o Options) (s *Store, err error) {
 		db.SetMaxIdleConns(connections)
 		return db
 	}
-	write := connect(1, fmt.Sprintf("PRAGMA busy_timeout = %d; PRAGMA wal_autocheckpoint = 8192", lockWait.Milliseconds()))
+	write := connect(1, fmt.Sprintf("PRAGMA busy_timeout = %d; PRAGMA wal_autocheckpoint = 8192; PRAGMA cache_size = -16000", lockWait.Milliseconds()))
 	checkpoint := connect(1, "PRAGMA busy_timeout = 0")
 	s = &Store{read: connect(readers, "PRAGMA busy_timeout = 10000; PRAGMA query_only = 1")}
 	s.opened = []*sql.DB{s.read, checkpoint, write}

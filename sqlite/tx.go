@@ -24,6 +24,7 @@ type cache struct {
 	byN     map[int64]*hookRow
 	// The last n of hooks_events and hooks_deliveries. 0: not known.
 	lastEvent, lastDelivery int64
+	leases                  map[string]*lease // by the delivery's ID; some of them
 	requests                map[request]int64
 	lastRequest             map[int64]int64 // by generation
 }
@@ -33,7 +34,7 @@ const maxCached = 20_000
 func newCache(version int64) *cache {
 	return &cache{
 		version: version, hooks: map[hooks.Ref]*hookRow{}, byN: map[int64]*hookRow{},
-		requests: map[request]int64{}, lastRequest: map[int64]int64{},
+		leases: map[string]*lease{}, requests: map[request]int64{}, lastRequest: map[int64]int64{},
 	}
 }
 
@@ -43,6 +44,7 @@ type hookRow struct {
 	ref    hooks.Ref
 	exists bool
 	health hooks.Health
+	sent   sentRequest
 	// due is when its lanes are due, as far as known; else never.
 	due [2]int64
 }

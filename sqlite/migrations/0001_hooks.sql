@@ -25,6 +25,7 @@ CREATE TABLE hooks_hooks (
 	UNIQUE (tenant, id)
 );
 CREATE UNIQUE INDEX hooks_hooks_revision ON hooks_hooks (revision);
+CREATE INDEX hooks_hooks_deleted ON hooks_hooks (deleted_at) WHERE deleted_at IS NOT NULL;
 CREATE INDEX hooks_hooks_created ON hooks_hooks (tenant, created_at, id) WHERE version IS NOT NULL;
 
 CREATE TABLE hooks_events (
@@ -51,6 +52,7 @@ CREATE TABLE hooks_deliveries (
 	state      INTEGER NOT NULL,         -- 1 blocked, 2 pending, 3 leased, 4 succeeded, 5 dead, 6 cancelled
 	handed     INTEGER NOT NULL,         -- 1: was stored as leased
 	step       INTEGER NOT NULL,
+	retry      INTEGER NOT NULL,         -- the lane: 1 if step > 0, else 0
 	attempts   INTEGER NOT NULL,
 	created_at INTEGER NOT NULL,
 	due        INTEGER,
@@ -63,7 +65,7 @@ CREATE TABLE hooks_deliveries (
 	key        TEXT,
 	reason     TEXT
 );
-CREATE INDEX hooks_deliveries_queued ON hooks_deliveries (hook, step > 0, queued) WHERE queued IS NOT NULL;
+CREATE INDEX hooks_deliveries_queued ON hooks_deliveries (hook, retry, queued) WHERE queued IS NOT NULL;
 CREATE INDEX hooks_deliveries_leased ON hooks_deliveries (until) WHERE until IS NOT NULL AND queued IS NULL;
 CREATE INDEX hooks_deliveries_key ON hooks_deliveries (hook, key) WHERE key IS NOT NULL AND (ended_at IS NULL OR held = 1);
 CREATE INDEX hooks_deliveries_held ON hooks_deliveries (hook) WHERE held = 1;
