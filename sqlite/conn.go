@@ -118,55 +118,66 @@ func (c *conn) prepare(s *statement) (*prepared, error) {
 	return p, nil
 }
 
-var (
-	readSync  = newStatement("PRAGMA synchronous")
-	syncSetTo = map[Synchronous]*statement{
-		Full:   newStatement("PRAGMA synchronous = FULL"),
-		Normal: newStatement("PRAGMA synchronous = NORMAL"),
-	}
-)
-
-// withSync calls use while commits are synchronous, and leaves the connection
-// as it was.
-func (c *conn) withSync(want Synchronous, use func() error) error {
-	was, err := first(c, readSync)
+// borrow calls use while the connection, which is the host's, commits as the
+// store wants and waits for locks no longer than it does, and then sets it back.
+// If that fails, the connection is not to be used again.
+func (c *conn) borrow(want Synchronous, use func() error) error {
+	synchronous, err := first(c, readSync)
 	if err != nil {
 		return err
 	}
-	if err := run(c, syncSetTo[want]); err != nil {
+	busyTimeout, err := first(c, readBusyTimeout)
+	if err != nil {
+		return err
+	}
+	set := func(synchronous, busyTimeout int64) error {
+		_, err := c.Exec(fmt.Sprintf("PRAGMA synchronous = %d; PRAGMA busy_timeout = %d", synchronous, busyTimeout), nil)
+		return err
+	}
+	if err := set(want.level(), lockWait.Milliseconds()); err != nil {
 		return err
 	}
 	err = use()
-	_, restore := c.Exec(fmt.Sprintf("PRAGMA synchronous = %d", was.int(0)), nil)
-	return errors.Join(err, restore)
+	if set(synchronous.int(0), busyTimeout.int(0)) != nil {
+		return errors.Join(err, driver.ErrBadConn)
+	}
+	return err
 }
 
-// close frees the prepared statements. The connection is not the store's to
-// close.
-func (c *conn) close() error {
-	var errs []error
-	for i, p := range c.prepared {
+var (
+	readSync        = newStatement("PRAGMA synchronous")
+	readBusyTimeout = newStatement("PRAGMA busy_timeout")
+)
+
+// close frees the prepared statements. It may fail if the connection has been
+// closed, which has freed them.
+func (c *conn) close() {
+	for _, p := range c.prepared {
 		if p != nil {
-			errs = append(errs, p.stmt.Close())
-			c.prepared[i] = nil
+			_ = p.stmt.Close()
 		}
 	}
-	return errors.Join(errs...)
+	c.prepared = nil
 }
 
-// A querier is a part of database/sql that queries: a transaction of the
-// host's, or a connection that the store reads with.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+// A preparer is a part of database/sql that statements can be prepared on: a
+// transaction of the host's, or a connection that the store reads with.
+type preparer interface {
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 }
 
-// A reader is a session over database/sql.
+// A reader is a session over database/sql, which prepares a statement once.
 type reader struct {
-	ctx context.Context
-	querier
+	ctx      context.Context
+	db       preparer
+	prepared map[string]*sql.Stmt
 }
 
-func (r reader) each(s *statement, visit func(row) error, args ...driver.Value) error {
+func newReader(ctx context.Context, db preparer) *reader {
+	return &reader{ctx, db, map[string]*sql.Stmt{}}
+}
+
+func (r *reader) each(s *statement, visit func(row) error, args ...driver.Value) error {
 	values := make([]any, len(args))
 	for i, value := range args {
 		values[i] = value
@@ -175,8 +186,15 @@ func (r reader) each(s *statement, visit func(row) error, args ...driver.Value) 
 }
 
 // query is each for a statement that is not known beforehand.
-func (r reader) query(query string, visit func(row) error, args ...any) (err error) {
-	rows, err := r.QueryContext(r.ctx, query, args...)
+func (r *reader) query(query string, visit func(row) error, args ...any) (err error) {
+	stmt := r.prepared[query]
+	if stmt == nil {
+		if stmt, err = r.db.PrepareContext(r.ctx, query); err != nil {
+			return fmt.Errorf("%w, to prepare: %s", err, query)
+		}
+		r.prepared[query] = stmt
+	}
+	rows, err := stmt.QueryContext(r.ctx, args...)
 	if err != nil {
 		return err
 	}
@@ -202,4 +220,13 @@ func (r reader) query(query string, visit func(row) error, args ...any) (err err
 		}
 	}
 	return rows.Err()
+}
+
+// close frees the prepared statements.
+func (r *reader) close() error {
+	var errs []error
+	for _, stmt := range r.prepared {
+		errs = append(errs, stmt.Close())
+	}
+	return errors.Join(errs...)
 }

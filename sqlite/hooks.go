@@ -209,7 +209,7 @@ var changedSince = newStatement("SELECT " + allHookColumns + ", revision FROM ho
 
 // HookChanges implements [hooks.HookStore].
 func (s *Store) HookChanges(ctx context.Context, after int64, limit int) (changes []hooks.HookChange, err error) {
-	err = s.reads(ctx, func(r reader) error {
+	err = s.reads(ctx, func(r *reader) error {
 		return r.each(changedSince, func(r row) error {
 			change := hooks.HookChange{Revision: r.int(14)}
 			if r.bool(3) {
@@ -241,7 +241,7 @@ func (s *Store) Hooks(ctx context.Context, q hooks.HookQuery) (page hooks.Page[h
 	if q.Disabled != nil {
 		where.and("disabled = ?", packBool(*q.Disabled))
 	}
-	err = s.reads(ctx, func(r reader) error {
+	err = s.reads(ctx, func(r *reader) error {
 		if q.CountTo > 0 {
 			if page.Total, err = r.count("FROM hooks_hooks", where, q.CountTo); err != nil {
 				return err

@@ -124,7 +124,7 @@ func unpackAttempt(r row) (hooks.Attempt, error) {
 }
 
 func readList[T any](ctx context.Context, s *Store, l *listing[T], q hooks.LogQuery) (page hooks.Page[T], err error) {
-	err = s.reads(ctx, func(r reader) error {
+	err = s.reads(ctx, func(r *reader) error {
 		sources, err := l.sources(r, q)
 		if err != nil {
 			return err
@@ -156,7 +156,7 @@ func readList[T any](ctx context.Context, s *Store, l *listing[T], q hooks.LogQu
 }
 
 // sources returns what to read for the query.
-func (l *listing[T]) sources(r reader, q hooks.LogQuery) ([]source, error) {
+func (l *listing[T]) sources(r *reader, q hooks.LogQuery) ([]source, error) {
 	filters := conditions{}
 	if q.HookID != "" {
 		filters.and("h.id = ?", q.HookID)
@@ -207,7 +207,7 @@ func (l *listing[T]) sources(r reader, q hooks.LogQuery) ([]source, error) {
 }
 
 // merge returns the first n elements of all sources behind q.After.
-func (l *listing[T]) merge(r reader, sources []source, q hooks.PageQuery, n int) ([]T, error) {
+func (l *listing[T]) merge(r *reader, sources []source, q hooks.PageQuery, n int) ([]T, error) {
 	compare := l.compare
 	if !q.OldestFirst {
 		compare = func(a, b T) int { return l.compare(b, a) }
@@ -246,7 +246,7 @@ func (l *listing[T]) merge(r reader, sources []source, q hooks.PageQuery, n int)
 }
 
 // read returns the first n elements of a source behind q.After.
-func (l *listing[T]) read(r reader, from source, q hooks.PageQuery, n int) (elements []T, err error) {
+func (l *listing[T]) read(r *reader, from source, q hooks.PageQuery, n int) (elements []T, err error) {
 	compare, descending := ">", ""
 	if !q.OldestFirst {
 		compare, descending = "<", " DESC"
@@ -275,7 +275,7 @@ func (l *listing[T]) read(r reader, from source, q hooks.PageQuery, n int) (elem
 
 // Events implements [hooks.LogStore].
 func (s *Store) Events(ctx context.Context, tenant string, ids []string) (events []hooks.Event, err error) {
-	err = s.reads(ctx, func(r reader) error {
+	err = s.reads(ctx, func(r *reader) error {
 		if len(ids) == 0 {
 			return nil
 		}
@@ -301,7 +301,7 @@ var (
 // Stats implements [hooks.LogStore].
 func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, since, until time.Time) (map[string]hooks.Stats, error) {
 	result := make(map[string]hooks.Stats, len(hookIDs))
-	err := s.reads(ctx, func(r reader) error {
+	err := s.reads(ctx, func(r *reader) error {
 		for _, id := range hookIDs {
 			var stats hooks.Stats
 			window := []any{tenant, id, since.UnixMilli(), until.UnixMilli()}

@@ -12,9 +12,10 @@ import (
 const purgeStep = 50
 
 var (
-	endedIn = newStatement(`SELECT l.delivery FROM hooks_log l JOIN hooks_deliveries d ON d.n = l.delivery
-		WHERE l.hook = ? AND l.at < ? AND l.entry IN (1, 2, 3) AND d.held IS NULL AND d.ended_at = l.at LIMIT ?`)
-	hooksFrom  = newStatement("SELECT n FROM hooks_hooks WHERE n >= ? AND n < ? ORDER BY n")
+	// endedFrom goes through the logs of the hooks in the order of their n.
+	endedFrom = newStatement(`SELECT h.n, l.delivery FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
+		CROSS JOIN hooks_deliveries d ON d.n = l.delivery
+		WHERE h.n >= ? AND h.n < ? AND l.at < ? AND l.entry IN (1, 2, 3) AND d.held IS NULL AND d.ended_at = l.at LIMIT ?`)
 	bareEvents = newStatement("SELECT n FROM hooks_events WHERE deliveries = 0 AND triggered_at < ? LIMIT ?")
 	traces     = newStatement("SELECT n FROM hooks_hooks WHERE deleted_at < ? LIMIT ?")
 )
@@ -25,20 +26,22 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (removed
 	s.purging.Lock()
 	defer s.purging.Unlock()
 	for removed < limit {
-		step := min(purgeStep, limit-removed)
-		found, err := s.old(ctx, before, step)
+		found, err := s.old(ctx, before, limit-removed)
 		if err != nil || found.empty() {
 			return removed, err
 		}
-		n := 0
-		err = s.writer.do(ctx, func(t *tx) (err error) {
-			n, err = t.purge(before, found, step)
-			return err
-		})
-		if err != nil {
-			return removed, err
+		for !found.empty() && removed < limit {
+			var n int
+			step := found.cut(purgeStep)
+			err := s.writer.do(ctx, func(t *tx) (err error) {
+				n, err = t.purge(before, step, min(purgeStep, limit-removed))
+				return err
+			})
+			if err != nil {
+				return removed, err
+			}
+			removed += n
 		}
-		removed += n
 	}
 	return removed, nil
 }
@@ -46,25 +49,32 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (removed
 // Old is what may be removed, by n.
 type old struct{ deliveries, events, hooks []int64 }
 
-func (o old) empty() bool { return len(o.deliveries)+len(o.events)+len(o.hooks) == 0 }
+func (o *old) empty() bool { return len(o.deliveries)+len(o.events)+len(o.hooks) == 0 }
 
-// old finds at most limit of what is older than before.
+// cut takes n off the front.
+func (o *old) cut(n int) (step old) {
+	for _, part := range [][2]*[]int64{{&o.deliveries, &step.deliveries}, {&o.events, &step.events}, {&o.hooks, &step.hooks}} {
+		from, to := part[0], part[1]
+		k := min(n, len(*from))
+		*to, *from = (*from)[:k], (*from)[k:]
+		n -= k
+	}
+	return step
+}
+
+// old finds at most limit of what is older than before, of each kind.
 func (s *Store) old(ctx context.Context, before time.Time, limit int) (o old, err error) {
-	err = s.reads(ctx, func(r reader) error {
+	err = s.reads(ctx, func(r *reader) error {
 		at := before.UnixMilli()
-		// Where the last step has stopped there is more to find.
-		var all []int64
-		for _, part := range [][2]int64{{s.purged, never}, {0, s.purged}} {
-			if err := r.each(hooksFrom, collect(&all), part[0], part[1]); err != nil {
-				return err
-			}
-		}
-		for _, n := range all {
-			if len(o.deliveries) == limit {
+		// Where it stopped before, there is more to find.
+		start := s.purged
+		for _, part := range [][2]int64{{start, never}, {0, start}} {
+			err := r.each(endedFrom, func(r row) error {
+				s.purged = r.int(0)
+				o.deliveries = append(o.deliveries, r.int(1))
 				return nil
-			}
-			s.purged = n
-			if err := r.each(endedIn, collect(&o.deliveries), n, at, int64(limit-len(o.deliveries))); err != nil {
+			}, part[0], part[1], at, int64(limit-len(o.deliveries)))
+			if err != nil {
 				return err
 			}
 		}

@@ -12,7 +12,7 @@ import (
 
 // reads calls read with a snapshot of the data, which nobody who writes waits
 // for.
-func (s *Store) reads(ctx context.Context, read func(reader) error) error {
+func (s *Store) reads(ctx context.Context, read func(*reader) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -22,7 +22,7 @@ func (s *Store) reads(ctx context.Context, read func(reader) error) error {
 	return nil
 }
 
-func (s *Store) snapshot(ctx context.Context, read func(reader) error) (err error) {
+func (s *Store) snapshot(ctx context.Context, read func(*reader) error) (err error) {
 	c, err := s.read.Conn(ctx)
 	if err != nil {
 		return err
@@ -31,7 +31,8 @@ func (s *Store) snapshot(ctx context.Context, read func(reader) error) (err erro
 	if _, err := c.ExecContext(ctx, "BEGIN"); err != nil {
 		return err
 	}
-	err = read(reader{ctx, c})
+	session := newReader(ctx, c)
+	err = errors.Join(read(session), session.close())
 	_, end := c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	return errors.Join(err, end)
 }
@@ -62,7 +63,7 @@ func (c *conditions) in(column string, n int, value func(i int) any) {
 }
 
 // count counts the rows of a query, up to a limit.
-func (r reader) count(from string, where conditions, limit int) (n int, err error) {
+func (r *reader) count(from string, where conditions, limit int) (n int, err error) {
 	query := "SELECT count(*) FROM (SELECT 1 " + from + " WHERE " + where.sql + " LIMIT ?)"
 	err = r.query(query, func(r row) error {
 		n = int(r.int(0))

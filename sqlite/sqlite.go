@@ -93,7 +93,7 @@ func open(ctx context.Context, path string, o Options) (s *Store, err error) {
 		return nil, errors.New("it is a directory")
 	}
 	connect := func(connections int, setUp string) *sql.DB {
-		db := sql.OpenDB(connector{dsn(path), []string{"PRAGMA synchronous = " + o.Synchronous.String(), setUp}})
+		db := sql.OpenDB(connector{dsn(path), []string{fmt.Sprintf("PRAGMA synchronous = %d", o.Synchronous.level()), setUp}})
 		db.SetMaxOpenConns(connections)
 		db.SetMaxIdleConns(connections)
 		return db
@@ -209,11 +209,11 @@ func newFileCheck(ctx context.Context, db *sql.DB) (func() error, error) {
 // Close waits for the writes under way and closes what Open has opened. Calls
 // that come later fail with [ErrClosed]. It may be called twice.
 func (s *Store) Close() error {
-	err := s.writer.close()
+	s.writer.close()
 	if s.checkpoints != nil {
 		s.checkpoints.stop()
 	}
-	return errors.Join(err, s.closeOpened())
+	return s.closeOpened()
 }
 
 func (s *Store) closeOpened() error {
@@ -226,12 +226,12 @@ func (s *Store) closeOpened() error {
 
 func (o Options) busyTimeout() time.Duration { return cmp.Or(o.BusyTimeout, defaultBusyTimeout) }
 
-// String returns the word that SQLite has for it.
-func (s Synchronous) String() string {
+// level is the number that SQLite has for it.
+func (s Synchronous) level() int64 {
 	if s == Normal {
-		return "NORMAL"
+		return 1
 	}
-	return "FULL"
+	return 2
 }
 
 func dsn(path string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() }

@@ -158,8 +158,12 @@ func (t transaction) Enqueue(ctx context.Context, now time.Time, entries []hooks
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	write := &tx{reader{ctx, t.tx}, newCache(0)}
+	session := newReader(ctx, t.tx)
+	write := &tx{session, newCache(0)}
 	err := write.enqueue(now, entries)
+	if closing := session.close(); err == nil {
+		err = closing
+	}
 	if err != nil && !refused(err) {
 		err = fmt.Errorf("sqlite: %w", plain(err))
 	}

@@ -165,13 +165,21 @@ func (w *writer) withdraw(o *operation) bool {
 func (w *writer) lead(own *operation) error {
 	start := time.Now()
 	var batch []*operation
-	err := w.connect(own.ctx, func(c *conn) error {
-		if err := w.begin(own.ctx, c); err != nil {
-			return err
+	answered := false
+	defer func() {
+		w.passOn()
+		for _, o := range batch {
+			if !answered { // by a panic
+				o.err = errPanicked
+			}
+			if o != own {
+				o.woken <- true
+			}
 		}
+	}()
+	err := w.begin(own.ctx, func(c *conn) {
 		batch = w.take(func(*operation) bool { return true })
 		w.carryOut(c, batch)
-		return nil
 	})
 	if err != nil {
 		batch = w.take(func(o *operation) bool {
@@ -182,13 +190,38 @@ func (w *writer) lead(own *operation) error {
 			o.err = fmt.Errorf("sqlite: %w", plain(err))
 		}
 	}
-	w.passOn()
-	for _, o := range batch {
-		if o != own {
-			o.woken <- true
-		}
-	}
+	answered = true
 	return own.err
+}
+
+var errPanicked = errors.New("sqlite: the operation, or another in its transaction, panicked")
+
+var (
+	beginImmediate = newStatement("BEGIN IMMEDIATE")
+	commit         = newStatement("COMMIT")
+	rollback       = newStatement("ROLLBACK")
+	dataVersion    = newStatement("PRAGMA data_version")
+)
+
+// begin begins a transaction and calls use, which ends it. While another writer
+// has the database, no connection is held: a host's handle may have none to
+// spare.
+func (w *writer) begin(ctx context.Context, use func(*conn)) error {
+	return poll(ctx, w.busyTimeout, func() error {
+		begun := false
+		err := w.connect(ctx, func(c *conn) error {
+			if err := run(c, beginImmediate); err != nil {
+				return err
+			}
+			begun = true
+			use(c)
+			return nil
+		})
+		if begun { // What went wrong since concerns the connection alone, which is dropped.
+			return nil
+		}
+		return err
+	})
 }
 
 // connect calls use with a connection.
@@ -203,13 +236,11 @@ func (w *writer) connect(ctx context.Context, use func(*conn) error) error {
 			return fmt.Errorf("the database handle is not one of github.com/mattn/go-sqlite3: its connections are %T", driverConn)
 		}
 		if w.conn == nil || w.conn.SQLiteConn != c {
-			if err := w.disconnect(); err != nil {
-				return err
-			}
+			w.disconnect()
 			w.conn = &conn{SQLiteConn: c}
 		}
 		if w.shared {
-			return w.conn.withSync(w.synchronous, func() error { return use(w.conn) })
+			return w.conn.borrow(w.synchronous, func() error { return use(w.conn) })
 		}
 		return use(w.conn)
 	})
@@ -217,25 +248,11 @@ func (w *writer) connect(ctx context.Context, use func(*conn) error) error {
 }
 
 // disconnect frees what belongs to the connection used last.
-func (w *writer) disconnect() error {
-	c := w.conn
-	w.conn, w.cache = nil, nil
-	if c == nil {
-		return nil
+func (w *writer) disconnect() {
+	if w.conn != nil {
+		w.conn.close()
 	}
-	return c.close()
-}
-
-var (
-	beginImmediate = newStatement("BEGIN IMMEDIATE")
-	commit         = newStatement("COMMIT")
-	rollback       = newStatement("ROLLBACK")
-	dataVersion    = newStatement("PRAGMA data_version")
-)
-
-// begin begins a transaction.
-func (w *writer) begin(ctx context.Context, c *conn) error {
-	return poll(ctx, w.busyTimeout, func() error { return run(c, beginImmediate) })
+	w.conn, w.cache = nil, nil
 }
 
 // carryOut carries out operations in the transaction that was begun. If it
@@ -246,7 +263,7 @@ func (w *writer) carryOut(c *conn, batch []*operation) {
 	err := w.transact(c, batch)
 	if err != nil && len(batch) > 1 {
 		for _, o := range batch {
-			err := w.begin(o.ctx, c)
+			err := poll(o.ctx, w.busyTimeout, func() error { return run(c, beginImmediate) })
 			if err == nil {
 				err = w.transact(c, []*operation{o})
 			}
@@ -346,12 +363,12 @@ func (w *writer) passOn() {
 }
 
 // close waits until nobody writes, and has all that comes later fail.
-func (w *writer) close() error {
+func (w *writer) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
 	for w.leading || len(w.queue) > 0 {
 		w.idle.Wait()
 	}
-	return w.disconnect()
+	w.disconnect()
 }

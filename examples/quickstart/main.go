@@ -4,6 +4,11 @@
 // if anything is not as expected, it says what, and exits with 1.
 //
 //	go run ./examples/quickstart
+//
+// Hooks, events and the log are in a SQLite database, in a temporary file. To
+// look into it afterwards, name a file that does not exist yet:
+//
+//	go run ./examples/quickstart hooks.db
 package main
 
 import (
@@ -14,11 +19,12 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
-	"github.com/seed-2c6e3a5a/hooks/memory"
+	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
 // A partner is a hook, how its endpoint answers, and what is to come of it.
@@ -58,27 +64,39 @@ func main() {
 	fmt.Println("\nAll as expected.")
 }
 
-// quickstart does what a host does: it makes a Manager, runs it, registers
-// hooks, triggers events, stops, and reads back what happened.
-func quickstart() error {
+// quickstart does what a host does: it opens a store, makes a Manager, runs it,
+// registers hooks, triggers events, stops, and reads back what happened.
+func quickstart() (err error) {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
+	dir, err := os.MkdirTemp("", "quickstart")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "hooks.db")
+	if len(os.Args) > 1 {
+		path = os.Args[1]
+	}
+	store, err := sqlite.Open(ctx, path, sqlite.Options{}) // the one line to change for another store
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }() // when Run has returned, and all is read
+
 	ended := make(chan struct{}, 100) // one for each delivery
-	m, err := hooks.New(
-		memory.New(memory.Options{}), // the one line to change for another store
-		hooks.Config{
-			// The endpoints are on this machine and have no TLS. Without
-			// these two, hooks must be public, with TLS.
-			AllowNetworks: []string{"127.0.0.0/8"},
-			AllowHTTP:     true,
-			Observer: hooks.Observer{Attempt: func(d hooks.Delivery, a hooks.Attempt) {
-				printAttempt(a)
-				if d.State.Ended() {
-					ended <- struct{}{}
-				}
-			}},
-		},
-	)
+	m, err := hooks.New(store, hooks.Config{
+		// The endpoints are on this machine and have no TLS. Without
+		// these two, hooks must be public, with TLS.
+		AllowNetworks: []string{"127.0.0.0/8"},
+		AllowHTTP:     true,
+		Observer: hooks.Observer{Attempt: func(d hooks.Delivery, a hooks.Attempt) {
+			printAttempt(a)
+			if d.State.Ended() {
+				ended <- struct{}{}
+			}
+		}},
+	})
 	if err != nil {
 		return err
 	}
