@@ -17,7 +17,6 @@ var (
 		ended_at = NULL, held = NULL, reason = NULL WHERE n = ?`)
 	cancel = newStatement(`UPDATE hooks_deliveries SET state = 6, due = NULL, queued = NULL, ended_at = ?, held = NULL, reason = ?
 		WHERE n = ?`)
-	deleteLog = newStatement("DELETE FROM hooks_log WHERE hook = ? AND at = ? AND delivery = ? AND entry = ?")
 )
 
 // A found delivery is one that is about to be changed by hand.
@@ -25,6 +24,11 @@ type found struct {
 	hooks.Delivery
 	n    int64
 	hook *hookRow
+}
+
+// end is the entry for the end that it had.
+func (f *found) end() entry {
+	return entry{f.EndedAt.UnixMilli(), entryOfEnd(packState(f.State))}
 }
 
 // find returns a delivery of the tenant.
@@ -81,7 +85,7 @@ func (t *tx) redeliver(now time.Time, f *found, d *hooks.Delivery) error {
 	if err := run(t, redeliver, packState(d.State), due, queued, f.n); err != nil {
 		return err
 	}
-	if err := run(t, deleteLog, f.hook.n, f.EndedAt.UnixMilli(), f.n, entryOfEnd(packState(f.State))); err != nil {
+	if err := t.untell(f.hook.n, f.n, f.end()); err != nil {
 		return err
 	}
 	if queued == nil {
@@ -112,12 +116,11 @@ func (t *tx) cancel(now time.Time, f *found, reason string) error {
 		return err
 	}
 	if f.Held {
-		err := run(t, deleteLog, f.hook.n, f.EndedAt.UnixMilli(), f.n, entryOfEnd(packState(f.State)))
-		if err != nil {
+		if err := t.untell(f.hook.n, f.n, f.end()); err != nil {
 			return err
 		}
 	}
-	if err := run(t, insertLog, f.hook.n, now.UnixMilli(), f.n, entryCancelled); err != nil {
+	if err := t.tell(f.hook, f.n, entry{now.UnixMilli(), entryCancelled}); err != nil {
 		return err
 	}
 	if f.State == hooks.Pending {

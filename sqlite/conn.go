@@ -130,11 +130,11 @@ func (c *conn) borrow(want Synchronous, use func() error) error {
 	if err != nil {
 		return err
 	}
-	set := func(synchronous, busyTimeout int64) error {
-		_, err := c.Exec(fmt.Sprintf("PRAGMA synchronous = %d; PRAGMA busy_timeout = %d", synchronous, busyTimeout), nil)
+	set := func(synchronous any, busyTimeout int64) error {
+		_, err := c.Exec(fmt.Sprintf("PRAGMA synchronous = %v; PRAGMA busy_timeout = %d", synchronous, busyTimeout), nil)
 		return err
 	}
-	if err := set(want.level(), lockWait.Milliseconds()); err != nil {
+	if err := set(want, lockWait.Milliseconds()); err != nil {
 		return err
 	}
 	err = use()

@@ -25,7 +25,6 @@ var (
 	insertDelivery = newStatement(`INSERT INTO hooks_deliveries
 		(n, id, event, hook, state, handed, step, retry, attempts, created_at, due, queued, token, until, owner, key)
 		VALUES (?, ?, ?, ?, ?, ?, ?7, ?7 > 0, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	insertLog = newStatement("INSERT OR IGNORE INTO hooks_log VALUES (?, ?, ?, ?)")
 	isKeyUsed = newStatement(`SELECT 1 FROM hooks_deliveries
 		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) LIMIT 1`)
 )
@@ -101,7 +100,7 @@ func (t *tx) enqueueDelivery(now time.Time, event int64, d *hooks.Delivery) erro
 		t.leases[d.ID] = &lease{n: n, token: d.Lease.Token, hook: h.n, created: d.CreatedAt.UnixMilli()}
 		return nil
 	}
-	if err := run(t, insertLog, h.n, d.CreatedAt.UnixMilli(), n, entryCreated); err != nil {
+	if err := t.tell(h, n, entry{d.CreatedAt.UnixMilli(), entryCreated}); err != nil {
 		return err
 	}
 	if state == pending {

@@ -95,7 +95,7 @@ func poll(ctx context.Context, limit time.Duration, try func() error) error {
 			}
 			continue
 		}
-		timer := time.NewTimer(time.Millisecond)
+		timer := time.NewTimer(min(time.Duration(tries-lockWaits+1), 50) * time.Millisecond)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():

@@ -21,10 +21,13 @@ var (
 )
 
 // Purge implements [hooks.LogStore]. It finds out what to remove before it holds
-// others up, and then does so in steps.
+// others up, and then removes it in steps.
 func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (removed int, err error) {
 	s.purging.Lock()
 	defer s.purging.Unlock()
+	if err := s.writer.doPatiently(ctx, (*tx).flush); err != nil {
+		return 0, err
+	}
 	for removed < limit {
 		found, err := s.old(ctx, before, limit-removed)
 		if err != nil || found.empty() {
@@ -169,22 +172,20 @@ func (t *tx) purgeDelivery(n int64, before time.Time, limit int) (removed int, h
 		return 0, 0, err
 	}
 	hook = d.int(0)
-	entries := [][2]int64{{d.int(1), entryCreated}, {d.int(2), entryOfEnd(d.int(3))}}
+	told := []entry{{d.int(1), entryCreated}, {d.int(2), entryOfEnd(d.int(3))}}
 	err = t.each(deleteAttempts, func(r row) error {
 		kind := entryAttempt
 		if r.bool(2) {
 			kind = entryFailedAttempt
 		}
-		entries = append(entries, [2]int64{r.int(0), r.int(1)<<entryBits + kind})
+		told = append(told, entry{r.int(0), r.int(1)<<entryBits + kind})
 		return nil
 	}, n)
 	if err != nil {
 		return 0, 0, err
 	}
-	for _, e := range entries {
-		if err := run(t, deleteLog, hook, e[0], n, e[1]); err != nil {
-			return 0, 0, err
-		}
+	if err := t.untell(hook, n, told...); err != nil {
+		return 0, 0, err
 	}
 	if err := run(t, deleteDelivery, n); err != nil {
 		return 0, 0, err

@@ -16,6 +16,9 @@ func (s *Store) reads(ctx context.Context, read func(*reader) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if s.writer.isClosed() {
+		return ErrClosed
+	}
 	if err := s.snapshot(ctx, read); err != nil {
 		return fmt.Errorf("sqlite: %w", plain(err))
 	}

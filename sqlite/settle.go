@@ -144,44 +144,28 @@ var (
 	insertAttempt = newStatement(`INSERT INTO hooks_attempts
 		(n, started_at, duration, state, next_at, request, body_size, body_sha256, status, truncated, class, error,
 		response_header, response_body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	insertLog2 = newStatement("INSERT OR IGNORE INTO hooks_log VALUES (?1, ?2, ?3, ?4), (?1, ?5, ?3, ?6)")
-	insertLog3 = newStatement("INSERT OR IGNORE INTO hooks_log VALUES (?1, ?2, ?3, ?4), (?1, ?5, ?3, ?6), (?1, ?7, ?3, ?8)")
 )
 
-// log writes down the attempt, and in hooks_log what there is to tell.
+// log writes down the attempt, and what there is to tell in the log.
 func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) error {
-	values := append(make([]driver.Value, 0, 8), h.n)
-	tell := func(at driver.Value, entry int64) {
-		if values = append(values, at); len(values) == 2 {
-			values = append(values, l.n)
-		}
-		values = append(values, entry)
-	}
+	told := make([]entry, 0, 3)
 	if !l.logged {
-		tell(l.created, entryCreated)
+		told = append(told, entry{l.created, entryCreated})
 	}
 	if a := s.Attempt; a != nil {
 		if err := t.insertAttempt(h, l.n, a); err != nil {
 			return err
 		}
-		entry := entryAttempt
+		kind := entryAttempt
 		if a.Class != "" {
-			entry = entryFailedAttempt
+			kind = entryFailedAttempt
 		}
-		tell(a.StartedAt.UnixMilli(), int64(a.Number)<<entryBits+entry)
+		told = append(told, entry{a.StartedAt.UnixMilli(), int64(a.Number)<<entryBits + kind})
 	}
 	if ended != nil {
-		tell(ended, entryOfEnd(packState(s.State)))
+		told = append(told, entry{ended.(int64), entryOfEnd(packState(s.State))})
 	}
-	switch len(values) {
-	case 4:
-		return run(t, insertLog, values...)
-	case 6:
-		return run(t, insertLog2, values...)
-	case 8:
-		return run(t, insertLog3, values...)
-	}
-	return nil
+	return t.tell(h, l.n, told...)
 }
 
 func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {

@@ -65,7 +65,7 @@ type Store struct {
 	writer *writer
 	read   *sql.DB
 	// opened is what Close closes: nothing of the host's.
-	opened      []*sql.DB
+	opened      handles
 	checkpoints *checkpoints // nil: the host's affair
 
 	purging sync.Mutex
@@ -93,34 +93,45 @@ func open(ctx context.Context, path string, o Options) (s *Store, err error) {
 		return nil, errors.New("it is a directory")
 	}
 	connect := func(connections int, setUp string) *sql.DB {
-		db := sql.OpenDB(connector{dsn(path), []string{fmt.Sprintf("PRAGMA synchronous = %d", o.Synchronous.level()), setUp}})
+		db := sql.OpenDB(connector{dsn(path), []string{"PRAGMA synchronous = " + o.Synchronous.String(), setUp}})
 		db.SetMaxOpenConns(connections)
 		db.SetMaxIdleConns(connections)
 		return db
 	}
 	write := connect(1, fmt.Sprintf("PRAGMA busy_timeout = %d; PRAGMA wal_autocheckpoint = 8192; PRAGMA cache_size = -16000", lockWait.Milliseconds()))
 	checkpoint := connect(1, "PRAGMA busy_timeout = 0")
-	s = &Store{read: connect(readers, "PRAGMA busy_timeout = 10000; PRAGMA query_only = 1")}
-	s.opened = []*sql.DB{s.read, checkpoint, write}
+	read := connect(readers, "PRAGMA busy_timeout = 10000; PRAGMA query_only = 1")
+	opened := handles{read, checkpoint, write}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.closeOpened())
+			err = errors.Join(err, opened.close())
 		}
 	}()
 	if err := prepareFile(ctx, write, o); err != nil {
 		return nil, err
 	}
-	if s.writer, err = newWriter(ctx, write, o); err != nil {
+	w, err := newWriter(ctx, write, o)
+	if err != nil {
 		return nil, err
 	}
-	s.checkpoints = newCheckpoints(checkpoint)
-	s.writer.committed = s.checkpoints.committed
+	s = &Store{writer: w, read: read, opened: opened, checkpoints: newCheckpoints(checkpoint)}
+	w.committed = s.checkpoints.committed
 	return s, nil
 }
 
 // prepareFile makes the file one that can be used.
 func prepareFile(ctx context.Context, db *sql.DB, o Options) error {
-	err := poll(ctx, o.busyTimeout(), func() error {
+	err := poll(ctx, o.busyTimeout(), func() error { // One of a later version is left as it is.
+		err := checkSchema(ctx, db)
+		if errors.Is(err, ErrNotMigrated) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = poll(ctx, o.busyTimeout(), func() error {
 		var mode string
 		err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
 		if err == nil && mode != "wal" {
@@ -155,6 +166,9 @@ func New(ctx context.Context, db *sql.DB, o Options) (*Store, error) {
 	if db.Stats().MaxOpenConnections == 1 {
 		return nil, &hooks.InvalidError{Field: "db", Reason: "must allow more than one connection, see SetMaxOpenConns"}
 	}
+	if err := checkDriver(ctx, db); err != nil {
+		return nil, fmt.Errorf("sqlite: %w", plain(err))
+	}
 	if err := checkSchema(ctx, db); err != nil {
 		return nil, fmt.Errorf("sqlite: %w", plain(err))
 	}
@@ -164,6 +178,22 @@ func New(ctx context.Context, db *sql.DB, o Options) (*Store, error) {
 	}
 	w.shared = true
 	return &Store{writer: w, read: db}, nil
+}
+
+// checkDriver returns an error unless the handle is of the driver that the writer
+// needs.
+func checkDriver(ctx context.Context, db *sql.DB) error {
+	c, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.Raw(func(driverConn any) error {
+		if _, ok := driverConn.(*sqlite3.SQLiteConn); !ok {
+			return &hooks.InvalidError{Field: "db", Reason: fmt.Sprintf("must be of the driver github.com/mattn/go-sqlite3, its connections are %T", driverConn)}
+		}
+		return nil
+	})
+	return errors.Join(err, c.Close())
 }
 
 func newWriter(ctx context.Context, db *sql.DB, o Options) (*writer, error) {
@@ -213,12 +243,15 @@ func (s *Store) Close() error {
 	if s.checkpoints != nil {
 		s.checkpoints.stop()
 	}
-	return s.closeOpened()
+	return s.opened.close()
 }
 
-func (s *Store) closeOpened() error {
+// handles are closed together.
+type handles []*sql.DB
+
+func (h handles) close() error {
 	var errs []error
-	for _, db := range s.opened {
+	for _, db := range h {
 		errs = append(errs, db.Close())
 	}
 	return errors.Join(errs...)
@@ -226,15 +259,15 @@ func (s *Store) closeOpened() error {
 
 func (o Options) busyTimeout() time.Duration { return cmp.Or(o.BusyTimeout, defaultBusyTimeout) }
 
-// level is the number that SQLite has for it.
-func (s Synchronous) level() int64 {
+// String returns the word that SQLite has for it: FULL or NORMAL.
+func (s Synchronous) String() string {
 	if s == Normal {
-		return 1
+		return "NORMAL"
 	}
-	return 2
+	return "FULL"
 }
 
-func dsn(path string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() }
+func dsn(path string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_mutex=no" }
 
 // A connector opens connections to a file and sets them up.
 type connector struct {

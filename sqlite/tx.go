@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -22,11 +23,12 @@ type cache struct {
 	version int64 // PRAGMA data_version, which changes when others write
 	hooks   map[hooks.Ref]*hookRow
 	byN     map[int64]*hookRow
-	// The last n of hooks_events and hooks_deliveries. 0: not known.
-	lastEvent, lastDelivery int64
-	leases                  map[string]*lease // by the delivery's ID; some of them
-	requests                map[request]int64
-	lastRequest             map[int64]int64 // by generation
+	// The last n of these tables, if they are known.
+	numbered                           bool
+	lastEvent, lastDelivery, lastFresh int64
+	leases                             map[string]*lease // by the delivery's ID; some of them
+	requests                           map[request]int64
+	lastRequest                        map[int64]int64 // by generation
 }
 
 const maxCached = 20_000
@@ -122,20 +124,19 @@ var (
 	maxDelivery = newStatement("SELECT coalesce(max(n), 0) FROM hooks_deliveries")
 )
 
-// number makes sure that the last n of events and deliveries are known.
+// number makes sure that the last numbers are known.
 func (t *tx) number() error {
-	if t.lastEvent > 0 {
+	if t.numbered {
 		return nil
 	}
-	event, err := first(t, maxEvent)
-	if err != nil {
-		return err
+	for s, last := range map[*statement]*int64{maxEvent: &t.lastEvent, maxDelivery: &t.lastDelivery, countFresh: &t.lastFresh} {
+		r, err := first(t, s)
+		if err != nil {
+			return err
+		}
+		*last = r.int(0)
 	}
-	delivery, err := first(t, maxDelivery)
-	if err != nil {
-		return err
-	}
-	t.lastEvent, t.lastDelivery = event.int(0), delivery.int(0)
+	t.numbered = true
 	return nil
 }
 
@@ -158,14 +159,28 @@ func (t transaction) Enqueue(ctx context.Context, now time.Time, entries []hooks
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	// The context may end in the middle, which undoes this call and no more.
+	always := newReader(context.WithoutCancel(ctx), t.tx)
+	if err := run(always, savepoint); err != nil {
+		return fmt.Errorf("sqlite: %w", plain(err))
+	}
 	session := newReader(ctx, t.tx)
-	write := &tx{session, newCache(0)}
-	err := write.enqueue(now, entries)
-	if closing := session.close(); err == nil {
-		err = closing
+	err := (&tx{session, newCache(0)}).enqueue(now, entries)
+	end := release
+	if err != nil {
+		end = rollbackTo
+	}
+	if failure := errors.Join(session.close(), run(always, end), always.close()); failure != nil {
+		err = errors.Join(err, failure)
 	}
 	if err != nil && !refused(err) {
 		err = fmt.Errorf("sqlite: %w", plain(err))
 	}
 	return err
 }
+
+var (
+	savepoint  = newStatement("SAVEPOINT hooks_enqueue")
+	release    = newStatement("RELEASE hooks_enqueue")
+	rollbackTo = newStatement("ROLLBACK TO hooks_enqueue")
+)

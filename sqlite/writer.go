@@ -29,7 +29,7 @@ type writer struct {
 	shared      bool // The connections are the host's, too.
 	synchronous Synchronous
 	busyTimeout time.Duration
-	check       func() error // after each commit
+	check       func() error // before each commit
 	committed   func(int)    // is told how many operations were
 
 	mu      sync.Mutex
@@ -240,6 +240,9 @@ func (w *writer) connect(ctx context.Context, use func(*conn) error) error {
 			w.conn = &conn{SQLiteConn: c}
 		}
 		if w.shared {
+			// The host may close the connection whenever it likes, so
+			// nothing may be left on it.
+			defer w.disconnect()
 			return w.conn.borrow(w.synchronous, func() error { return use(w.conn) })
 		}
 		return use(w.conn)
@@ -270,9 +273,6 @@ func (w *writer) carryOut(c *conn, batch []*operation) {
 			o.fail(err)
 		}
 		err = nil
-	}
-	if err == nil {
-		err = w.check()
 	}
 	for _, o := range batch {
 		o.fail(err)
@@ -306,7 +306,10 @@ func (w *writer) transact(c *conn, batch []*operation) error {
 		}
 	}
 	if err == nil {
-		err = run(c, commit)
+		err = w.check() // What is found out now is not written.
+	}
+	if err == nil { // Without a write-ahead log, a commit waits for readers.
+		err = poll(context.Background(), w.busyTimeout, func() error { return run(c, commit) })
 	}
 	if err != nil {
 		w.cache = nil
@@ -360,6 +363,12 @@ func (w *writer) passOn() {
 	}
 	w.leading = false
 	w.idle.Broadcast()
+}
+
+func (w *writer) isClosed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed
 }
 
 // close waits until nobody writes, and has all that comes later fail.

@@ -110,8 +110,8 @@ CREATE TABLE hooks_requests (
 
 -- What happened to the deliveries of each hook, in order: the index of all lists
 -- and statistics. What comes at about the same time is kept at one place, so
--- that a delivery that succeeds at once costs one page and not three. Those that
--- are handed over and not yet settled are not in it.
+-- that a delivery that succeeds at once changes one page and not three. Those
+-- that were handed over and are not settled are not in it yet.
 CREATE TABLE hooks_log (
 	hook     INTEGER NOT NULL,
 	at       INTEGER NOT NULL,
@@ -120,3 +120,14 @@ CREATE TABLE hooks_log (
 	                                     -- 0 created, 1 succeeded, 2 dead, 3 cancelled, 4 attempt, 5 failed attempt
 	PRIMARY KEY (hook, at, delivery, entry)
 ) WITHOUT ROWID;
+
+-- The latest of it, in no order. From time to time all of it is moved to
+-- hooks_log at once: with many hooks, that changes a page once for many entries
+-- and not for each.
+CREATE TABLE hooks_fresh (
+	n        INTEGER PRIMARY KEY,
+	hook     INTEGER NOT NULL,
+	at       INTEGER NOT NULL,
+	delivery INTEGER NOT NULL,
+	entry    INTEGER NOT NULL
+);

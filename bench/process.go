@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// A process is this program, started again in another role. It ends when its
+// standard input does, and so does not outlive its parent.
+type process struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *json.Decoder
+	err bytes.Buffer
+}
+
+// startProcess starts a process. It is killed when the context ends.
+func startProcess(ctx context.Context, role string, environment ...string) (*process, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{cmd: exec.CommandContext(ctx, path, role)}
+	p.cmd.Env = append(os.Environ(), environment...)
+	p.cmd.Stderr = &p.err
+	p.cmd.WaitDelay = time.Second
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // An interrupt is the parent's to handle.
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = json.NewDecoder(out)
+	return p, p.cmd.Start()
+}
+
+// ask sends a question, unless it is nil, and decodes the answer.
+func (p *process) ask(question, answer any) error {
+	if question != nil {
+		if err := json.NewEncoder(p.in).Encode(question); err != nil {
+			return err
+		}
+	}
+	return p.out.Decode(answer)
+}
+
+// end ends the process. The error is what it said, if it failed.
+func (p *process) end() error {
+	if err := p.in.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	if err := p.cmd.Wait(); err != nil {
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(p.err.Bytes()))
+	}
+	return nil
+}
+
+// untilInputEnds ends this process when its parent has.
+func untilInputEnds() {
+	_, _ = io.Copy(io.Discard, os.Stdin) // Any end is an end.
+	os.Exit(0)
+}

@@ -1,0 +1,219 @@
+package sqlite_test
+
+import (
+	"crypto/sha256"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/sqlite"
+)
+
+// schemaOf returns the definitions of a database by name.
+func schemaOf(t *testing.T, db *sql.DB) map[string]string {
+	t.Helper()
+	rows, err := db.Query("SELECT type || ' ' || name, tbl_name, coalesce(sql, '') FROM sqlite_schema")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, rows.Close()) }()
+	definitions := map[string]string{}
+	for rows.Next() {
+		var name, table, definition string
+		require.NoError(t, rows.Scan(&name, &table, &definition))
+		definitions[name] = definition
+		_, bare, _ := strings.Cut(name, " ")
+		assert.Truef(t, strings.HasPrefix(strings.TrimPrefix(bare, "sqlite_autoindex_"), "hooks_"), "%s", name)
+		assert.Truef(t, strings.HasPrefix(table, "hooks_"), "%s of %s", name, table)
+	}
+	require.NoError(t, rows.Err())
+	return definitions
+}
+
+// works checks that a database can be used, and closes the handle.
+func works(t *testing.T, db *sql.DB) {
+	t.Helper()
+	s, err := sqlite.New(t.Context(), db, sqlite.Options{})
+	require.NoError(t, err)
+	fill(t, s)
+	require.NoError(t, s.Close())
+	require.NoError(t, db.Close())
+}
+
+func TestMigrations(t *testing.T) {
+	t.Parallel()
+	files, err := fs.ReadDir(sqlite.Migrations(), ".")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	own := handle(t, filepath.Join(t.TempDir(), "own.db"), 2)
+	require.NoError(t, sqlite.Migrate(t.Context(), own))
+	require.NoError(t, sqlite.Migrate(t.Context(), own), "twice is fine")
+
+	// A host may apply them with a tool of its own.
+	host := handle(t, filepath.Join(t.TempDir(), "host.db"), 2)
+	for i, file := range files {
+		assert.Regexp(t, regexp.MustCompile(`^\d{4}_[a-z_]+\.sql$`), file.Name())
+		assert.Equal(t, fmt.Sprintf("%04d", i+1), file.Name()[:4])
+		script, err := fs.ReadFile(sqlite.Migrations(), file.Name())
+		require.NoError(t, err)
+		_, err = host.Exec(string(script))
+		require.NoError(t, err)
+	}
+	_, err = host.Exec("CREATE TABLE hooks_schema (version INTEGER NOT NULL)")
+	require.NoError(t, err)
+	_, err = host.Exec("INSERT INTO hooks_schema VALUES (?)", len(files))
+	require.NoError(t, err)
+	require.NoError(t, sqlite.Migrate(t.Context(), host), "there is nothing left to do")
+	assert.Equal(t, schemaOf(t, own), schemaOf(t, host))
+	works(t, own)
+	works(t, host)
+}
+
+// Whoever comes first migrates, and the others find it done.
+func TestManyMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	ways := map[string]func(t *testing.T, path string) error{
+		"Migrate": func(t *testing.T, path string) error {
+			db, err := sql.Open("sqlite3", path)
+			require.NoError(t, err)
+			defer func() { assert.NoError(t, db.Close()) }()
+			return sqlite.Migrate(t.Context(), db)
+		},
+		"Open": func(t *testing.T, path string) error {
+			s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+			if err == nil {
+				err = s.Close()
+			}
+			return err
+		},
+		"Open in processes": func(t *testing.T, path string) error {
+			p := start(t, task{Path: path, Open: true})
+			err := p.wait()
+			if err == nil && len(p.said[sayReady]) == 0 {
+				err = fmt.Errorf("not opened: %v, %s", p.said, &p.stderr)
+			}
+			return err
+		},
+	}
+	for name, migrate := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for range 5 {
+				path := filepath.Join(t.TempDir(), "hooks.db")
+				var together sync.WaitGroup
+				for range 4 {
+					together.Go(func() { assert.NoError(t, migrate(t, path)) })
+				}
+				together.Wait()
+				db := handle(t, path, 2)
+				schemaOf(t, db)
+				works(t, db)
+			}
+		})
+	}
+}
+
+// A database of a later version is refused by all, and nobody touches it.
+func TestANewerSchema(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"WAL", "DELETE"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			path := filled(t)
+			db, err := sql.Open("sqlite3", path)
+			require.NoError(t, err)
+			_, err = db.Exec("UPDATE hooks_schema SET version = version + 1; PRAGMA journal_mode = " + mode)
+			require.NoError(t, err)
+			require.NoError(t, db.Close())
+			was := contentOf(t, path)
+
+			_, err = sqlite.Open(t.Context(), path, sqlite.Options{})
+			assert.ErrorIs(t, err, sqlite.ErrNewerSchema)
+			db, err = sql.Open("sqlite3", path)
+			require.NoError(t, err)
+			_, err = sqlite.New(t.Context(), db, sqlite.Options{})
+			assert.ErrorIs(t, err, sqlite.ErrNewerSchema)
+			assert.ErrorIs(t, sqlite.Migrate(t.Context(), db), sqlite.ErrNewerSchema)
+			require.NoError(t, db.Close())
+			assert.Equal(t, was, contentOf(t, path), "it is left as it is")
+		})
+	}
+}
+
+// contentOf returns the checksums of a database's files.
+func contentOf(t *testing.T, path string) map[string][32]byte {
+	t.Helper()
+	sums := map[string][32]byte{}
+	files, err := filepath.Glob(path + "*")
+	require.NoError(t, err)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		sums[file] = sha256.Sum256(content)
+	}
+	return sums
+}
+
+func TestNewWantsTheTables(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]string{
+		"an empty database":  "",
+		"tables of the host": "CREATE TABLE orders (id INTEGER)",
+		"no version":         "CREATE TABLE hooks_schema (version INTEGER NOT NULL)",
+		"an earlier version": "CREATE TABLE hooks_schema (version INTEGER NOT NULL); INSERT INTO hooks_schema VALUES (0)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "hooks.db")
+			db := handle(t, path, 2)
+			_, err := db.Exec(prepare)
+			require.NoError(t, err)
+			_, err = sqlite.New(t.Context(), db, sqlite.Options{})
+			assert.ErrorIs(t, err, sqlite.ErrNotMigrated)
+			require.NoError(t, sqlite.Migrate(t.Context(), db))
+			works(t, db)
+		})
+	}
+}
+
+// A migration that fails leaves nothing behind.
+func TestAMigrationThatFails(t *testing.T) {
+	t.Parallel()
+	db := handle(t, filepath.Join(t.TempDir(), "hooks.db"), 2)
+	_, err := db.Exec("CREATE TABLE hooks_log (in_the_way INTEGER)")
+	require.NoError(t, err)
+	was := schemaOf(t, db)
+	assert.Error(t, sqlite.Migrate(t.Context(), db))
+	assert.Equal(t, was, schemaOf(t, db))
+	_, err = db.Exec("DROP TABLE hooks_log")
+	require.NoError(t, err)
+	require.NoError(t, sqlite.Migrate(t.Context(), db))
+	works(t, db)
+}
+
+// What was written is kept, whoever wrote it: the host's tables, and pragmas that
+// other applications use.
+func TestMigrateKeepsToItsTables(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "hooks.db")
+	db := handle(t, path, 2)
+	_, err := db.Exec("CREATE TABLE orders (id INTEGER); INSERT INTO orders VALUES (1); PRAGMA user_version = 7; PRAGMA application_id = 8")
+	require.NoError(t, err)
+	require.NoError(t, sqlite.Migrate(t.Context(), db))
+	s := openAt(t, path)
+	require.NoError(t, s.Enqueue(t.Context(), time.Now(), []hooks.Entry{{Event: &hooks.Event{ID: "e", Type: "a"}}}))
+	var orders, userVersion, applicationID int
+	require.NoError(t, db.QueryRow("SELECT count(*) FROM orders").Scan(&orders))
+	require.NoError(t, db.QueryRow("PRAGMA user_version").Scan(&userVersion))
+	require.NoError(t, db.QueryRow("PRAGMA application_id").Scan(&applicationID))
+	assert.Equal(t, []int{1, 7, 8}, []int{orders, userVersion, applicationID})
+}
