@@ -120,7 +120,7 @@ func (t *tx) cancel(now time.Time, f *found, reason string) error {
 			return err
 		}
 	}
-	if err := t.tell(f.hook, f.n, entry{now.UnixMilli(), entryCancelled}); err != nil {
+	if err := t.tell(f.hook.n, f.n, entry{now.UnixMilli(), entryCancelled}); err != nil {
 		return err
 	}
 	if f.State == hooks.Pending {

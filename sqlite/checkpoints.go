@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"sync"
 )
@@ -26,7 +27,7 @@ func newCheckpoints(db *sql.DB) *checkpoints {
 		for range c.wanted {
 			// It may fail, for a reader or another process is in the way: the
 			// next will do.
-			_, _ = c.db.Exec("PRAGMA wal_checkpoint(PASSIVE)")
+			_, _ = c.db.ExecContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)")
 		}
 	})
 	return c

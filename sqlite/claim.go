@@ -170,7 +170,7 @@ func (t *tx) expire(now time.Time) error {
 			return err
 		}
 		if r.bool(3) && r.int(4) == 1 {
-			if err := t.tell(h, r.int(0), entry{r.int(5), entryCreated}); err != nil {
+			if err := t.tell(h.n, r.int(0), entry{r.int(5), entryCreated}); err != nil {
 				return err
 			}
 		}

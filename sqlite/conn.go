@@ -89,7 +89,7 @@ func (c *conn) each(s *statement, visit func(row) error, args ...driver.Value) (
 	}
 	for {
 		switch err := rows.Next(p.row); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err

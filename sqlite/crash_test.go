@@ -275,6 +275,7 @@ func TestEventsGoWithTheTransactionWhenProcessesAreKilled(t *testing.T) {
 	var orders []string
 	rows, err := db.Query("SELECT id FROM orders ORDER BY id")
 	require.NoError(t, err)
+	defer func() { assert.NoError(t, rows.Close()) }()
 	for rows.Next() {
 		var id string
 		require.NoError(t, rows.Scan(&id))

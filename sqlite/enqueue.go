@@ -62,7 +62,7 @@ func (t *tx) enqueue(now time.Time, entries []hooks.Entry) error {
 	}
 	for i, entry := range entries {
 		for j := range entry.Deliveries {
-			if err := t.enqueueDelivery(now, before+int64(i)+1, &entry.Deliveries[j]); err != nil {
+			if err := t.enqueueDelivery(before+int64(i)+1, &entry.Deliveries[j]); err != nil {
 				return err
 			}
 		}
@@ -70,7 +70,7 @@ func (t *tx) enqueue(now time.Time, entries []hooks.Entry) error {
 	return nil
 }
 
-func (t *tx) enqueueDelivery(now time.Time, event int64, d *hooks.Delivery) error {
+func (t *tx) enqueueDelivery(event int64, d *hooks.Delivery) error {
 	h, err := t.hook(d.HookRef())
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func (t *tx) enqueueDelivery(now time.Time, event int64, d *hooks.Delivery) erro
 		t.leases[d.ID] = &lease{n: n, token: d.Lease.Token, hook: h.n, created: d.CreatedAt.UnixMilli()}
 		return nil
 	}
-	if err := t.tell(h, n, entry{d.CreatedAt.UnixMilli(), entryCreated}); err != nil {
+	if err := t.tell(h.n, n, entry{d.CreatedAt.UnixMilli(), entryCreated}); err != nil {
 		return err
 	}
 	if state == pending {

@@ -84,6 +84,7 @@ const (
 // the database locked, for at most limit.
 func poll(ctx context.Context, limit time.Duration, try func() error) error {
 	start := time.Now()
+	pause := time.Duration(0)
 	for tries := 1; ; tries++ {
 		err := try()
 		if !isBusy(err) || time.Since(start) >= limit {
@@ -95,7 +96,8 @@ func poll(ctx context.Context, limit time.Duration, try func() error) error {
 			}
 			continue
 		}
-		timer := time.NewTimer(min(time.Duration(tries-lockWaits+1), 50) * time.Millisecond)
+		pause = min(pause+time.Millisecond, 50*time.Millisecond)
+		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():

@@ -78,6 +78,7 @@ func TestADatabaseWithARollbackJournal(t *testing.T) {
 	s := newStore(t, db, sqlite.Options{})
 	rows, err := db.Query("SELECT name FROM sqlite_schema")
 	require.NoError(t, err)
+	defer func() { assert.NoError(t, rows.Close()) }()
 	require.True(t, rows.Next())
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -101,7 +102,8 @@ func TestADatabaseWithARollbackJournal(t *testing.T) {
 		}
 	}
 	assert.Empty(t, returned)
-	require.NoError(t, rows.Close())
+	require.False(t, rows.NextResultSet()) // closes them
+	require.NoError(t, rows.Err())
 	assert.NoError(t, <-returned)
 }
 

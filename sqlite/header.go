@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -91,10 +92,10 @@ func parseDate(s string) (seconds uint32, ok bool) {
 		return last.seconds, true
 	}
 	t, err := time.Parse(http.TimeFormat, s)
-	if err != nil || t.Unix() != int64(uint32(t.Unix())) {
+	if err != nil || t.Unix() < 0 || t.Unix() > math.MaxUint32 {
 		return 0, false
 	}
-	seconds = uint32(t.Unix())
+	seconds = uint32(t.Unix()) //nolint:gosec // It fits.
 	if formatDate(seconds) != s {
 		return 0, false
 	}
@@ -144,7 +145,7 @@ func cutText(packed []byte) (s string, rest []byte, err error) {
 	switch {
 	case kind == literal:
 		size, n := binary.Uvarint(packed)
-		if n <= 0 || size > uint64(len(packed)-n) {
+		if n <= 0 || size > math.MaxInt32 || int(size) > len(packed)-n {
 			return "", nil, errHeader
 		}
 		end := n + int(size)

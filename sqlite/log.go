@@ -15,15 +15,15 @@ import (
 )
 
 // A list of deliveries or attempts is read from sources, each in the order of
-// the list: the log of a hook; what is fresh of it; deliveries handed over, which
-// are not in it yet; or the deliveries of an event, or with given IDs. The log of
-// a tenant is that of its hooks, merged.
+// the list: the log of a hook; deliveries handed over, which are not in it yet;
+// or the deliveries of an event, or with given IDs. The log of a tenant is that
+// of its hooks, merged.
 
 // A listing is what can be listed: deliveries or attempts.
 type listing[T any] struct {
 	columns string
-	// ofLog are the tables behind hooks_log or hooks_fresh as l, and which of
-	// its entries are meant; ofDeliveries are the tables from deliveries on.
+	// ofLog are the tables from hooks_log on, and which of its entries are
+	// meant; ofDeliveries are the tables from hooks_deliveries on.
 	ofLog, ofDeliveries string
 	// time is the column that comes first in the order if the list is not
 	// read from the log, and ties are those that decide between equal times.
@@ -63,7 +63,7 @@ const (
 
 var deliveries = listing[hooks.Delivery]{
 	columns:      deliveryColumns + ", h.tenant, h.id, e.id, e.type",
-	ofLog:        " l CROSS JOIN hooks_deliveries d ON l.entry = 0 AND d.n = l.delivery" + ofDelivery,
+	ofLog:        "hooks_log l CROSS JOIN hooks_deliveries d ON l.entry = 0 AND d.n = l.delivery" + ofDelivery,
 	ofDeliveries: "hooks_deliveries d" + ofDelivery,
 	time:         "d.created_at",
 	ties:         []string{"d.id"},
@@ -85,7 +85,7 @@ const attemptTables = ofDelivery + " LEFT JOIN hooks_requests r ON r.n = (a.n >>
 var attempts = listing[hooks.Attempt]{
 	columns: `a.n & 65535, a.started_at, a.duration, a.state, a.next_at, r.method, r.url, r.header, a.body_size, a.body_sha256,
 		a.status, a.truncated, a.class, a.error, a.response_header, a.response_body, d.id, h.tenant, h.id, e.id, e.type`,
-	ofLog: ` l CROSS JOIN hooks_attempts a ON l.entry & 7 >= 4 AND a.n = (l.delivery << 16) + (l.entry >> 3)
+	ofLog: `hooks_log l CROSS JOIN hooks_attempts a ON l.entry & 7 >= 4 AND a.n = (l.delivery << 16) + (l.entry >> 3)
 		CROSS JOIN hooks_deliveries d ON d.n = l.delivery` + attemptTables,
 	ofDeliveries: `hooks_deliveries d CROSS JOIN hooks_attempts a ON a.n > d.n << 16 AND a.n < d.n + 1 << 16` + attemptTables,
 	time:         "a.started_at",
@@ -199,12 +199,9 @@ func (l *listing[T]) sources(r *reader, q hooks.LogQuery) ([]source, error) {
 	if q.HookID != "" {
 		hooksOf.and("id = ?", q.HookID)
 	}
-	sources := []source{
-		all(l.ofDeliveries, l.time, handedOver+" AND h.tenant = ?", q.Tenant),
-		all("hooks_fresh"+l.ofLog, "l.at", "h.tenant = ?", q.Tenant),
-	}
+	sources := []source{all(l.ofDeliveries, l.time, handedOver+" AND h.tenant = ?", q.Tenant)}
 	err := r.query("SELECT n FROM hooks_hooks WHERE "+hooksOf.sql, func(r row) error {
-		sources = append(sources, all("hooks_log"+l.ofLog, "l.at", "l.hook = ?", r.int(0)))
+		sources = append(sources, all(l.ofLog, "l.at", "l.hook = ?", r.int(0)))
 		return nil
 	}, hooksOf.args...)
 	return sources, err
@@ -295,18 +292,11 @@ func (s *Store) Events(ctx context.Context, tenant string, ids []string) (events
 }
 
 var (
-	countEnds      = newStatement(fmt.Sprintf(ends, "hooks_log"))
-	countFreshEnds = newStatement(fmt.Sprintf(ends, "hooks_fresh"))
-	lastError      = newStatement(fmt.Sprintf(errorsOf, "hooks_log"))
-	lastFreshError = newStatement(fmt.Sprintf(errorsOf, "hooks_fresh"))
-)
-
-const (
-	ends = `SELECT l.entry, count(*) FROM hooks_hooks h CROSS JOIN %s l ON l.hook = h.n
-		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry IN (1, 2) GROUP BY l.entry`
-	errorsOf = `SELECT a.error, a.started_at FROM hooks_hooks h CROSS JOIN %s l ON l.hook = h.n
+	countEnds = newStatement(`SELECT l.entry, count(*) FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
+		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry IN (1, 2) GROUP BY l.entry`)
+	lastError = newStatement(`SELECT a.error, a.started_at FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
 		CROSS JOIN hooks_attempts a ON a.n = (l.delivery << 16) + (l.entry >> 3)
-		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry & 7 = 5 ORDER BY l.at DESC LIMIT 1`
+		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry & 7 = 5 ORDER BY l.at DESC LIMIT 1`)
 )
 
 // Stats implements [hooks.LogStore].
@@ -328,31 +318,23 @@ func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, sinc
 	return result, nil
 }
 
+// statsOf sums up a hook; the window is its tenant, its ID, since and until.
 func statsOf(r *reader, window ...driver.Value) (stats hooks.Stats, err error) {
-	for _, count := range []*statement{countEnds, countFreshEnds} {
-		err := r.each(count, func(r row) error {
-			if n := int(r.int(1)); r.int(0) == entrySucceeded {
-				stats.Successes += n
-			} else {
-				stats.Failures += n
-			}
-			return nil
-		}, window...)
-		if err != nil {
-			return stats, err
+	err = r.each(countEnds, func(r row) error {
+		if n := int(r.int(1)); r.int(0) == entrySucceeded {
+			stats.Successes = n
+		} else {
+			stats.Failures = n
 		}
+		return nil
+	}, window...)
+	if err != nil {
+		return stats, err
 	}
 	stats.Deliveries = stats.Successes + stats.Failures
-	for _, last := range []*statement{lastError, lastFreshError} {
-		err := r.each(last, func(r row) error {
-			if at := r.time(1); at.After(stats.LastErrorAt) {
-				stats.LastError, stats.LastErrorAt = r.text(0), at
-			}
-			return nil
-		}, window...)
-		if err != nil {
-			return stats, err
-		}
-	}
-	return stats, nil
+	err = r.each(lastError, func(r row) error {
+		stats.LastError, stats.LastErrorAt = r.text(0), r.time(1)
+		return nil
+	}, window...)
+	return stats, err
 }

@@ -81,7 +81,7 @@ func TestMain(m *testing.M) {
 
 // say writes a line at once, so that it is out even if the process is killed
 // right after.
-func say(words ...any) { _, _ = os.Stdout.WriteString(fmt.Sprintln(words...)) }
+func say(words ...any) { _, _ = fmt.Fprintln(os.Stdout, words...) }
 
 func (w task) do() error {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -25,9 +25,6 @@ var (
 func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (removed int, err error) {
 	s.purging.Lock()
 	defer s.purging.Unlock()
-	if err := s.writer.doPatiently(ctx, (*tx).flush); err != nil {
-		return 0, err
-	}
 	for removed < limit {
 		found, err := s.old(ctx, before, limit-removed)
 		if err != nil || found.empty() {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -61,7 +60,7 @@ func TestMigrations(t *testing.T) {
 	// A host may apply them with a tool of its own.
 	host := handle(t, filepath.Join(t.TempDir(), "host.db"), 2)
 	for i, file := range files {
-		assert.Regexp(t, regexp.MustCompile(`^\d{4}_[a-z_]+\.sql$`), file.Name())
+		assert.Regexp(t, `^\d{4}_[a-z_]+\.sql$`, file.Name())
 		assert.Equal(t, fmt.Sprintf("%04d", i+1), file.Name()[:4])
 		script, err := fs.ReadFile(sqlite.Migrations(), file.Name())
 		require.NoError(t, err)

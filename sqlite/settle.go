@@ -165,7 +165,7 @@ func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) 
 	if ended != nil {
 		told = append(told, entry{ended.(int64), entryOfEnd(packState(s.State))})
 	}
-	return t.tell(h, l.n, told...)
+	return t.tell(h.n, l.n, told...)
 }
 
 func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {

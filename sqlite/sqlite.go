@@ -2,13 +2,18 @@
 // database: durable, without a server, and if the host wants it in the same
 // transactions as its own data.
 //
-// [Open] opens a file of its own. [New] works on a database handle of the host,
-// and [Tx] makes a transaction of the host one that
-// [hooks.Manager.TriggerTx] records events in. The tables' names start with
-// "hooks_", and [Migrate] makes them.
+// [Open] opens a file and makes its tables, whose names start with "hooks_". The
+// file may have tables of the host's, too: the host opens it with a handle of its
+// own, and [Tx] makes a transaction of that one that [hooks.Manager.TriggerTx]
+// records events in. [New] is for databases that have to be opened in the host's
+// own way.
 //
 // Several stores, in one process or in many on one machine, may use a database
 // at the same time. It has to be on a local disk.
+//
+// One writer carries out all writes of a store, and what comes while it commits
+// goes into the next commit together. See docs/performance.md for what that
+// makes of it.
 package sqlite
 
 import (
@@ -46,7 +51,7 @@ const (
 // Options set a Store up. The zero value works.
 type Options struct {
 	// Synchronous is what a commit waits for. Default: Full. A [Tx] is
-	// committed by the host, as its own connection is set.
+	// committed by the host, as the host's connection is set.
 	Synchronous Synchronous
 	// BusyTimeout is how long to wait for another writer, such as a
 	// transaction of the host, before a call fails with ErrBusy. A context
@@ -79,7 +84,9 @@ var (
 
 // Open opens the database file, or creates it, and migrates its tables. The
 // file is in WAL mode: beside it there are two more while it is open, with
-// "-wal" and "-shm" added to its name. The context is for Open alone.
+// "-wal" and "-shm" added to its name. The error wraps [ErrNewerSchema],
+// [ErrDamaged], [ErrReadOnly] or [ErrBusy] for what they say. The context is for
+// Open alone.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	s, err := open(ctx, path, o)
 	if err != nil {
@@ -152,13 +159,19 @@ func prepareFile(ctx context.Context, db *sql.DB, o Options) error {
 	})
 }
 
-// New returns a Store over a database handle of the host, made with the driver
-// github.com/mattn/go-sqlite3, whose tables [Migrate] has made. The handle has
-// to allow more than one connection, for a Store that waits for a connection
-// would otherwise wait for a transaction that waits for the Store. The database
-// should be in WAL mode, or readers and writers hold each other up. The handle
-// has to stay open for as long as the Store is used, and is not closed by it.
-// The context is for New alone.
+// New returns a Store over a database handle of the host, for a database that Open
+// cannot open: one with a key, say, or in memory. Otherwise Open is quicker, also
+// for a file that the host has a handle to. The tables are made by [Migrate].
+//
+// The handle has to be of the driver github.com/mattn/go-sqlite3 and to allow more
+// than one connection, since a [Tx] needs another beside its own; each transaction
+// of the host takes one away. In WAL mode ("_journal_mode=WAL" in the name of the
+// data source) readers and writers do not hold each other up. The Store leaves the
+// connections as they were. Once Run has returned, close the Store and then the
+// handle. The context is for New alone.
+//
+// A handle that does not fit is a [hooks.InvalidError]; tables that are missing or
+// of another version are [ErrNotMigrated] or [ErrNewerSchema].
 func New(ctx context.Context, db *sql.DB, o Options) (*Store, error) {
 	if db == nil {
 		return nil, &hooks.InvalidError{Field: "db", Reason: "must not be nil"}

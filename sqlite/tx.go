@@ -24,11 +24,11 @@ type cache struct {
 	hooks   map[hooks.Ref]*hookRow
 	byN     map[int64]*hookRow
 	// The last n of these tables, if they are known.
-	numbered                           bool
-	lastEvent, lastDelivery, lastFresh int64
-	leases                             map[string]*lease // by the delivery's ID; some of them
-	requests                           map[request]int64
-	lastRequest                        map[int64]int64 // by generation
+	numbered                bool
+	lastEvent, lastDelivery int64
+	leases                  map[string]*lease // by the delivery's ID; some of them
+	requests                map[request]int64
+	lastRequest             map[int64]int64 // by generation
 }
 
 const maxCached = 20_000
@@ -129,7 +129,7 @@ func (t *tx) number() error {
 	if t.numbered {
 		return nil
 	}
-	for s, last := range map[*statement]*int64{maxEvent: &t.lastEvent, maxDelivery: &t.lastDelivery, countFresh: &t.lastFresh} {
+	for s, last := range map[*statement]*int64{maxEvent: &t.lastEvent, maxDelivery: &t.lastDelivery} {
 		r, err := first(t, s)
 		if err != nil {
 			return err
@@ -143,13 +143,19 @@ func (t *tx) number() error {
 // Tx makes a transaction of the host's one that events can be recorded in, for
 // [hooks.Manager.TriggerTx]. It has to be one of the database that the Manager's
 // Store uses, through the driver github.com/mattn/go-sqlite3; the handle may be
-// another. Begin it as one that writes ("_txlock=immediate" in the name of the
-// data source), or the first write in it may find the database locked.
+// another.
 //
-// What was recorded is delivered when the host has committed, after the next
-// poll of a running Manager, see [hooks.Config].PollInterval. While the
-// transaction writes, all other writers wait for it, among them every Trigger:
-// keep it short.
+// The name of the data source should be like
+//
+//	file:app.db?_journal_mode=WAL&_txlock=immediate&_busy_timeout=5000&_synchronous=FULL
+//
+// so that a transaction waits for its turn when it begins and not in its middle,
+// and a commit for the disk, which the driver's defaults do not.
+//
+// When the host has committed, the events are delivered after the next poll of a
+// running Manager; see [hooks.Config].PollInterval. While the transaction writes,
+// all other writers wait for it, so keep it short, and do not call other methods
+// of the Manager that write in the middle of it: they would wait for you.
 func Tx(tx *sql.Tx) hooks.Tx { return transaction{tx} }
 
 type transaction struct{ tx *sql.Tx }

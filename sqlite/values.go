@@ -115,22 +115,6 @@ func packState(s hooks.State) int64 {
 	return 0
 }
 
-// The entries of hooks_log. Those of attempts have the attempt's number in the
-// upper bits.
-const (
-	entryCreated int64 = iota
-	entrySucceeded
-	entryDead
-	entryCancelled
-	entryAttempt
-	entryFailedAttempt
-
-	entryBits = 3
-)
-
-// entryOfEnd is the entry for a delivery that ended in this state.
-func entryOfEnd(state int64) int64 { return state - succeeded + entrySucceeded }
-
 // attemptBits is how many of the lower bits of an attempt's n are its number.
 const (
 	attemptBits = 16

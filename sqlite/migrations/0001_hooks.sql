@@ -120,14 +120,3 @@ CREATE TABLE hooks_log (
 	                                     -- 0 created, 1 succeeded, 2 dead, 3 cancelled, 4 attempt, 5 failed attempt
 	PRIMARY KEY (hook, at, delivery, entry)
 ) WITHOUT ROWID;
-
--- The latest of it, in no order. From time to time all of it is moved to
--- hooks_log at once: with many hooks, that changes a page once for many entries
--- and not for each.
-CREATE TABLE hooks_fresh (
-	n        INTEGER PRIMARY KEY,
-	hook     INTEGER NOT NULL,
-	at       INTEGER NOT NULL,
-	delivery INTEGER NOT NULL,
-	entry    INTEGER NOT NULL
-);
