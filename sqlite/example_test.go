@@ -19,7 +19,6 @@ func ExampleTx() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
 	ctx, path := context.Background(), filepath.Join(dir, "app.db")
 
 	store, err := sqlite.Open(ctx, path, sqlite.Options{})
@@ -62,7 +61,7 @@ func ExampleTx() {
 		_, err := m.Event(ctx, "", id)
 		fmt.Println(id, "is stored:", !errors.Is(err, hooks.ErrNotFound))
 	}
-	if err := errors.Join(db.Close(), store.Close()); err != nil {
+	if err := errors.Join(db.Close(), store.Close(), os.RemoveAll(dir)); err != nil {
 		log.Fatal(err)
 	}
 	// Output:
