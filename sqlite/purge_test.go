@@ -25,7 +25,7 @@ var purgeStart = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // live enqueues, claims and settles n deliveries at a time, a millisecond for each
 // step, and returns the time when they have ended.
-func live(t *testing.T, s hooks.Store, at time.Time, n int) time.Time {
+func live(t testing.TB, s hooks.Store, at time.Time, n int) time.Time {
 	t.Helper()
 	const step = 500
 	for ; n > 0; n -= step {
@@ -58,7 +58,7 @@ func live(t *testing.T, s hooks.Store, at time.Time, n int) time.Time {
 }
 
 // purge removes all that is older, and returns how much that was.
-func purge(t *testing.T, s hooks.Store, before time.Time) (removed int) {
+func purge(t testing.TB, s hooks.Store, before time.Time) (removed int) {
 	t.Helper()
 	const limit = 500
 	for {
