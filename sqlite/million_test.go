@@ -1,8 +1,6 @@
 package sqlite_test
 
 import (
-	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -11,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
-	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
 // million is a hundredth of one if the tests are to be short.
@@ -20,15 +17,6 @@ func million() int {
 		return 10_000
 	}
 	return 1_000_000
-}
-
-func openFile(b *testing.B) (s *sqlite.Store, path string) {
-	b.Helper()
-	path = filepath.Join(b.TempDir(), "hooks.db")
-	s, err := sqlite.Open(b.Context(), path, sqlite.Options{})
-	require.NoError(b, err)
-	b.Cleanup(func() { assert.NoError(b, s.Close()) })
-	return s, path
 }
 
 // due stores n deliveries of a hook that are due, each with an event of its own.
@@ -59,7 +47,7 @@ func BenchmarkClaimOfMany(b *testing.B) {
 				request.Room = map[hooks.Ref]int{{ID: "many"}: 0}
 			}
 			b.Run(name, func(b *testing.B) {
-				s, _ := openFile(b)
+				s := harness.Open(b)
 				due(b, s, "many", many-1)
 				due(b, s, "one", 1)
 				at := purgeStart
@@ -76,19 +64,15 @@ func BenchmarkClaimOfMany(b *testing.B) {
 }
 
 // BenchmarkRetention puts a million deliveries through a file that keeps the last
-// 100,000. It reports the size of the file after a fifth and in the end, and for
-// how long others waited at most for their commit while 100,000 were purged at
-// once, and while nothing was.
+// tenth. It reports the size of the file after a fifth and in the end, and for
+// how long others waited at most for their commit while that tenth was purged
+// at once, and while nothing was.
 func BenchmarkRetention(b *testing.B) {
 	all := million()
 	kept, step := all/10, all/100
 	for b.Loop() {
-		s, path := openFile(b)
-		size := func() float64 {
-			info, err := os.Stat(path)
-			require.NoError(b, err)
-			return float64(info.Size()) / 1e6
-		}
+		s := harness.Open(b)
+		db := handle(b, pathOf(b, s), 1)
 		at := purgeStart
 		var ends []time.Time
 		for n := 0; n < all; n += step {
@@ -97,10 +81,10 @@ func BenchmarkRetention(b *testing.B) {
 				purge(b, s, ends[len(ends)-1-kept/step].Add(time.Nanosecond))
 			}
 			if n+step == 2*kept {
-				b.ReportMetric(size(), "MB-after-a-fifth")
+				b.ReportMetric(float64(pageCount(b, db)), "pages-after-a-fifth")
 			}
 		}
-		b.ReportMetric(size(), "MB-in-the-end")
+		b.ReportMetric(float64(pageCount(b, db)), "pages-in-the-end")
 
 		longest := func(name string, while <-chan struct{}) {
 			var most time.Duration

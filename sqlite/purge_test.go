@@ -71,6 +71,12 @@ func purge(t testing.TB, s hooks.Store, before time.Time) (removed int) {
 	}
 }
 
+func pageCount(t testing.TB, db *sql.DB) (pages int) {
+	t.Helper()
+	require.NoError(t, db.QueryRow("PRAGMA page_count").Scan(&pages))
+	return pages
+}
+
 // A watched database records each commit.
 type watched struct {
 	path string
@@ -200,8 +206,7 @@ func TestTheFileIsUsedAgain(t *testing.T) {
 	for cycle := range 5 {
 		at = live(t, s, at, perCycle)
 		assert.Equal(t, 2*perCycle, purge(t, s, at.Add(time.Second)), "deliveries and events")
-		var now int
-		require.NoError(t, db.QueryRow("PRAGMA page_count").Scan(&now))
+		now := pageCount(t, db)
 		if cycle == 0 {
 			pages = now
 		}
