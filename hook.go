@@ -22,7 +22,7 @@ type Hook struct {
 	// it. The empty string is a tenant like any other, for applications that
 	// have just one. At most 256 bytes. It never changes.
 	Tenant string
-	// Name and Description are for people. At most 256 and 4096 bytes.
+	// Name and Description are for people. At most 1024 and 4096 bytes.
 	Name        string
 	Description string
 

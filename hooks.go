@@ -76,6 +76,12 @@ func New(store Store, cfg Config) (*Manager, error) {
 // EventTypes returns the catalogue that the Manager was configured with.
 func (m *Manager) EventTypes() []EventType { return append([]EventType(nil), m.cfg.Catalogue...) }
 
+// Protocol returns the protocol of this name that the Manager speaks.
+func (m *Manager) Protocol(name string) (Protocol, bool) {
+	p, ok := m.protocols[name]
+	return p, ok
+}
+
 // now returns the time as stores keep it.
 func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 

@@ -268,7 +268,7 @@ func hookRules() []rule[hooks.Hook] {
 			func(h *hooks.Hook) { h.Protocol, h.Headers = lenient, map[string]string{name: "1"} }, withHeader(name, "1")})
 	}
 	rules = append(rules, text("tenant", 256, func(h *hooks.Hook, s string) { h.Tenant = s })...)
-	rules = append(rules, text("name", 256, func(h *hooks.Hook, s string) { h.Name = s })...)
+	rules = append(rules, text("name", 1024, func(h *hooks.Hook, s string) { h.Name = s })...)
 	rules = append(rules, text("description", 4096, func(h *hooks.Hook, s string) { h.Description = s })...)
 	rules = append(rules, text("disabledReason", 4096, func(h *hooks.Hook, s string) { h.Disabled, h.DisabledReason = true, s })...)
 	return rules

@@ -20,6 +20,19 @@ func (m *Manager) Event(ctx context.Context, tenant, id string) (Event, error) {
 	return events[0], nil
 }
 
+// Events returns those of the events that are stored, by ID.
+func (m *Manager) Events(ctx context.Context, tenant string, ids ...string) (map[string]Event, error) {
+	events, err := m.store.Events(ctx, tenant, ids)
+	if err != nil {
+		return nil, fmt.Errorf("events: %w", err)
+	}
+	found := make(map[string]Event, len(events))
+	for _, e := range events {
+		found[e.ID] = e
+	}
+	return found, nil
+}
+
 // Deliveries returns a page of the deliveries that match q, newest first unless
 // q says otherwise.
 func (m *Manager) Deliveries(ctx context.Context, q LogQuery) (Page[Delivery], error) {

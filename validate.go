@@ -14,7 +14,7 @@ import (
 const (
 	maxID          = 128
 	maxTenant      = 256
-	maxName        = 256
+	maxName        = 1024
 	maxDescription = 4096
 	maxEvents      = 1000
 	maxEntries     = 50

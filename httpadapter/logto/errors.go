@@ -1,0 +1,111 @@
+package logto
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+)
+
+// An Error is an error in Logto's form. Clients tell errors apart by Code. An
+// [httpadapter.Authenticate] that returns one has it answered as it is, say,
+// because a tenant is suspended.
+type Error struct {
+	Status  int    `json:"-"`
+	Code    string `json:"code,omitempty"`
+	Data    any    `json:"data,omitempty"`
+	Details string `json:"details,omitempty"`
+	Message string `json:"message"`
+}
+
+func (e *Error) Error() string { return strings.TrimSpace(e.Code + " " + e.Message) }
+
+// Codes of 401 and 403 that are the host's to give: see [Error].
+const (
+	CodeSubjectMissing  = "auth.jwt_sub_missing"
+	CodeTenantSuspended = "subscription.tenant_suspended"
+	CodeLimitExceeded   = "subscription.limit_exceeded"
+)
+
+func failed(status int, code, format string, args ...any) *Error {
+	return &Error{Status: status, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// The three endpoints that know a hook by its ID and do not find it each say so
+// in another way.
+var (
+	errNotExists = failed(http.StatusNotFound, "entity.not_exists", "The hook does not exist.")
+	errNotFound  = failed(http.StatusNotFound, "entity.not_found", "The resource does not exist.")
+)
+
+func errNotExistsWithID(id string) *Error {
+	return failed(http.StatusNotFound, "entity.not_exists_with_id", "The hooks with ID `%s` does not exist.", id)
+}
+
+var (
+	errNoChange      = failed(http.StatusUnprocessableEntity, "entity.invalid_input", "Invalid input. Value list must not be empty.")
+	errMissingEvents = failed(http.StatusBadRequest, "hook.missing_events", "You need to provide at least one event.")
+	errPagination    = failed(http.StatusBadRequest, "guard.invalid_pagination", "The request pagination value is invalid.")
+	errTimeWindow    = failed(http.StatusBadRequest, "log.invalid_time_window", "`end_time` must be after `start_time`.")
+	errEndpoint      = failed(http.StatusUnprocessableEntity, "hook.endpoint_not_allowed",
+		"The endpoint is not allowed: a URL has at most 2048 bytes and does not lead to a private or otherwise special address.")
+)
+
+// orNotFound replaces an error for a hook that is not there.
+func orNotFound(err error, notFound *Error) error {
+	if errors.Is(err, hooks.ErrNotFound) {
+		return notFound
+	}
+	return err
+}
+
+// Fail implements [httpadapter.API].
+func (*api) Fail(r *http.Request, err error) httpadapter.Answer {
+	e := errorOf(r, err)
+	return httpadapter.Answer{Status: e.Status, Body: e}
+}
+
+func errorOf(r *http.Request, err error) *Error {
+	var known *Error
+	var invalid *hooks.InvalidError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &invalid) && invalid.Field == "url":
+		return errEndpoint
+	case errors.As(err, &invalid):
+		return failed(http.StatusUnprocessableEntity, "entity.invalid_input", "Invalid input. %s: %s.", invalid.Field, invalid.Reason)
+	case errors.Is(err, httpadapter.ErrNoRoute):
+		return failed(http.StatusNotFound, "", "Not Found")
+	case errors.Is(err, httpadapter.ErrMethodNotAllowed):
+		return failed(http.StatusMethodNotAllowed, "", "Method Not Allowed")
+	case errors.Is(err, httpadapter.ErrForbidden):
+		return failed(http.StatusForbidden, "auth.forbidden", "You are not allowed to do this.")
+	case errors.Is(err, httpadapter.ErrUnauthenticated):
+		return unauthenticated(r)
+	case errors.Is(err, httpadapter.ErrBodyTooLarge):
+		return failed(http.StatusRequestEntityTooLarge, "guard.invalid_input", "The request body is too large.")
+	case errors.Is(err, httpadapter.ErrBodyIncomplete):
+		return failed(http.StatusBadRequest, "", "The request body is incomplete.")
+	case errors.Is(err, hooks.ErrNotFound):
+		return errNotFound
+	}
+	return failed(http.StatusInternalServerError, "", "Internal server error.")
+}
+
+func unauthenticated(r *http.Request) *Error {
+	authorization := r.Header.Get("Authorization")
+	scheme, _, _ := strings.Cut(authorization, " ")
+	switch {
+	case authorization == "":
+		return failed(http.StatusUnauthorized, "auth.authorization_header_missing", "The Authorization header is missing.")
+	case !strings.EqualFold(scheme, "Bearer"):
+		e := failed(http.StatusUnauthorized, "auth.authorization_token_type_not_supported", "The type of the authorization token is not supported.")
+		e.Data = map[string][]string{"supportedTypes": {"Bearer"}}
+		return e
+	}
+	return failed(http.StatusUnauthorized, "auth.unauthorized", "Unauthorized: the credentials are not valid.")
+}

@@ -1,0 +1,185 @@
+package logto
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+)
+
+func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
+	q := queryOf(c)
+	p, paged, err := q.page()
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	withStats, err := q.value("includeExecutionStats")
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	found, total, err := a.hooks(c.Context(), c.Caller.Tenant, p, paged)
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	views := make([]hookView, len(found))
+	for i, h := range found {
+		if views[i], err = viewOf(h); err != nil {
+			return httpadapter.Answer{}, err
+		}
+	}
+	if isYes(withStats) {
+		if err := a.addStats(c.Context(), c.Caller.Tenant, views); err != nil {
+			return httpadapter.Answer{}, err
+		}
+	}
+	answer := httpadapter.Answer{Status: http.StatusOK, Body: views}
+	if paged {
+		answer.Header = q.pageHeader(p, total, false)
+	}
+	return answer, nil
+}
+
+// hooks returns a page of the tenant's hooks and how many there are in all, or
+// all of them.
+func (a *api) hooks(ctx context.Context, tenant string, p page, paged bool) ([]hooks.Hook, int, error) {
+	q := hooks.HookQuery{Tenant: tenant, Protocol: Name}
+	if paged {
+		q.PageQuery = p.query(allRows)
+		found, err := a.manager.Hooks(ctx, q)
+		return found.Items, found.Total, err
+	}
+	var all []hooks.Hook
+	q.Limit = 1000
+	for {
+		found, err := a.manager.Hooks(ctx, q)
+		if err != nil {
+			return nil, 0, err
+		}
+		all = append(all, found.Items...)
+		if q.After = found.Next; q.After.IsZero() {
+			return all, len(all), nil
+		}
+	}
+}
+
+// addStats gives hooks the sums of their last 24 hours.
+func (a *api) addStats(ctx context.Context, tenant string, views []hookView) error {
+	ids := make([]string, len(views))
+	for i, v := range views {
+		ids[i] = v.ID
+	}
+	stats, err := a.manager.Stats(ctx, tenant, time.Time{}, time.Time{}, ids...)
+	if err != nil {
+		return err
+	}
+	for i := range views {
+		s := stats[views[i].ID]
+		views[i].ExecutionStats = &statsView{SuccessCount: s.Successes, RequestCount: s.Deliveries}
+	}
+	return nil
+}
+
+func (a *api) create(c *httpadapter.Call) (httpadapter.Answer, error) {
+	change, err := a.readChange(c, true)
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	if change.event == nil && change.events == nil {
+		return httpadapter.Answer{}, errMissingEvents
+	}
+	h := hooks.Hook{ID: newID(), Tenant: c.Caller.Tenant, Protocol: Name}
+	if err := change.apply(&h, a.protocol); err != nil {
+		return httpadapter.Answer{}, err
+	}
+	h, err = a.manager.Register(c.Context(), h)
+	return answerHook(http.StatusCreated, h, err)
+}
+
+// newID makes an ID in Logto's form.
+func newID() string { return randomText(21, "0123456789abcdefghijklmnopqrstuvwxyz") }
+
+func (a *api) readChange(c *httpadapter.Call, isNew bool) (change, error) {
+	body, err := bodyOf(c)
+	if err != nil {
+		return change{}, err
+	}
+	var g guard
+	change := g.change(body, a.events, isNew)
+	return change, g.err("body")
+}
+
+func answerHook(status int, h hooks.Hook, err error) (httpadapter.Answer, error) {
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	view, err := viewOf(h)
+	return httpadapter.Answer{Status: status, Body: view}, err
+}
+
+// find returns the hook that the path names.
+func (a *api) find(c *httpadapter.Call) (hooks.Hook, error) {
+	h, err := a.manager.Hook(c.Context(), c.Caller.Tenant, c.PathValue("id"))
+	if err == nil && h.Protocol != Name {
+		err = hooks.ErrNotFound
+	}
+	return h, err
+}
+
+func (a *api) get(c *httpadapter.Call) (httpadapter.Answer, error) {
+	q := queryOf(c)
+	withStats, err := q.value("includeExecutionStats")
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	h, err := a.find(c)
+	if err != nil {
+		return httpadapter.Answer{}, orNotFound(err, errNotExistsWithID(c.PathValue("id")))
+	}
+	view, err := viewOf(h)
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	if isYes(withStats) {
+		views := []hookView{view}
+		if err := a.addStats(c.Context(), h.Tenant, views); err != nil {
+			return httpadapter.Answer{}, err
+		}
+		view = views[0]
+	}
+	return httpadapter.Answer{Status: http.StatusOK, Body: view}, nil
+}
+
+func (a *api) update(c *httpadapter.Call) (httpadapter.Answer, error) {
+	change, err := a.readChange(c, false)
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	if change.isEmpty() {
+		return httpadapter.Answer{}, errNoChange
+	}
+	h, err := a.manager.Update(c.Context(), c.Caller.Tenant, c.PathValue("id"), func(h *hooks.Hook) error {
+		if h.Protocol != Name {
+			return hooks.ErrNotFound
+		}
+		return change.apply(h, a.protocol)
+	})
+	return answerHook(http.StatusOK, h, orNotFound(err, errNotExists))
+}
+
+func (a *api) delete(c *httpadapter.Call) (httpadapter.Answer, error) {
+	h, err := a.find(c)
+	if err == nil {
+		err = a.manager.Delete(c.Context(), h.Tenant, h.ID)
+	}
+	return httpadapter.Answer{Status: http.StatusNoContent}, orNotFound(err, errNotFound)
+}
+
+func (a *api) rotate(c *httpadapter.Call) (httpadapter.Answer, error) {
+	h, err := a.find(c)
+	if err == nil {
+		h, err = a.manager.RotateSecret(c.Context(), h.Tenant, h.ID, hooks.Rotation{Overlap: -1})
+	}
+	return answerHook(http.StatusOK, h, orNotFound(err, errNotExists))
+}

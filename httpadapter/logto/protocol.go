@@ -1,0 +1,275 @@
+package logto
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// Name is the name of the protocol, as in [hooks.Hook].Protocol.
+const Name = "logto"
+
+// Protocol delivers events as Logto does. Its zero value works; give a pointer
+// to it to [hooks.Config].Protocols.
+//
+// A delivery is a POST of one JSON object: "event" (the type), for the Post*
+// types "interactionEvent", "createdAt" (the event's time), then the members of
+// the event's data, and "hookId". Data that is not an object becomes the member
+// "data". Members of the data with one of the names that the protocol sets are
+// left out, but for interactionEvent, which replaces the one derived from the
+// type; null there means none.
+//
+// The header logto-signature-sha-256 has the HMAC-SHA256 of the body under the
+// signing key, in lower-case hexadecimal. The hook's Headers may replace
+// Content-Type and User-Agent, and must not set the signature.
+//
+// 2xx is success. 500 to 599, an answer that does not come within 10 s, and a
+// failed connection are tried again; everything else is final.
+//
+// A hook without valid URL is accepted, and its deliveries fail. There is no
+// verification of endpoints.
+type Protocol struct {
+	// Schedule is that of hooks whose config has no retries; those that have
+	// get the beginning of it. Default: three retries, 0.3 s, 0.6 s and 1.2 s
+	// after the attempt before.
+	Schedule []time.Duration
+
+	// latest is the payload made last, which the next delivery of the same
+	// event uses again.
+	latest atomic.Pointer[payload]
+}
+
+var _ hooks.Protocol = (*Protocol)(nil)
+
+const (
+	timeout   = 10 * time.Second
+	userAgent = "Logto (https://logto.io/)"
+
+	// maxRetries bounds config.retries.
+	maxRetries = 3
+
+	signatureHeader = "Logto-Signature-Sha-256"
+	redacted        = "[redacted]"
+)
+
+var defaultSchedule = []time.Duration{0, 300 * time.Millisecond, 600 * time.Millisecond, 1200 * time.Millisecond}
+
+// Name implements [hooks.Protocol].
+func (*Protocol) Name() string { return Name }
+
+// Traits implements [hooks.Protocol].
+func (p *Protocol) Traits() hooks.Traits {
+	return hooks.Traits{Schedule: p.schedule(), Timeout: timeout, AnyURL: true}
+}
+
+func (p *Protocol) schedule() []time.Duration {
+	if len(p.Schedule) > 0 {
+		return p.Schedule
+	}
+	return defaultSchedule
+}
+
+// scheduleOf is the schedule of a hook with that many retries, nil (the
+// protocol's) if it does not say how many. A fraction counts as what is below.
+func (p *Protocol) scheduleOf(retries *float64) []time.Duration {
+	if retries == nil {
+		return nil
+	}
+	all := p.schedule()
+	return all[:min(1+int(*retries), len(all))]
+}
+
+// NewSecret implements [hooks.Protocol]: 32 letters and digits.
+func (*Protocol) NewSecret() (hooks.Secret, error) {
+	return hooks.Secret(randomText(32, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")), nil
+}
+
+// randomText returns n of the characters, of which there are at most 64.
+func randomText(n int, characters string) string {
+	text := make([]byte, 0, n)
+	var random [64]byte
+	for {
+		_, _ = rand.Read(random[:]) // never fails, by its contract
+		for _, b := range random {
+			// Six bits choose, or choose none: each character is as likely.
+			if i := int(b & 63); i < len(characters) {
+				text = append(text, characters[i])
+			}
+			if len(text) == n {
+				return string(text)
+			}
+		}
+	}
+}
+
+// Compile implements [hooks.Protocol].
+func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
+	s, err := settingsOf(h)
+	if err != nil {
+		return nil, err
+	}
+	if h.Method != "" && h.Method != http.MethodPost {
+		return nil, &hooks.InvalidError{Field: "method", Reason: "must be POST for Logto"}
+	}
+	e := &endpoint{
+		protocol: p, hookID: h.ID, settings: s, secrets: h.Secrets,
+		header:    http.Header{"Content-Type": {"application/json"}, "User-Agent": {userAgent}},
+		logHeader: http.Header{"Content-Type": {"application/json"}, "User-Agent": {userAgent}, signatureHeader: {redacted}},
+	}
+	for name, value := range h.Headers {
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		if key == signatureHeader {
+			return nil, &hooks.InvalidError{Field: fmt.Sprintf("headers[%q]", name), Reason: "is set by the protocol"}
+		}
+		e.header[key] = []string{value}
+		e.logHeader[key] = []string{redacted}
+	}
+	e.url, err = url.Parse(h.URL)
+	if err != nil || e.url.Scheme == "" {
+		e.url, e.badURL = nil, fmt.Errorf("Failed to parse URL from %s", h.URL) //nolint:revive,staticcheck // The words of JavaScript's fetch, which Logto shows.
+	}
+	return e, nil
+}
+
+type endpoint struct {
+	protocol *Protocol
+	hookID   string
+	settings settings
+	secrets  []hooks.SigningSecret
+	url      *url.URL
+	// badURL is why there is no url.
+	badURL            error
+	header, logHeader http.Header
+}
+
+// Accepts implements [hooks.Endpoint]: a hook of one event, that has been
+// changed to none, gets nothing.
+func (e *endpoint) Accepts(event *hooks.Event) (bool, error) {
+	return !e.settings.Single || e.settings.Event == event.Type, nil
+}
+
+// Request implements [hooks.Endpoint].
+func (e *endpoint) Request(_ context.Context, _ hooks.Send, msgs []hooks.Message) (hooks.Request, error) {
+	if e.badURL != nil {
+		return hooks.Request{}, e.badURL
+	}
+	body := e.protocol.payload(msgs[0].Event, e.hookID)
+	header := maps.Clone(e.header)
+	if len(e.secrets) > 0 {
+		key, ok := currentSecret(e.secrets, msgs[0].Now)
+		if !ok {
+			return hooks.Request{}, errors.New("all signing keys of the hook have expired")
+		}
+		header[signatureHeader] = []string{sign(key, body)}
+	}
+	return hooks.Request{URL: e.url, Header: header, Body: body, LogHeader: e.logHeader}, nil
+}
+
+// currentSecret returns the first secret that signs at now.
+func currentSecret(secrets []hooks.SigningSecret, now time.Time) (hooks.Secret, bool) {
+	for _, s := range secrets {
+		if s.ExpiresAt.IsZero() || s.ExpiresAt.After(now) {
+			return s.Secret, true
+		}
+	}
+	return "", false
+}
+
+func sign(key hooks.Secret, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write(body)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// Judge implements [hooks.Endpoint].
+func (*endpoint) Judge(r hooks.Response) hooks.Verdict {
+	if r.Err != nil {
+		return hooks.Verdict{Permanent: !retriable(r.Err.Class, 0)}
+	}
+	return hooks.Verdict{Success: r.Status >= 200 && r.Status <= 299, Permanent: !retriable(hooks.ClassStatus, r.Status)}
+}
+
+// retriable reports whether an attempt that failed so is worth another.
+func retriable(class hooks.ErrorClass, status int) bool {
+	switch class {
+	case hooks.ClassStatus:
+		return status >= 500 && status <= 599
+	case hooks.ClassBlocked, hooks.ClassRequest, hooks.ClassRedirect:
+		return false
+	}
+	return true
+}
+
+// Verify implements [hooks.Endpoint].
+func (*endpoint) Verify(context.Context, hooks.Send) error {
+	return &hooks.AttemptError{Class: hooks.ClassRequest, Err: errors.New("Logto hooks have no verification")} //nolint:revive,staticcheck // A name.
+}
+
+// A payload is what the deliveries of an event have in common: all of the body
+// but the hook's ID.
+type payload struct {
+	event *hooks.Event
+	start []byte
+}
+
+// payload returns the body of the event's delivery to a hook.
+func (p *Protocol) payload(e *hooks.Event, hookID string) []byte {
+	latest := p.latest.Load()
+	if latest == nil || latest.event != e {
+		latest = &payload{e, payloadStart(e)}
+		p.latest.Store(latest)
+	}
+	return payloadFor(hookID, latest.start)
+}
+
+// payloadFor is a body that begins so and goes to this hook.
+func payloadFor(hookID string, start []byte) []byte {
+	body := make([]byte, 0, len(start)+len(hookID)+16)
+	body = append(body, start...)
+	body = append(body, `"hookId":"`...)
+	body = append(body, hookID...) // Needs no escapes, see hooks.Hook.ID.
+	return append(body, `"}`...)
+}
+
+func payloadStart(e *hooks.Event) []byte {
+	members, isObject := membersOf(e.Data)
+	if !isObject {
+		members = []rawMember{{"data", e.Data}}
+	}
+	var b bytes.Buffer
+	b.Grow(len(e.Data) + 128)
+	b.WriteString(`{"event":"` + e.Type + `",`) // Needs no escapes, see hooks.Event.Type.
+	if interaction := interactionOf[e.Type]; interaction != "" && !hasMember(members, "interactionEvent") {
+		b.WriteString(`"interactionEvent":"` + interaction + `",`)
+	}
+	b.WriteString(`"createdAt":"` + e.Time.UTC().Format("2006-01-02T15:04:05.000Z") + `",`)
+	for _, m := range members {
+		switch m.name {
+		case "event", "createdAt", "hookId":
+			continue
+		case "interactionEvent":
+			if string(m.value) == "null" {
+				continue
+			}
+		}
+		b.Write(encode(m.name))
+		b.WriteByte(':')
+		_ = json.Compact(&b, m.value) // It is JSON, or there would be no event.
+		b.WriteByte(',')
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,94 @@
+package httpadapter
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// routes finds the endpoint of a request.
+//
+// It is no [http.ServeMux], which redirects paths that are not clean (and loses
+// the prefix that StripPrefix took away), is strict about letter case and
+// slashes at the end, and answers by itself what an API wants to answer in its
+// own form.
+type routes []route
+
+type route struct {
+	Route
+	segments []string
+}
+
+func newRoutes(list []Route) routes {
+	all := make(routes, len(list))
+	for i, r := range list {
+		all[i] = route{r, strings.Split(r.Path, "/")}
+	}
+	return all
+}
+
+// find returns the endpoint for the request and sets its path values, or nil
+// and the methods that the path has, none if there is no such path. A GET
+// endpoint is one for HEAD, too.
+func (all routes) find(r *http.Request) (*route, []string) {
+	segments := split(r.URL)
+	var allow []string
+	for i := range all {
+		candidate := &all[i]
+		if !candidate.matches(segments) {
+			continue
+		}
+		if candidate.Method == r.Method || candidate.Method == http.MethodGet && r.Method == http.MethodHead {
+			candidate.setPathValues(r, segments)
+			return candidate, nil
+		}
+		if candidate.Method == http.MethodGet {
+			allow = append(allow, http.MethodHead)
+		}
+		allow = append(allow, candidate.Method)
+	}
+	if allow != nil {
+		allow = append(allow, http.MethodOptions)
+	}
+	slices.Sort(allow)
+	return nil, allow
+}
+
+// split returns the segments of a path, each decoded, without an empty last
+// one.
+func split(u *url.URL) []string {
+	segments := strings.Split(u.EscapedPath(), "/")
+	if last := len(segments) - 1; last > 1 && segments[last] == "" {
+		segments = segments[:last]
+	}
+	for i, s := range segments {
+		if decoded, err := url.PathUnescape(s); err == nil {
+			segments[i] = decoded
+		}
+	}
+	return segments
+}
+
+func (r *route) matches(segments []string) bool {
+	return slices.EqualFunc(r.segments, segments, func(pattern, segment string) bool {
+		if _, ok := variable(pattern); ok {
+			return segment != ""
+		}
+		return strings.ToLower(segment) == pattern
+	})
+}
+
+func (r *route) setPathValues(request *http.Request, segments []string) {
+	for i, pattern := range r.segments {
+		if name, ok := variable(pattern); ok {
+			request.SetPathValue(name, segments[i])
+		}
+	}
+}
+
+// variable returns the name in the braces of a segment such as "{id}".
+func variable(pattern string) (string, bool) {
+	name, found := strings.CutPrefix(pattern, "{")
+	return strings.TrimSuffix(name, "}"), found
+}
