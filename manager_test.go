@@ -838,6 +838,22 @@ func TestTriggerSaysWhereTheEventGoes(t *testing.T) {
 	assert.ErrorIs(t, err, hooks.ErrNotFound)
 }
 
+func TestEventsAreReadTogether(t *testing.T) {
+	h := newHost(t)
+	for _, id := range []string{"a", "b", "c"} {
+		h.trigger(hooks.Event{ID: id, Type: "order.paid", Data: []byte(`"` + id + `"`)})
+	}
+	h.trigger(hooks.Event{ID: "d", Tenant: "acme", Type: "order.paid"})
+	got, err := h.Events(t.Context(), "", "a", "c", "d", "e")
+	require.NoError(t, err)
+	require.Len(t, got, 2)
+	assert.Equal(t, `"a"`, string(got["a"].Data))
+	assert.Equal(t, `"c"`, string(got["c"].Data))
+	got, err = h.Events(t.Context(), "")
+	require.NoError(t, err)
+	assert.Empty(t, got)
+}
+
 func TestTriggerBatchIsAllOrNone(t *testing.T) {
 	h := newHost(t)
 	h.register(hooks.Hook{URL: "https://example.com", Events: []string{"*"}})

@@ -1094,6 +1094,11 @@ func TestAManagerSpeaksSeveralProtocols(t *testing.T) {
 		h.Manager = h.manager(h.store, speaks(protocols...))
 		protocols[1] = speaker("three") // New copies its configuration
 		h.run(h.Manager)
+		two, ok := h.Protocol("two")
+		assert.True(t, ok)
+		assert.Equal(t, "two", two.Name())
+		_, ok = h.Protocol("three")
+		assert.False(t, ok)
 		for _, name := range []string{"one", "two", ""} {
 			_, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: name})
 			assert.Equal(t, cmp.Or(name, hooks.StandardWebhooks), hook.Protocol)

@@ -75,7 +75,7 @@ func (r *route) matches(segments []string) bool {
 		if _, ok := variable(pattern); ok {
 			return segment != ""
 		}
-		return strings.ToLower(segment) == pattern
+		return strings.EqualFold(segment, pattern)
 	})
 }
 

@@ -270,5 +270,5 @@ func detail(issue object) string {
 	if code == "invalid_type" {
 		text = fmt.Sprintf("Expected %s but received %s.", issue.get("expected"), issue.get("received"))
 	}
-	return fmt.Sprintf(`Error in key path "%s": (%s) %s`, strings.Join(path, "."), code, text)
+	return `Error in key path "` + strings.Join(path, ".") + `": (` + code + ") " + text
 }

@@ -140,7 +140,7 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	}
 	e.url, err = url.Parse(h.URL)
 	if err != nil || e.url.Scheme == "" {
-		e.url, e.badURL = nil, fmt.Errorf("Failed to parse URL from %s", h.URL) //nolint:revive,staticcheck // The words of JavaScript's fetch, which Logto shows.
+		e.url, e.badURL = nil, fmt.Errorf("Failed to parse URL from %s", h.URL) //nolint:staticcheck // The words of JavaScript's fetch, which Logto shows.
 	}
 	return e, nil
 }
@@ -216,7 +216,7 @@ func retriable(class hooks.ErrorClass, status int) bool {
 
 // Verify implements [hooks.Endpoint].
 func (*endpoint) Verify(context.Context, hooks.Send) error {
-	return &hooks.AttemptError{Class: hooks.ClassRequest, Err: errors.New("Logto hooks have no verification")} //nolint:revive,staticcheck // A name.
+	return &hooks.AttemptError{Class: hooks.ClassRequest, Err: errors.New("Logto hooks have no verification")} //nolint:staticcheck // A name.
 }
 
 // A payload is what the deliveries of an event have in common: all of the body

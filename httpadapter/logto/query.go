@@ -1,7 +1,6 @@
 package logto
 
 import (
-	"fmt"
 	"iter"
 	"math"
 	"net/http"
@@ -131,7 +130,7 @@ func (p page) query(countTo int) hooks.PageQuery {
 func (q *query) pageHeader(p page, total int, capped bool) http.Header {
 	h := http.Header{"Total-Number": {strconv.Itoa(total)}}
 	link := func(rel string, number int) {
-		h.Add("Link", fmt.Sprintf(`<%s>; rel="%s"`, q.withPage(number), rel))
+		h.Add("Link", "<"+q.withPage(number)+`>; rel="`+rel+`"`)
 	}
 	last := max(1, (total+p.size-1)/p.size)
 	link("first", 1)
