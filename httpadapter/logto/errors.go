@@ -1,6 +1,7 @@
 package logto
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 // [httpadapter.Authenticate] that returns one has it answered as it is, say,
 // because a tenant is suspended.
 type Error struct {
+	// Status is that of the answer. Default: 403.
 	Status  int    `json:"-"`
 	Code    string `json:"code,omitempty"`
 	Data    any    `json:"data,omitempty"`
@@ -65,7 +67,7 @@ func orNotFound(err error, notFound *Error) error {
 // Fail implements [httpadapter.API].
 func (*api) Fail(r *http.Request, err error) httpadapter.Answer {
 	e := errorOf(r, err)
-	return httpadapter.Answer{Status: e.Status, Body: e}
+	return httpadapter.Answer{Status: cmp.Or(e.Status, http.StatusForbidden), Body: e}
 }
 
 func errorOf(r *http.Request, err error) *Error {
