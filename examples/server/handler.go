@@ -1,0 +1,93 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
+)
+
+const defaultTenant = "default"
+
+// newHandler mounts the APIs beside the host's own paths.
+func newHandler(m *hooks.Manager, token string) (http.Handler, error) {
+	logtoAPI, err := logto.New(m, httpadapter.Config{Authenticate: owner(token, defaultTenant)})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/api/hooks", logtoAPI)
+	mux.Handle("/api/hooks/", logtoAPI)
+	mux.Handle("/trigger", allow(http.MethodPost, trigger(m, owner(token, defaultTenant))))
+	mux.Handle("/healthz", allow(http.MethodGet, health(m)))
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusNotFound, failure{Error: "not found"})
+	})
+	return mux, nil
+}
+
+// owner lets in who shows the token, with all rights in the tenant.
+func owner(token, tenant string) httpadapter.Authenticate {
+	want := sha256.Sum256([]byte(token))
+	return func(r *http.Request) (httpadapter.Identity, error) {
+		got := sha256.Sum256([]byte(shownToken(r)))
+		if subtle.ConstantTimeCompare(got[:], want[:]) == 0 {
+			return httpadapter.Identity{}, httpadapter.ErrUnauthenticated
+		}
+		return httpadapter.Identity{Tenant: tenant, Actor: "owner", Read: true, Write: true}, nil
+	}
+}
+
+// shownToken returns the token of a request, where clients of the several
+// systems put it.
+func shownToken(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "SSWS") {
+		return strings.TrimSpace(token)
+	}
+	return r.Header.Get("X-Access-Token")
+}
+
+// allow refuses other methods.
+func allow(method string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == method || method == http.MethodGet && r.Method == http.MethodHead {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Allow", method)
+		answer(w, http.StatusMethodNotAllowed, failure{Error: "method not allowed"})
+	})
+}
+
+func health(m *hooks.Manager) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := m.Hooks(r.Context(), hooks.HookQuery{PageQuery: hooks.PageQuery{Limit: 1}}); err != nil {
+			slog.Error("the store cannot be read", "error", err)
+			answer(w, http.StatusServiceUnavailable, failure{Error: "the store cannot be read"})
+			return
+		}
+		answer(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+}
+
+// A failure is an error as clients see it.
+type failure struct {
+	Error string `json:"error"`
+	// Field is what of the input is wrong.
+	Field string `json:"field,omitempty"`
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		slog.Info("an answer was not read", "error", err)
+	}
+}

@@ -1,0 +1,149 @@
+// Server is a host application that mounts every REST API of httpadapter, and
+// takes events by HTTP.
+//
+//	go run ./examples/server [-addr 127.0.0.1:8080] [-store sqlite:hooks.db|memory] [-token T] [-dev]
+//
+// It prints the token that all requests need, if none was given, and its
+// address when it is ready. -dev allows endpoints on this machine and without
+// TLS, which are refused otherwise. To try it, with -dev, -token T, and something
+// that listens on port 9000:
+//
+//	curl -H 'Authorization: Bearer T' -H 'Content-Type: application/json' http://127.0.0.1:8080/api/hooks \
+//		-d '{"name":"demo","events":["User.Created"],"config":{"url":"http://127.0.0.1:9000"}}'
+//	curl -H 'Authorization: Bearer T' http://127.0.0.1:8080/trigger -d '{"type":"User.Created","data":{"data":{"id":"u1"}}}'
+//	curl -H 'Authorization: Bearer T' http://127.0.0.1:8080/api/hooks?includeExecutionStats=true
+//
+// The APIs:
+//
+//	/api/hooks      Logto's hooks, of the tenant "default"
+//	POST /trigger   {"id"?, "type", "tenant"?, "key"?, "data"?} records an event: 202 {"id", "deliveries"}
+//	GET /healthz    says whether the store can be read
+//
+// SIGTERM and SIGINT let the requests under way end, and then it.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
+	"github.com/seed-2c6e3a5a/hooks/memory"
+	"github.com/seed-2c6e3a5a/hooks/sqlite"
+)
+
+type options struct {
+	addr, store, token string
+	dev                bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.addr, "addr", "127.0.0.1:8080", "the `address` to listen on")
+	flag.StringVar(&o.store, "store", "sqlite:hooks.db", `where to keep the data: "sqlite:FILE" or "memory"`)
+	flag.StringVar(&o.token, "token", "", "what requests have to show (default: one is made and printed)")
+	flag.BoolVar(&o.dev, "dev", false, "allow endpoints on this machine and without TLS")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "server: unexpected argument %q\n", flag.Arg(0))
+		os.Exit(2)
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "server:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends.
+func run(ctx context.Context, o options, out io.Writer) (err error) {
+	store, closeStore, err := open(ctx, o.store)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeStore()) }()
+	cfg := hooks.Config{Protocols: []hooks.Protocol{&logto.Protocol{}}}
+	if o.dev {
+		cfg.AllowHTTP, cfg.AllowNetworks = true, []string{"127.0.0.0/8", "::1"}
+	}
+	m, err := hooks.New(store, cfg)
+	if err != nil {
+		return err
+	}
+	if o.token == "" {
+		o.token = rand.Text()
+		_, _ = fmt.Fprintln(out, "token:", o.token)
+	}
+	handler, err := newHandler(m, o.token)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.addr)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(out, "listening on http://%s\n", listener.Addr())
+	return serve(ctx, m, listener, handler)
+}
+
+// open opens the store that the flag names.
+func open(ctx context.Context, name string) (hooks.Store, func() error, error) {
+	if name == "memory" {
+		return memory.New(memory.Options{}), func() error { return nil }, nil
+	}
+	file, ok := strings.CutPrefix(name, "sqlite:")
+	if !ok || file == "" {
+		return nil, nil, fmt.Errorf(`-store must be "sqlite:FILE" or "memory", not %q`, name)
+	}
+	store, err := sqlite.Open(ctx, file, sqlite.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	return store, store.Close, nil
+}
+
+// serve delivers and answers until ctx ends. Then no request is taken any more,
+// those under way are answered, and after that the deliveries under way end.
+func serve(ctx context.Context, m *hooks.Manager, listener net.Listener, handler http.Handler) error {
+	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDelivering()
+	delivered := make(chan error, 1)
+	go func() { delivered <- m.Run(delivering) }()
+
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      2 * time.Minute, // A test of an endpoint that hangs, with its retries.
+		IdleTimeout:       2 * time.Minute,
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+
+	var err error
+	select {
+	case err = <-served:
+	case err = <-delivered:
+		delivered <- nil
+	case <-ctx.Done():
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	err = errors.Join(err, server.Shutdown(limited))
+	stopDelivering()
+	return errors.Join(err, <-delivered)
+}
