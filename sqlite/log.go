@@ -14,35 +14,54 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// A list of deliveries or attempts is read from sources, each in the order of
-// the list: the log of a hook; deliveries handed over, which are not in it yet;
-// or the deliveries of an event, or with given IDs. The log of a tenant is that
-// of its hooks, merged.
+// A list of deliveries or attempts is made of sources, each in the order of the
+// list: the log of a hook; deliveries handed over, which are not in it yet; or
+// the deliveries of an event, or with given IDs. The log of a tenant is that of
+// its hooks, merged.
+//
+// SQL finds the keys of a page in a source, and then reads the elements that have
+// them, so that nothing is read of those that are skipped. What a source may need
+// for a condition is joined from the left: SQLite leaves such a join out when the
+// query does not refer to it.
 
 // A listing is what can be listed: deliveries or attempts.
 type listing[T any] struct {
-	columns string
-	// ofLog are the tables from hooks_log on, and which of its entries are
-	// meant; ofDeliveries are the tables from hooks_deliveries on.
-	ofLog, ofDeliveries string
-	// time is the column that comes first in the order if the list is not
-	// read from the log, and ties are those that decide between equal times.
-	time  string
-	ties  []string
-	state string
+	// columns are those of an element, whose key is in the tables.
+	columns, tables string
+	// ofDeliveries finds elements by their deliveries; its key and its order
+	// are of the tables, too. ofLog finds them by those entries of hooks_log.
+	ofDeliveries, ofLog index
+	entries             string
+	state               string
+	// handedOver says that deliveries handed over have elements.
+	handedOver bool
 
 	make    func(row) (T, error)
 	compare func(a, b T) int
 	cursor  func(T) hooks.Cursor
-	// place returns the values of ties at a cursor.
+	// place returns the values of an index's order at a cursor, but for the time.
 	place func(hooks.Cursor) ([]any, error)
 }
 
-// A source is where a list is read from.
+// An index is a way to find elements.
+type index struct {
+	from  string   // the tables
+	key   string   // names an element
+	order []string // a time, and what decides between equal ones
+}
+
+func (i *index) orderBy(oldestFirst bool) string {
+	descending := " DESC"
+	if oldestFirst {
+		descending = ""
+	}
+	return strings.Join(i.order, descending+", ") + descending
+}
+
+// A source is where elements of a list are found.
 type source struct {
-	from  string
+	*index
 	where conditions
-	time  string // the column that comes first in the order
 }
 
 // Deliveries implements [hooks.LogStore].
@@ -56,18 +75,27 @@ func (s *Store) Attempts(ctx context.Context, q hooks.LogQuery) (hooks.Page[hook
 }
 
 const (
-	ofDelivery = " JOIN hooks_hooks h ON h.n = d.hook JOIN hooks_events e ON e.n = d.event"
+	ofDelivery = " LEFT JOIN hooks_hooks h ON h.n = d.hook LEFT JOIN hooks_events e ON e.n = d.event"
 	// handedOver are the deliveries that are not in the log yet.
 	handedOver = "d.until IS NOT NULL AND d.queued IS NULL AND d.handed = 1 AND d.token = 1"
 )
 
 var deliveries = listing[hooks.Delivery]{
-	columns:      deliveryColumns + ", h.tenant, h.id, e.id, e.type",
-	ofLog:        "hooks_log l CROSS JOIN hooks_deliveries d ON l.entry = 0 AND d.n = l.delivery" + ofDelivery,
-	ofDeliveries: "hooks_deliveries d" + ofDelivery,
-	time:         "d.created_at",
-	ties:         []string{"d.id"},
-	state:        "d.state",
+	columns: deliveryColumns + ", h.tenant, h.id, e.id, e.type",
+	tables:  "hooks_deliveries d" + ofDelivery,
+	ofDeliveries: index{
+		from:  "hooks_deliveries d" + ofDelivery,
+		key:   "d.n",
+		order: []string{"d.created_at", "d.id"},
+	},
+	ofLog: index{
+		from:  "hooks_log l LEFT JOIN hooks_deliveries d ON d.n = l.delivery" + ofDelivery,
+		key:   "l.delivery",
+		order: []string{"l.at", "d.id"},
+	},
+	entries:    "l.entry = 0",
+	state:      "d.state",
+	handedOver: true,
 	make: func(r row) (hooks.Delivery, error) {
 		d := delivery(r, hooks.Ref{Tenant: r.text(14), ID: r.text(15)})
 		d.EventID, d.EventType = r.id(16), r.text(17)
@@ -80,18 +108,25 @@ var deliveries = listing[hooks.Delivery]{
 	place:  func(c hooks.Cursor) ([]any, error) { return []any{packID(c.ID)}, nil },
 }
 
-const attemptTables = ofDelivery + " LEFT JOIN hooks_requests r ON r.n = (a.n >> 32 << 32) + a.request"
-
 var attempts = listing[hooks.Attempt]{
 	columns: `a.n & 65535, a.started_at, a.duration, a.state, a.next_at, r.method, r.url, r.header, a.body_size, a.body_sha256,
 		a.status, a.truncated, a.class, a.error, a.response_header, a.response_body, d.id, h.tenant, h.id, e.id, e.type`,
-	ofLog: `hooks_log l CROSS JOIN hooks_attempts a ON l.entry & 7 >= 4 AND a.n = (l.delivery << 16) + (l.entry >> 3)
-		CROSS JOIN hooks_deliveries d ON d.n = l.delivery` + attemptTables,
-	ofDeliveries: `hooks_deliveries d CROSS JOIN hooks_attempts a ON a.n > d.n << 16 AND a.n < d.n + 1 << 16` + attemptTables,
-	time:         "a.started_at",
-	ties:         []string{"d.id", "a.n & 65535"},
-	state:        "a.state",
-	make:         unpackAttempt,
+	tables: `hooks_attempts a LEFT JOIN hooks_requests r ON r.n = (a.n >> 32 << 32) + a.request
+		LEFT JOIN hooks_deliveries d ON d.n = a.n >> 16` + ofDelivery,
+	ofDeliveries: index{
+		from:  "hooks_deliveries d" + ofDelivery + " CROSS JOIN hooks_attempts a ON a.n > d.n << 16 AND a.n < d.n + 1 << 16",
+		key:   "a.n",
+		order: []string{"a.started_at", "d.id", "a.n & 65535"},
+	},
+	ofLog: index{
+		from: `hooks_log l LEFT JOIN hooks_attempts a ON a.n = (l.delivery << 16) + (l.entry >> 3)
+			LEFT JOIN hooks_deliveries d ON d.n = l.delivery` + ofDelivery,
+		key:   "(l.delivery << 16) + (l.entry >> 3)",
+		order: []string{"l.at", "d.id", "l.entry >> 3"},
+	},
+	entries: "l.entry & 7 >= 4",
+	state:   "a.state",
+	make:    unpackAttempt,
 	compare: func(a, b hooks.Attempt) int {
 		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.DeliveryID, b.DeliveryID), cmp.Compare(a.Number, b.Number))
 	},
@@ -141,11 +176,10 @@ func readList[T any](ctx context.Context, s *Store, l *listing[T], q hooks.LogQu
 			page.Total += n
 		}
 		limit := limitOf(q.PageQuery)
-		items, err := l.merge(r, sources, q.PageQuery, q.Offset+limit+1)
+		items, err := l.merge(r, sources, q.PageQuery, limit+1)
 		if err != nil {
 			return err
 		}
-		items = items[min(q.Offset, len(items)):]
 		if len(items) > limit {
 			items = items[:limit]
 			page.Next = l.cursor(items[limit-1])
@@ -156,121 +190,160 @@ func readList[T any](ctx context.Context, s *Store, l *listing[T], q hooks.LogQu
 	return page, err
 }
 
-// sources returns what to read for the query.
+// sources returns where to find what the query asks for.
 func (l *listing[T]) sources(r *reader, q hooks.LogQuery) ([]source, error) {
-	filters := conditions{}
-	if q.HookID != "" {
-		filters.and("h.id = ?", q.HookID)
-	}
-	if q.EventID != "" {
-		filters.and("e.id = ?", packID(q.EventID))
-	}
-	if q.EventType != "" {
-		filters.and("e.type = ?", q.EventType)
-	}
-	if len(q.DeliveryIDs) > 0 {
-		filters.in("d.id", len(q.DeliveryIDs), func(i int) any { return packID(q.DeliveryIDs[i]) })
-	}
-	if len(q.States) > 0 {
-		filters.in(l.state, len(q.States), func(i int) any { return packState(q.States[i]) })
-	}
-	all := func(from, time, which string, args ...any) source {
-		where := newConditions(which, args...)
-		if filters.sql != "" {
-			where.and(filters.sql, filters.args...)
+	narrowed := func(i *index, where conditions) source {
+		if q.EventType != "" {
+			where.and("e.type = ?", q.EventType)
+		}
+		if len(q.States) > 0 {
+			where.in(l.state, len(q.States), func(i int) any { return packState(q.States[i]) })
 		}
 		if !q.Since.IsZero() {
-			where.and(time+" >= ?", q.Since.UnixMilli())
+			where.and(i.order[0]+" >= ?", q.Since.UnixMilli())
 		}
 		if !q.Until.IsZero() {
-			where.and(time+" < ?", q.Until.UnixMilli())
+			where.and(i.order[0]+" < ?", q.Until.UnixMilli())
 		}
-		return source{from, where, time}
+		return source{i, where}
 	}
-	switch {
-	case len(q.DeliveryIDs) > 0:
-		return []source{all(l.ofDeliveries, l.time, "e.tenant = ?", q.Tenant)}, nil
-	case q.EventID != "":
-		const its = `d.n IN (SELECT d.n FROM hooks_events e CROSS JOIN hooks_deliveries d
-			ON d.n >= e.first AND d.n < e.first + e.deliveries AND d.event = e.n WHERE e.tenant = ? AND e.id = ?)`
-		return []source{all(l.ofDeliveries, l.time, its, q.Tenant, packID(q.EventID))}, nil
+	var which conditions // of the deliveries
+	if q.HookID != "" {
+		which.and("h.id = ?", q.HookID)
+	}
+	if len(q.DeliveryIDs) > 0 {
+		which.in("d.id", len(q.DeliveryIDs), func(i int) any { return packID(q.DeliveryIDs[i]) })
+	}
+	if q.EventID != "" {
+		which.and(`d.n IN (SELECT d.n FROM hooks_events e CROSS JOIN hooks_deliveries d
+			ON d.n >= e.first AND d.n < e.first + e.deliveries AND d.event = e.n WHERE e.tenant = ? AND e.id = ?)`, q.Tenant, packID(q.EventID))
+	}
+	which.and("e.tenant = ?", q.Tenant)
+	if len(q.DeliveryIDs) > 0 || q.EventID != "" {
+		return []source{narrowed(&l.ofDeliveries, which)}, nil
+	}
+	var sources []source
+	if l.handedOver {
+		which.and(handedOver)
+		sources = append(sources, narrowed(&l.ofDeliveries, which))
 	}
 	hooksOf := newConditions("tenant = ?", q.Tenant)
 	if q.HookID != "" {
 		hooksOf.and("id = ?", q.HookID)
 	}
-	sources := []source{all(l.ofDeliveries, l.time, handedOver+" AND h.tenant = ?", q.Tenant)}
 	err := r.query("SELECT n FROM hooks_hooks WHERE "+hooksOf.sql, func(r row) error {
-		sources = append(sources, all(l.ofLog, "l.at", "l.hook = ?", r.int(0)))
+		sources = append(sources, narrowed(&l.ofLog, newConditions("l.hook = ? + 0 AND "+l.entries, r.int(0))))
 		return nil
 	}, hooksOf.args...)
 	return sources, err
 }
 
-// merge returns the first n elements of all sources behind q.After.
-func (l *listing[T]) merge(r *reader, sources []source, q hooks.PageQuery, n int) ([]T, error) {
-	compare := l.compare
-	if !q.OldestFirst {
-		compare = func(a, b T) int { return l.compare(b, a) }
-	}
-	// The sources by their first elements: when the first of one comes
-	// behind all that are wanted, so do all of those that follow.
-	type start struct {
-		source
-		first T
-	}
-	var starts []start
-	for _, from := range sources {
-		elements, err := l.read(r, from, q, 1)
-		if err != nil {
-			return nil, err
-		}
-		if len(elements) > 0 {
-			starts = append(starts, start{from, elements[0]})
-		}
-	}
-	slices.SortFunc(starts, func(a, b start) int { return compare(a.first, b.first) })
-	var merged []T
-	for _, from := range starts {
-		if len(merged) == n && compare(from.first, merged[n-1]) > 0 {
-			break
-		}
-		elements, err := l.read(r, from.source, q, n)
-		if err != nil {
-			return nil, err
-		}
-		merged = append(merged, elements...)
-		slices.SortFunc(merged, compare)
-		merged = merged[:min(n, len(merged))]
-	}
-	return merged, nil
+// A stream reads a source ahead.
+type stream[T any] struct {
+	source
+	ahead []T // never empty
 }
 
-// read returns the first n elements of a source behind q.After.
-func (l *listing[T]) read(r *reader, from source, q hooks.PageQuery, n int) (elements []T, err error) {
-	compare, descending := ">", ""
-	if !q.OldestFirst {
-		compare, descending = "<", " DESC"
+// readAhead is about how many elements all streams have read ahead together.
+const readAhead = 1000
+
+// merge returns the first n elements of all sources behind q.After and q.Offset
+// more, and holds few others in memory.
+func (l *listing[T]) merge(r *reader, sources []source, q hooks.PageQuery, n int) ([]T, error) {
+	if len(sources) == 1 {
+		return l.read(r, sources[0], q, n)
 	}
+	streams, err := l.streams(r, sources, q)
+	if err != nil {
+		return nil, err
+	}
+	q.Offset = min(q.Offset, most)
+	var merged []T
+	for len(streams) > 1 && len(merged) < n {
+		s := streams[0]
+		element := s.ahead[0]
+		q.After = l.cursor(element)
+		if q.Offset > 0 {
+			q.Offset--
+		} else {
+			merged = append(merged, element)
+		}
+		if s.ahead = s.ahead[1:]; len(s.ahead) == 0 {
+			wanted := min(n-len(merged)+q.Offset, readAhead/len(streams)+1)
+			if s.ahead, err = l.read(r, s.source, behind(q), wanted); err != nil {
+				return nil, err
+			}
+		}
+		if streams = streams[1:]; len(s.ahead) > 0 {
+			place, _ := slices.BinarySearchFunc(streams, s, l.order(q))
+			streams = slices.Insert(streams, place, s)
+		}
+	}
+	if len(streams) == 0 || len(merged) == n {
+		return merged, nil
+	}
+	rest, err := l.read(r, streams[0].source, q, n-len(merged))
+	return append(merged, rest...), err
+}
+
+// streams returns the sources that have elements behind q.After, by the first of
+// these.
+func (l *listing[T]) streams(r *reader, sources []source, q hooks.PageQuery) ([]*stream[T], error) {
+	var streams []*stream[T]
+	for _, from := range sources {
+		ahead, err := l.read(r, from, behind(q), 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(ahead) > 0 {
+			streams = append(streams, &stream[T]{from, ahead})
+		}
+	}
+	slices.SortFunc(streams, l.order(q))
+	return streams, nil
+}
+
+// order compares streams by their first elements.
+func (l *listing[T]) order(q hooks.PageQuery) func(a, b *stream[T]) int {
+	return func(a, b *stream[T]) int {
+		if !q.OldestFirst {
+			a, b = b, a
+		}
+		return l.compare(a.ahead[0], b.ahead[0])
+	}
+}
+
+// behind is q without its offset.
+func behind(q hooks.PageQuery) hooks.PageQuery {
+	q.Offset = 0
+	return q
+}
+
+// read returns the first n elements of a source behind q.After and q.Offset more.
+func (l *listing[T]) read(r *reader, from source, q hooks.PageQuery, n int) (elements []T, err error) {
 	where := from.where
-	order := append([]string{from.time}, l.ties...)
 	if !q.After.IsZero() {
 		values, err := l.place(q.After)
 		if err != nil {
 			return nil, err
 		}
+		compare := "<"
+		if q.OldestFirst {
+			compare = ">"
+		}
 		at := q.After.Time.UnixMilli()
-		where.and(from.time+" "+compare+"= ?", at) // which an index can find
-		where.and("("+strings.Join(order, ", ")+") "+compare+" (?"+strings.Repeat(", ?", len(values))+")",
+		where.and(from.order[0]+" "+compare+"= ?", at) // which an index can find
+		where.and("("+strings.Join(from.order, ", ")+") "+compare+" (?"+strings.Repeat(", ?", len(values))+")",
 			append([]any{at}, values...)...)
 	}
-	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s%s LIMIT ?",
-		l.columns, from.from, where.sql, strings.Join(order, descending+", "), descending)
+	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s IN (SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT ? + 0 OFFSET ? + 0) ORDER BY %s",
+		l.columns, l.tables, l.ofDeliveries.key,
+		from.key, from.from, where.sql, from.orderBy(q.OldestFirst), l.ofDeliveries.orderBy(q.OldestFirst))
 	err = r.query(query, func(r row) error {
 		element, err := l.make(r)
 		elements = append(elements, element)
 		return err
-	}, append(where.args[:len(where.args):len(where.args)], n)...)
+	}, append(where.args[:len(where.args):len(where.args)], n, q.Offset)...)
 	return elements, err
 }
 

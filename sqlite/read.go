@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -67,7 +68,7 @@ func (c *conditions) in(column string, n int, value func(i int) any) {
 
 // count counts the rows of a query, up to a limit.
 func (r *reader) count(from string, where conditions, limit int) (n int, err error) {
-	query := "SELECT count(*) FROM (SELECT 1 " + from + " WHERE " + where.sql + " LIMIT ?)"
+	query := "SELECT count(*) FROM (SELECT 1 " + from + " WHERE " + where.sql + " LIMIT ? + 0)"
 	err = r.query(query, func(r row) error {
 		n = int(r.int(0))
 		return nil
@@ -75,4 +76,8 @@ func (r *reader) count(from string, where conditions, limit int) (n int, err err
 	return n, err
 }
 
-func limitOf(q hooks.PageQuery) int { return cmp.Or(q.Limit, hooks.DefaultLimit) }
+// most is more than there can be of anything, and can be added to itself.
+const most = math.MaxInt / 2
+
+// limitOf returns the size of a page, which can be added to.
+func limitOf(q hooks.PageQuery) int { return min(cmp.Or(q.Limit, hooks.DefaultLimit), most-1) }

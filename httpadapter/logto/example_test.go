@@ -2,6 +2,7 @@ package logto_test
 
 import (
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -97,9 +98,8 @@ func show(url, token string) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(res.Body)
-	if err != nil {
+	if err := errors.Join(err, res.Body.Close()); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(res.StatusCode, string(body))

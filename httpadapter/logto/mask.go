@@ -34,10 +34,10 @@ func masked(value any) any {
 	return value
 }
 
+var separators = strings.NewReplacer("_", "", "-", "")
+
 // plainName is a name without differences in its spelling.
-func plainName(name string) string {
-	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name))
-}
+func plainName(name string) string { return separators.Replace(strings.ToLower(name)) }
 
 func isOmitted(name string) bool {
 	return strings.HasPrefix(name, "script") || strings.HasSuffix(name, "script") || strings.Contains(name, "environmentvariables")
