@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -99,7 +100,7 @@ var pagingRules = []rule{
 			ns, next, _ = l.read(c, query{PageQuery: hooks.PageQuery{Limit: 3, After: next, Offset: 2}})
 			c.equal(l.name+" from offset 2 after that", ns, want[9:])
 			c.equal(l.name+", Next of the last page", next, hooks.Cursor{})
-			for _, offset := range []int{12, 100} {
+			for _, offset := range []int{12, 100, math.MaxInt} {
 				ns, next, _ = l.read(c, query{PageQuery: hooks.PageQuery{Offset: offset}})
 				c.equal(fmt.Sprintf("%s from offset %d", l.name, offset), []any{ns, next}, []any{[]int{}, hooks.Cursor{}})
 			}

@@ -1,0 +1,167 @@
+package logto_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
+)
+
+// A client asks the API of a Manager.
+type client struct {
+	*hooks.Manager
+	t       testing.TB
+	network *hookstest.Network
+	handler http.Handler
+	hosts   int
+}
+
+// newClient returns a client of a running Manager in memory, for a bubble.
+func newClient(t testing.TB, adjust ...func(*hooks.Config)) *client {
+	t.Helper()
+	speak := func(c *hooks.Config) {
+		c.Protocols = []hooks.Protocol{&logto.Protocol{}}
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	rig := hookstest.New(t, append([]func(*hooks.Config){speak}, adjust...)...)
+	return &client{rig.Manager, t, rig.Network, newAPI(t, rig.Manager, httpadapter.Open("default")), 0}
+}
+
+func newAPI(t testing.TB, m *hooks.Manager, who httpadapter.Authenticate) http.Handler {
+	t.Helper()
+	api, err := logto.New(m, httpadapter.Config{Authenticate: who, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	return api
+}
+
+// An answer is what the API answers.
+type answer struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// do makes a request. Headers are given as "Name: value"; the body is JSON unless
+// they say otherwise.
+func (c *client) do(method, target, body string, headers ...string) answer {
+	c.t.Helper()
+	return serve(c.t, c.handler, method, target, body, headers...)
+}
+
+func serve(t testing.TB, h http.Handler, method, target, body string, headers ...string) answer {
+	t.Helper()
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return answer{w.Code, w.Header(), w.Body.String()}
+}
+
+// A hook is one as clients read it.
+type hook struct {
+	ID     string
+	Name   string
+	Event  *string
+	Events []string
+	Config struct {
+		URL     string
+		Headers map[string]string
+		Retries *float64
+	}
+	SigningKey     string
+	Enabled        bool
+	ExecutionStats *struct{ SuccessCount, RequestCount int }
+}
+
+// want checks the status of an answer and decodes its body.
+func want[T any](t testing.TB, a answer, status int) (value T) {
+	t.Helper()
+	require.Equal(t, status, a.Status, a.Body)
+	require.NoError(t, json.Unmarshal([]byte(a.Body), &value), a.Body)
+	return value
+}
+
+// create makes a hook from the members of its body.
+func (c *client) create(members string) hook {
+	c.t.Helper()
+	return want[hook](c.t, c.do("POST", "/api/hooks", "{"+members+"}"), 201)
+}
+
+// endpoint makes a hook for these events, separated by commas or "*" for all, at
+// a receiver that gives these answers. config has further members of the config,
+// after a comma.
+func (c *client) endpoint(events, config string, answers ...hookstest.Answer) (hook, *hookstest.Receiver) {
+	c.t.Helper()
+	if events == "*" {
+		var all []string
+		for _, t := range logto.EventTypes() {
+			all = append(all, t.Name)
+		}
+		events = strings.Join(all, ",")
+	}
+	c.hosts++
+	r := c.network.Receiver(c.t, fmt.Sprintf("host%d.example", c.hosts), answers...)
+	return c.create(`"events":["` + strings.ReplaceAll(events, ",", `","`) + `"],"config":{"url":"` + r.URL + `"` + config + `}`), r
+}
+
+func (c *client) trigger(e hooks.Event) {
+	c.t.Helper()
+	e.Tenant = "default"
+	_, err := c.Trigger(c.t.Context(), e)
+	require.NoError(c.t, err)
+}
+
+// A log is a row of recent-logs.
+type logRow struct {
+	ID      string
+	Key     string
+	Payload struct {
+		Key, Result, HookID, Error string
+		HookRequest                struct{ Body json.RawMessage }
+		Response                   *struct {
+			StatusCode int
+			Body       json.RawMessage
+		}
+	}
+	CreatedAt int64
+}
+
+// logs returns the recent logs of a hook.
+func (c *client) logs(id, query string) []logRow {
+	c.t.Helper()
+	return want[[]logRow](c.t, c.do("GET", "/api/hooks/"+id+"/recent-logs"+query, ""), 200)
+}
+
+// errorCode checks that an answer is an error in Logto's form, and returns its
+// code.
+func errorCode(t testing.TB, a answer) string {
+	t.Helper()
+	e := want[struct{ Code, Message string }](t, a, a.Status)
+	assert.NotEmpty(t, e.Message)
+	assert.GreaterOrEqual(t, a.Status, 400)
+	return e.Code
+}
+
+// indented is JSON for people to read.
+func indented(t testing.TB, body string) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, json.Indent(&b, []byte(body), "", "  "), body)
+	return b.String()
+}
