@@ -228,7 +228,7 @@ func (s *Store) HookChanges(ctx context.Context, after int64, limit int) (change
 
 // Hooks implements [hooks.HookStore].
 func (s *Store) Hooks(ctx context.Context, q hooks.HookQuery) (page hooks.Page[hooks.Hook], err error) {
-	where := newConditions("tenant = ? AND version IS NOT NULL", q.Tenant)
+	where := newConditions("tenant = ? AND created_at IS NOT NULL", q.Tenant)
 	if len(q.IDs) > 0 {
 		where.in("id", len(q.IDs), func(i int) any { return q.IDs[i] })
 	}

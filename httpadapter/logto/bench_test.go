@@ -42,7 +42,8 @@ func BenchmarkRead(b *testing.B) {
 	one := ids[hookCount/2]
 	for _, request := range []struct{ name, path string }{
 		{"list/first", "/api/hooks?page=1&page_size=20"},
-		{"list/100th", fmt.Sprintf("/api/hooks?page=100&page_size=%d", hookCount/100)},
+		{"list/100th", fmt.Sprintf("/api/hooks?page=100&page_size=%d", min(20, hookCount/100))},
+		{"list/last", fmt.Sprintf("/api/hooks?page=%d&page_size=100", hookCount/100)},
 		{"list/stats", "/api/hooks?page=1&page_size=20&includeExecutionStats=true"},
 		{"get/stats", "/api/hooks/" + one + "?includeExecutionStats=true"},
 		{"logs/first", "/api/hooks/" + one + "/recent-logs?page=1"},
