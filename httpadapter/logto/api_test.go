@@ -165,3 +165,11 @@ func indented(t testing.TB, body string) string {
 	require.NoError(t, json.Indent(&b, []byte(body), "", "  "), body)
 	return b.String()
 }
+
+// compacted is JSON without white space.
+func compacted(t testing.TB, value []byte) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, json.Compact(&b, value))
+	return b.String()
+}
