@@ -2,6 +2,7 @@ package logto_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
+	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
 // A client asks the API of a Manager.
@@ -31,12 +33,32 @@ type client struct {
 // newClient returns a client of a running Manager in memory, for a bubble.
 func newClient(t testing.TB, adjust ...func(*hooks.Config)) *client {
 	t.Helper()
-	speak := func(c *hooks.Config) {
-		c.Protocols = []hooks.Protocol{&logto.Protocol{}}
-		c.Logger = slog.New(slog.DiscardHandler)
+	return newClientOf(t, memory.New(memory.Options{}), adjust...)
+}
+
+func newClientOf(t testing.TB, store hooks.Store, adjust ...func(*hooks.Config)) *client {
+	t.Helper()
+	c := &client{t: t, network: new(hookstest.Network)}
+	cfg := hooks.Config{
+		Protocols: []hooks.Protocol{&logto.Protocol{}},
+		Dial:      c.network.Dial, AllowHTTP: true,
+		Logger: slog.New(slog.DiscardHandler),
 	}
-	rig := hookstest.New(t, append([]func(*hooks.Config){speak}, adjust...)...)
-	return &client{rig.Manager, t, rig.Network, newAPI(t, rig.Manager, httpadapter.Open("default")), 0}
+	for _, change := range adjust {
+		change(&cfg)
+	}
+	var err error
+	c.Manager, err = hooks.New(store, cfg)
+	require.NoError(t, err)
+	c.handler = newAPI(t, c.Manager, httpadapter.Open("default"))
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-ended)
+	})
+	return c
 }
 
 func newAPI(t testing.TB, m *hooks.Manager, who httpadapter.Authenticate) http.Handler {
