@@ -210,7 +210,7 @@ func (h *handler) log(c *Call, id string, status int, err error, took time.Durat
 	case status >= 500 && !gone:
 		level = slog.LevelError
 		attrs = append(attrs, slog.Any("error", err))
-	case gone, status == http.StatusUnauthorized, status == http.StatusForbidden:
+	case gone, errors.Is(err, ErrUnauthenticated), errors.Is(err, ErrForbidden):
 		attrs = append(attrs, slog.Any("error", err))
 	}
 	// The line is written although the client may be gone.

@@ -196,7 +196,7 @@ func TestStatsOfTheLastDay(t *testing.T) {
 		time.Sleep(time.Minute)
 		for yes, wanted := range map[string]bool{
 			"1": true, "true": true, "Y": true, "yes": true, "yep": true, "YEAH": true,
-			"0": false, "on": false, "ok": false, "t": false, "false": false, "": false, " 1": false,
+			"0": false, "on": false, "ok": false, "t": false, "false": false, "": false, "11": false,
 		} {
 			query := "?includeExecutionStats=" + url.QueryEscape(yes)
 			one := want[hook](t, c.do("GET", "/api/hooks/"+made.ID+query, ""), 200)
