@@ -42,7 +42,7 @@ func TestAnswers(t *testing.T) {
 			failing.Answer(hookstest.Status(status).Body(`{"ok":true,"access_token":"x"}`))
 			time.Sleep(time.Second)
 			c.trigger(hooks.Event{Type: logto.UserCreated, Data: []byte(`{"path":"/users","data":{"id":"u1","password":"p"}}`)})
-			synctest.Wait()
+			time.Sleep(time.Second)
 		}
 		id, url := made.ID, failing.URL
 		other, err := c.Register(t.Context(), hooks.Hook{ID: "other", Tenant: "default", URL: "https://example.com", Events: []string{"*"}})
@@ -122,7 +122,11 @@ func TestAnswers(t *testing.T) {
 	}
 	golden, err := os.ReadFile(file)
 	require.NoError(t, err)
-	assert.Equal(t, string(golden), text.String())
+	want, got := strings.Split(string(golden), "=== "), strings.Split(text.String(), "=== ")
+	require.Len(t, got, len(want))
+	for i := range want {
+		assert.Equal(t, want[i], got[i])
+	}
 }
 
 // failures writes the answers to those who may not ask, and to failures of the

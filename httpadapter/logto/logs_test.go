@@ -29,7 +29,7 @@ func TestRecentLogsSelect(t *testing.T) {
 			time.Sleep(10 * time.Hour)
 			times = append(times, time.Now().UnixMilli())
 			c.trigger(hooks.Event{Type: eventType})
-			synctest.Wait()
+			time.Sleep(time.Second)
 		}
 		ms := func(n int64) string { return strconv.FormatInt(n, 10) }
 		for _, q := range []struct {
@@ -89,7 +89,7 @@ func TestRecentLogsAreCountedUpToTheCap(t *testing.T) {
 			_, err := c.TriggerBatch(t.Context(), events[:n])
 			require.NoError(t, err)
 			time.Sleep(time.Minute)
-			synctest.Wait()
+			time.Sleep(time.Second)
 		}
 		for range 10 {
 			trigger(1000)
@@ -138,7 +138,7 @@ func TestALogIsMasked(t *testing.T) {
 			client := newClient(t)
 			made, _ := client.endpoint("User.Created", "", hookstest.Status(200).Body(c.value))
 			client.trigger(hooks.Event{Type: logto.UserCreated, Data: []byte(`{"data":` + c.value + `}`)})
-			synctest.Wait()
+			time.Sleep(time.Second)
 			row := client.logs(made.ID, "")[0]
 			assert.Equal(t, c.want, string(row.Payload.Response.Body))
 			var body map[string]json.RawMessage
@@ -156,7 +156,7 @@ func TestTheAnswerInALog(t *testing.T) {
 			client := newClient(t)
 			made, _ := client.endpoint("User.Created", "", hookstest.Status(404).Body(c.body))
 			client.trigger(hooks.Event{Type: logto.UserCreated})
-			synctest.Wait()
+			time.Sleep(time.Second)
 			row := client.logs(made.ID, "")[0]
 			assert.Equal(t, 404, row.Payload.Response.StatusCode)
 			assert.Equal(t, c.want, string(row.Payload.Response.Body), c.body)
