@@ -22,12 +22,15 @@ func (g *guard) add(path []any, message string, own ...member) {
 }
 
 func (g *guard) wrongType(path []any, expected string, v any) {
-	got := typeOf(v)
-	message := fmt.Sprintf("Expected %s, received %s", expected, got)
-	if got == "undefined" {
-		message = "Required"
+	g.add(path, mismatch(expected, v), member{"code", "invalid_type"}, member{"expected", expected}, member{"received", typeOf(v)})
+}
+
+// mismatch is the message for a value of a wrong type.
+func mismatch(expected string, v any) string {
+	if isUndefined(v) {
+		return "Required"
 	}
-	g.add(path, message, member{"code", "invalid_type"}, member{"expected", expected}, member{"received", got})
+	return fmt.Sprintf("Expected %s, received %s", expected, typeOf(v))
 }
 
 // limit notes that a value is too small or too big. The order of its members is
@@ -116,12 +119,7 @@ func (g *guard) oneOf(v any, options []string, path ...any) string {
 			member{"received", s}, member{"code", "invalid_enum_value"}, member{"options", options})
 		return ""
 	}
-	got := typeOf(v)
-	message := fmt.Sprintf("Expected %s, received %s", expected, got)
-	if got == "undefined" {
-		message = "Required"
-	}
-	g.add(path, message, member{"expected", expected}, member{"received", got}, member{"code", "invalid_type"})
+	g.add(path, mismatch(expected, v), member{"expected", expected}, member{"received", typeOf(v)}, member{"code", "invalid_type"})
 	return ""
 }
 
