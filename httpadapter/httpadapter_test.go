@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -249,7 +250,7 @@ func TestBodies(t *testing.T) {
 	assert.Equal(t, 413, do(newRig(t, httpadapter.Config{}), "POST", "/things", strings.Repeat("x", 1<<20+1)).Code)
 	assert.Equal(t, 200, do(newRig(t, httpadapter.Config{}), "POST", "/things", strings.Repeat("x", 1<<20)).Code)
 
-	broken := httptest.NewRequest("POST", "/things", io.MultiReader(strings.NewReader("x"), brokenReader{}))
+	broken := httptest.NewRequest("POST", "/things", io.MultiReader(strings.NewReader("x"), iotest.ErrReader(errors.New("connection reset"))))
 	w = httptest.NewRecorder()
 	r.ServeHTTP(w, broken)
 	assert.Equal(t, 400, w.Code)
@@ -270,10 +271,6 @@ func TestBodies(t *testing.T) {
 		assert.Equal(t, get.Header().Get(name), head.Header().Get(name), name)
 	}
 }
-
-type brokenReader struct{}
-
-func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
 
 func TestETags(t *testing.T) {
 	r := newRig(t, httpadapter.Config{})

@@ -162,6 +162,49 @@ func contentOf(t *testing.T, path string) map[string][32]byte {
 	return sums
 }
 
+// A file of an earlier version keeps what it holds when it is opened.
+func TestAnEarlierSchema(t *testing.T) {
+	t.Parallel()
+	// Each step takes a file back by one version, the first one from the latest.
+	back := []string{
+		`DROP INDEX hooks_hooks_protocol; DROP INDEX hooks_hooks_created;
+		CREATE INDEX hooks_hooks_created ON hooks_hooks (tenant, created_at, id) WHERE version IS NOT NULL`,
+	}
+	files, err := fs.ReadDir(sqlite.Migrations(), ".")
+	require.NoError(t, err)
+	require.Len(t, back, len(files)-1, "a migration without its way back")
+	path := filled(t)
+	type content struct {
+		schema     map[string]string
+		hooks      hooks.Page[hooks.Hook]
+		deliveries hooks.Page[hooks.Delivery]
+	}
+	read := func() (c content) {
+		s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+		require.NoError(t, err)
+		c.hooks, err = s.Hooks(t.Context(), hooks.HookQuery{})
+		require.NoError(t, err)
+		c.deliveries, err = s.Deliveries(t.Context(), hooks.LogQuery{})
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+		c.schema = schemaOf(t, handle(t, path, 1))
+		return c
+	}
+	was := read()
+	require.NotEmpty(t, was.hooks.Items)
+	require.NotEmpty(t, was.deliveries.Items)
+	db := handle(t, path, 2)
+	for i, step := range back {
+		_, err := db.Exec(step + "; UPDATE hooks_schema SET version = version - 1")
+		require.NoError(t, err)
+		_, err = sqlite.New(t.Context(), db, sqlite.Options{})
+		assert.ErrorIs(t, err, sqlite.ErrNotMigrated, "%d back", i+1)
+	}
+	assert.NotEqual(t, was.schema, schemaOf(t, db))
+	require.NoError(t, db.Close())
+	assert.Equal(t, was, read())
+}
+
 func TestNewWantsTheTables(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]string{

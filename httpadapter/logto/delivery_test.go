@@ -34,10 +34,13 @@ func TestSignatureOfDeliveries(t *testing.T) {
 		c.trigger(hooks.Event{Type: logto.UserCreated})
 		got := r.Next()
 		assert.Equal(t, "POST", got.Method)
+		for _, ofHTTP := range []string{"Accept-Encoding", "Content-Length"} {
+			got.Header.Del(ofHTTP)
+		}
 		assert.Equal(t, http.Header{
-			"Content-Type": {"application/x"}, "User-Agent": {"mine"}, "X-Other": {"é"}, "Accept-Encoding": got.Header["Accept-Encoding"],
-			"Content-Length": got.Header["Content-Length"], "Logto-Signature-Sha-256": {signature(made.SigningKey, string(got.Body))},
-		}, withLength(got.Header))
+			"Content-Type": {"application/x"}, "User-Agent": {"mine"}, "X-Other": {"é"},
+			"Logto-Signature-Sha-256": {signature(made.SigningKey, string(got.Body))},
+		}, got.Header)
 		made, r = c.endpoint("User.Created", "")
 		c.trigger(hooks.Event{Type: logto.UserCreated})
 		got = r.Next()
@@ -45,17 +48,6 @@ func TestSignatureOfDeliveries(t *testing.T) {
 		assert.Equal(t, "Logto (https://logto.io/)", got.Header.Get("User-Agent"))
 		assert.Equal(t, signature(made.SigningKey, string(got.Body)), got.Header.Get("Logto-Signature-Sha-256"))
 	})
-}
-
-// withLength makes headers that net/http may or may not show comparable.
-func withLength(h http.Header) http.Header {
-	h = h.Clone()
-	for _, name := range []string{"Accept-Encoding", "Content-Length"} {
-		if _, ok := h[name]; !ok {
-			h[name] = nil
-		}
-	}
-	return h
 }
 
 func TestPayload(t *testing.T) {
