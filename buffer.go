@@ -25,8 +25,8 @@ func (it item) compiled() *compiled {
 // started, a lane for each hook, and decides which one a free worker gets.
 //
 // Bounds: what is buffered, reserved by a Trigger that is committing, or in
-// flight, is at most capacity in all and three times a lane's window for each
-// hook.
+// flight, is at most capacity in all and three times a lane's window, or one
+// batch, for each hook. A batch in flight counts as one.
 //
 // Fairness: lanes take turns; within a lane first attempts and retries do. The
 // window of a lane, which is how many requests it may have in flight, starts
@@ -82,10 +82,11 @@ func (b *buffer) lane(ref Ref, c *compiled) *lane {
 		l = &lane{ref: ref, open: firstWindow}
 		b.lanes[ref] = l
 	}
-	l.limit, l.interval = b.perHook, 0
+	l.limit, l.interval, l.batch, l.gather = b.perHook, 0, 1, 0
 	if c == nil {
 		return l
 	}
+	l.batch, l.gather = c.batch, c.gather
 	if c.hook.MaxInFlight > 0 {
 		l.limit = c.hook.MaxInFlight
 	}
@@ -169,7 +170,7 @@ func (b *buffer) left(deliveries []Delivery) {
 // add buffers an item, or gives it back if its lane cannot use it.
 func (b *buffer) add(it item, now time.Time) {
 	l := it.lane
-	if b.stopped || l.throttled.After(now) || l.slow && l.active() > 0 {
+	if b.stopped || l.throttled.After(now) || l.slow && l.room(now) == 0 {
 		l.behind = true
 		b.release(it)
 		return
@@ -190,7 +191,7 @@ func (b *buffer) startable(l *lane) bool {
 
 // ready puts the lane in line when it can start a request.
 func (b *buffer) ready(l *lane) {
-	if l.waiting || !b.startable(l) {
+	if l.waiting || !b.startable(l) || b.gathers(l) {
 		return
 	}
 	l.waiting = true
@@ -212,6 +213,27 @@ func (b *buffer) ready(l *lane) {
 		b.quick.push(l)
 	}
 	b.changed.Signal()
+}
+
+// gathers reports whether what the lane has buffered waits for more to share a
+// request with, and if so sees to its end. No lane does when half of the
+// capacity is in use, so that those that gather leave the other half free.
+func (b *buffer) gathers(l *lane) bool {
+	if l.batch == 1 || b.held > b.capacity/2 {
+		return false
+	}
+	_, at := l.queue()
+	wait := time.Until(at)
+	if wait > 0 && !l.gathering {
+		l.gathering = true
+		time.AfterFunc(wait, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			l.gathering = false
+			b.ready(l)
+		})
+	}
+	return wait > 0
 }
 
 // take waits for work and appends items of one hook, for one request, to items.
@@ -249,17 +271,7 @@ func (b *buffer) next() *lane {
 }
 
 func (b *buffer) takeFrom(l *lane, items []item) []item {
-	queue := &l.firsts
-	if l.firsts.len() == 0 || l.retriesTurn && l.retries.len() > 0 {
-		queue = &l.retries
-	}
-	l.retriesTurn = queue == &l.firsts
-	items = append(items, queue.pop())
-	if c := items[0].compiled(); c != nil {
-		for len(items) < c.traits.MaxBatch && queue.len() > 0 {
-			items = append(items, queue.pop())
-		}
-	}
+	items = l.take(items)
 	b.held -= len(items)
 	b.inFlight++
 	l.inFlight++
@@ -408,6 +420,9 @@ func (b *buffer) claimed(r ClaimRequest, items []item) {
 			}
 			it.lane.behind = it.lane.behind || it.lane.claimed >= room
 			it.lane.claimed = 0
+			if it.lane.wants(r.Now) && b.free() > 0 {
+				b.dueAt(r.Now) // It is too small a share for a batch.
+			}
 		}
 	}
 	for ref := range r.Room {

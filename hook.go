@@ -77,6 +77,15 @@ type Hook struct {
 	// MaxInFlight bounds the requests that one Manager has under way at a
 	// time. Default: [Config].MaxInFlightPerHook.
 	MaxInFlight int
+	// MaxBatch is how many events may share a request, if the protocol can put
+	// several into one ([Traits].MaxBatch). A batch succeeds and fails as one,
+	// and has at most 1 MiB of data, or one event. Default: 1.
+	MaxBatch int
+	// BatchWindow is how long a delivery that is due waits for others to share
+	// its request, unless there are MaxBatch of them earlier. It waits in
+	// memory: after a crash it is sent when its lease has ended. At most 10 s.
+	// Default 0: only those share a request that are waiting anyway.
+	BatchWindow time.Duration
 	// HoldDead says what follows when a delivery with an ordering key is
 	// dead: false lets the next of its key go, true holds the key back until
 	// someone redelivers or cancels the dead one.

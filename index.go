@@ -18,6 +18,10 @@ type compiled struct {
 	filter   *filter
 	schedule []time.Duration
 	timeout  time.Duration
+	// batch is how many deliveries may share a request, gather how long they
+	// wait for each other.
+	batch  int
+	gather time.Duration
 }
 
 // compile makes a hook ready, or says what is wrong with it. The hook must not
@@ -35,6 +39,9 @@ func (m *Manager) compile(h *Hook) (*compiled, error) {
 		c.timeout = c.traits.Timeout
 	}
 	c.timeout = min(c.timeout, m.cfg.Lease*3/4)
+	c.batch = max(1, min(h.MaxBatch, c.traits.MaxBatch))
+	// Half of the time that the lease leaves, see engine.
+	c.gather = min(h.BatchWindow, (m.cfg.Lease*7/8-c.timeout)/2)
 	err := contain(func() (err error) {
 		c.endpoint, err = p.Compile(*h)
 		return err

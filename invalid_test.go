@@ -240,6 +240,10 @@ func hookRules() []rule[hooks.Hook] {
 		{"no rate limit at all", "rateLimit", "0 (none)", nil, withRate(math.NaN())},
 		{"an endless rate limit", "rateLimit", "0 (none)", nil, withRate(math.Inf(1))},
 		{"max in flight", "maxInFlight", "10000", func(h *hooks.Hook) { h.MaxInFlight = 10_000 }, func(h *hooks.Hook) { h.MaxInFlight = 10_001 }},
+		{"max batch", "maxBatch", "must be at most 1 for", func(h *hooks.Hook) { h.MaxBatch = 1 }, func(h *hooks.Hook) { h.MaxBatch = 2 }},
+		{"negative max batch", "maxBatch", "negative", nil, func(h *hooks.Hook) { h.MaxBatch = -1 }},
+		{"batch window", "batchWindow", "at most 10s", func(h *hooks.Hook) { h.BatchWindow = 10 * time.Second }, func(h *hooks.Hook) { h.BatchWindow = 10*time.Second + 1 }},
+		{"negative batch window", "batchWindow", "", nil, func(h *hooks.Hook) { h.BatchWindow = -1 }},
 		{"negative max in flight", "maxInFlight", "", nil, func(h *hooks.Hook) { h.MaxInFlight = -1 }},
 
 		{"protocol", "protocol", `"smoke signals"`, func(h *hooks.Hook) { h.Protocol = lenient }, func(h *hooks.Hook) { h.Protocol = "smoke signals" }},

@@ -36,8 +36,11 @@ type Traits struct {
 	// then shows up as failed deliveries. A URL that is one must still keep
 	// to the egress policy.
 	AnyURL bool
-	// MaxBatch is how many events may share a request, if several are waiting
-	// for the same hook. They succeed and fail together. Default: 1.
+	// Jitter is how long a retry's delay is lengthened at most, at random, if
+	// it is longer than the usual fifth of the delay.
+	Jitter time.Duration
+	// MaxBatch is how many messages Endpoint.Request takes: what a hook's
+	// MaxBatch may be at most. Default: 1.
 	MaxBatch int
 }
 
@@ -47,15 +50,16 @@ type Endpoint interface {
 	// Accepts reports whether the protocol's own filter lets the event
 	// through. An error means no, and is reported to the observer.
 	Accepts(e *Event) (bool, error)
-	// Request makes the request for these messages, one unless
-	// Traits.MaxBatch allows more. It may make requests of its own with send
+	// Request makes the request for these messages, one unless the hook's
+	// MaxBatch allows more. It may make requests of its own with send
 	// first. An error is a failed attempt; of those that are no
 	// [AttemptError] the class is [ClassRequest].
 	Request(ctx context.Context, send Send, msgs []Message) (Request, error)
 	// Judge says what an answer means, or the lack of one.
 	Judge(r Response) Verdict
 	// Verify asks the endpoint whether it wants the traffic. Nil means that
-	// it does; an [AttemptError] carries what was wrong.
+	// it does; an [AttemptError] carries what was wrong. Each request that it
+	// makes with send has the hook's timeout, and all of it one minute.
 	Verify(ctx context.Context, send Send) error
 }
 

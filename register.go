@@ -227,6 +227,9 @@ func secretKind(s Secret) string {
 	return ""
 }
 
+// verifyTimeout bounds a verification, which may make several requests.
+const verifyTimeout = time.Minute
+
 // Verify has the hook's protocol ask the endpoint whether it wants the traffic,
 // and marks the hook as verified if it does. An [AttemptError] says why it does
 // not; then, and when the hook was changed meanwhile ([ErrConflict]), the hook
@@ -240,9 +243,14 @@ func (m *Manager) Verify(ctx context.Context, tenant, id string) (Hook, error) {
 	if err != nil {
 		return Hook{}, err
 	}
-	attempt, cancel := context.WithTimeout(ctx, c.timeout)
+	limited, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	err = contain(func() error { return c.endpoint.Verify(attempt, m.sendOnce.do) })
+	send := func(ctx context.Context, r Request) Response {
+		ctx, cancel := context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+		return m.sendOnce.do(ctx, r)
+	}
+	err = contain(func() error { return c.endpoint.Verify(limited, send) })
 	if err != nil {
 		return Hook{}, fmt.Errorf("verify hook %q: %w", id, err)
 	}

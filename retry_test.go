@@ -756,3 +756,20 @@ func TestCancelEndsTheRetries(t *testing.T) {
 		assert.Len(t, e.Requests(), 3)
 	})
 }
+
+// What failed at the same time is not all tried again at the same time.
+func TestRetriesSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := runningHost(t)
+		h.endpoint(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Hour}}, hookstest.Status(500))
+		for range 100 {
+			h.trigger(hooks.Event{Type: "a"})
+		}
+		pass(time.Minute)
+		times := map[time.Time]bool{}
+		for _, d := range h.deliveries(hooks.LogQuery{States: []hooks.State{hooks.Pending}}) {
+			times[d.Due] = true
+		}
+		assert.Greater(t, len(times), 50)
+	})
+}

@@ -28,4 +28,7 @@ func (r *ring[T]) pop() T {
 	return x
 }
 
+// peek returns what pop takes next.
+func (r *ring[T]) peek() T { return *r.at(r.first) }
+
 func (r *ring[T]) at(i uint) *T { return &r.slots[i&uint(len(r.slots)-1)] }

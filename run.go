@@ -235,8 +235,8 @@ func (e *engine) deliver(d *deadline, items []item) outcome {
 		}
 		return outcome{}
 	}
-	// The protocol may have changed since the items were taken for a batch.
-	most := min(len(items), max(1, c.traits.MaxBatch))
+	// The hook may have changed since the items were taken for a batch.
+	most := min(len(items), c.batch)
 	for _, it := range items[most:] {
 		e.results.put(released(&it.Delivery))
 	}

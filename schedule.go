@@ -1,7 +1,6 @@
 package hooks
 
 import (
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -31,13 +30,11 @@ const (
 	maxThrottle = time.Minute
 )
 
-// jittered lengthens a delay by a random share of at most a fifth, so that
-// deliveries that failed together are not retried together.
-func jittered(delay time.Duration) time.Duration {
-	if delay <= 0 {
-		return delay
-	}
-	return delay + rand.N(delay/5+1)
+// jittered lengthens a delay by a share, from 0 to 1, of a fifth of it, or of
+// jitter if that is more, so that what failed at the same time is not all tried
+// again at the same time.
+func jittered(delay, jitter time.Duration, share float64) time.Duration {
+	return delay + time.Duration(share*float64(max(delay/5, jitter)))
 }
 
 // parseRetryAfter returns how long from now the Retry-After header, if there

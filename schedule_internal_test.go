@@ -27,25 +27,30 @@ func TestDefaultSchedule(t *testing.T) {
 }
 
 func TestJittered(t *testing.T) {
-	if got := jittered(0); got != 0 {
-		t.Errorf("an attempt that is due at once is delayed by %v", got)
+	for _, c := range []struct {
+		delay, jitter time.Duration
+		share         float64
+		want          time.Duration
+	}{
+		{0, 0, 0.5, 0},
+		{time.Hour, 0, 0, time.Hour},
+		{time.Hour, 0, 0.5, time.Hour + 6*time.Minute},
+		{time.Hour, time.Minute, 0.5, time.Hour + 6*time.Minute},
+		{0, time.Second, 0.5, 500 * time.Millisecond},
+		{time.Second, time.Second, 0.25, 1250 * time.Millisecond},
+	} {
+		if got := jittered(c.delay, c.jitter, c.share); got != c.want {
+			t.Errorf("%v with a jitter of %v became %v, want %v", c.delay, c.jitter, got, c.want)
+		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		delay := time.Duration(rapid.Int64Range(0, int64(7*24*time.Hour)).Draw(t, "delay"))
-		if got := jittered(delay); got < delay || got > delay+delay/5 {
-			t.Fatalf("%v became %v", delay, got)
+		jitter := time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "jitter"))
+		share := rapid.Float64Range(0, 1).Draw(t, "share")
+		if got := jittered(delay, jitter, share); got < delay || got > delay+max(delay/5, jitter) {
+			t.Fatalf("%v became %v with a jitter of %v", delay, got, jitter)
 		}
 	})
-}
-
-func TestJitterSpreads(t *testing.T) {
-	seen := map[time.Duration]bool{}
-	for range 100 {
-		seen[jittered(time.Hour)] = true
-	}
-	if len(seen) < 50 {
-		t.Errorf("100 delays have only %d values", len(seen))
-	}
 }
 
 func TestParseRetryAfter(t *testing.T) {

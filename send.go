@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -216,6 +217,9 @@ type attempted struct {
 	response Response
 	verdict  Verdict
 	ended    time.Time
+	// jitter is the share of the jitter that a retry gets, the same for all
+	// that shared the request.
+	jitter float64
 }
 
 func (a attempted) interrupted() bool {
@@ -231,7 +235,7 @@ func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []i
 		msgs[i] = Message{Event: it.Event, DeliveryID: it.Delivery.ID, Attempt: it.Delivery.Attempts + 1, Now: started}
 	}
 	var req Request
-	result := attempted{}
+	result := attempted{jitter: rand.Float64()}
 	err := contain(func() (err error) {
 		if req, err = c.endpoint.Request(ctx, s.do, msgs); err != nil {
 			return err

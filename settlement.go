@@ -7,18 +7,20 @@ import (
 
 // settlement decides what an attempt makes of its delivery, and completes the
 // attempt with that.
-func (d Delivery) settlement(a *Attempt, v Verdict, schedule []time.Duration, hold bool, retryAfter time.Duration, ended time.Time) Settlement {
+func (d Delivery) settlement(a *Attempt, c *compiled, result attempted) Settlement {
 	s := Settlement{DeliveryID: d.ID, Token: d.Lease.Token, Step: d.Step, Reason: a.Error, Attempt: a}
 	switch {
-	case v.Success:
+	case result.verdict.Success:
 		s.State = Succeeded
 	case a.Class == ClassInterrupted:
-		s.State, s.Due = Pending, ended
-	case v.Permanent || v.Disable != "" || d.Step+1 >= len(schedule):
-		s.State, s.Hold = Dead, hold && d.Key != ""
+		s.State, s.Due = Pending, result.ended
+	case result.verdict.Permanent || result.verdict.Disable != "" || d.Step+1 >= len(c.schedule):
+		s.State, s.Hold = Dead, c.hook.HoldDead && d.Key != ""
 	default:
 		s.State, s.Step = Pending, d.Step+1
-		s.Due = roundUp(ended.Add(max(jittered(schedule[s.Step]), retryAfter)))
+		delay := jittered(c.schedule[s.Step], c.traits.Jitter, result.jitter)
+		retryAfter, _ := parseRetryAfter(result.response.Header, result.ended)
+		s.Due = roundUp(result.ended.Add(max(delay, retryAfter)))
 	}
 	a.State, a.NextAt = s.State, s.Due
 	return s
@@ -30,11 +32,7 @@ func roundUp(t time.Time) time.Time { return stamp(t.Add(time.Millisecond - 1)) 
 // finished is the result for the i-th delivery of an attempt. It brings the
 // delivery up to date.
 func finished(d *Delivery, c *compiled, a attempted, i int, throttled time.Time) result {
-	var retryAfter time.Duration
-	if !a.verdict.Success {
-		retryAfter, _ = parseRetryAfter(a.response.Header, a.ended)
-	}
-	s := d.settlement(&a.attempts[i], a.verdict, c.schedule, c.hook.HoldDead, retryAfter, a.ended)
+	s := d.settlement(&a.attempts[i], c, a)
 	s.ThrottleUntil = throttled
 	d.State, d.Step, d.Due, d.Held, d.Reason = s.State, s.Step, s.Due, s.Hold, s.Reason
 	d.Attempts++
@@ -71,7 +69,7 @@ func cancelled(d *Delivery, reason string) result {
 // brokenHook stands in for a stored hook that does not compile, say, because
 // its protocol is no longer configured: its deliveries fail with the reason.
 func brokenHook(h *Hook, err error) *compiled {
-	c := &compiled{hook: h, endpoint: brokenEndpoint{err}, schedule: h.Schedule, timeout: time.Second}
+	c := &compiled{hook: h, endpoint: brokenEndpoint{err}, schedule: h.Schedule, timeout: time.Second, batch: 1}
 	if len(c.schedule) == 0 {
 		c.schedule = defaultSchedule
 	}

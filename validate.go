@@ -24,6 +24,7 @@ const (
 	maxDelay       = 7 * 24 * time.Hour
 	maxSettings    = 64 << 10
 	maxKey         = 256
+	maxBatchWindow = 10 * time.Second
 )
 
 // checkHook checks all of the hook, its protocol's part included. It may tidy
@@ -51,7 +52,11 @@ func (m *Manager) checkHook(h *Hook) error {
 	if !ok {
 		return unknownProtocol(h.Protocol)
 	}
-	if p.Traits().AnyURL {
+	traits := p.Traits()
+	if most := max(1, traits.MaxBatch); h.MaxBatch > most {
+		return &InvalidError{Field: "maxBatch", Reason: fmt.Sprintf("must be at most %d for the protocol %q", most, h.Protocol)}
+	}
+	if traits.AnyURL {
 		err = m.guard.checkLiteral(h.URL)
 	} else {
 		_, err = m.guard.parseURL(h.URL)
@@ -107,6 +112,10 @@ func checkLimits(h *Hook) error {
 		return &InvalidError{Field: "rateLimit", Reason: "must be 0 (none) or at least 0.0001"}
 	case h.MaxInFlight < 0 || h.MaxInFlight > 10_000:
 		return &InvalidError{Field: "maxInFlight", Reason: "must be 0 (the default) to 10000"}
+	case h.BatchWindow < 0 || h.BatchWindow > maxBatchWindow:
+		return &InvalidError{Field: "batchWindow", Reason: fmt.Sprintf("must be at most %v", maxBatchWindow)}
+	case h.MaxBatch < 0:
+		return &InvalidError{Field: "maxBatch", Reason: "must not be negative"}
 	case len(h.Secrets) > maxSecrets:
 		return &InvalidError{Field: "secrets", Reason: fmt.Sprintf("must be at most %d", maxSecrets)}
 	case len(h.Settings) > maxSettings:

@@ -173,7 +173,7 @@ func fullHook(id string) hooks.Hook {
 			{Secret: "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", ExpiresAt: at(time.Hour)},
 		},
 		Schedule: []time.Duration{0, 5 * time.Second, time.Hour + time.Nanosecond},
-		Timeout:  1500 * ms, RateLimit: 0.1, MaxInFlight: 3, HoldDead: true,
+		Timeout:  1500 * ms, RateLimit: 0.1, MaxInFlight: 3, MaxBatch: 4, BatchWindow: 250 * ms, HoldDead: true,
 		Protocol: "custom", Settings: json.RawMessage("{ \"b\":1,\n\"a\" : 2 }"),
 		Metadata: map[string]string{"region": "eu", "": "empty key"},
 		Version:  7, CreatedAt: at(-time.Hour), UpdatedAt: at(-ms),
