@@ -9,7 +9,8 @@
 //
 // A handler serves the paths that its package documents. It does so at the root
 // of a mux, behind [http.StripPrefix], and beside other handlers. Letter case
-// and a slash at the end of a path do not matter. A path or a method that the
+// and empty segments of a path do not matter: "/API//hooks/" is "/api/hooks". A
+// [http.ServeMux] redirects such paths before the handler sees them. A path or a method that the
 // API lacks is answered in the API's own form, the method with an Allow header.
 //
 // Each request is bounded in size, gets an ID (X-Request-Id, the client's if it
@@ -94,6 +95,8 @@ type API interface {
 	Name() string
 	// Routes returns the endpoints.
 	Routes() []Route
+	// Header returns what every answer has. The ID is the request's.
+	Header(requestID string) http.Header
 	// Fail puts an error into the form of the API. The errors above and those
 	// of package hooks have statuses of their own; any other error is the
 	// host's affair and answered with 500 and without its text.
@@ -103,8 +106,7 @@ type API interface {
 // A Route is an endpoint.
 type Route struct {
 	Method string
-	// Path has segments in braces for any value: "/api/hooks/{id}". Its other
-	// segments are in lower case.
+	// Path has segments in braces for any value: "/api/hooks/{id}".
 	Path string
 	// Handle answers a call, which is authenticated and read. Its errors go
 	// through API.Fail.
@@ -130,6 +132,8 @@ type Answer struct {
 	Header http.Header
 	// Body becomes JSON. Nil: no body.
 	Body any
+	// ErrorID names an error to the client. It is for the log.
+	ErrorID string
 }
 
 const defaultMaxBody = 1 << 20

@@ -29,6 +29,10 @@ type shown struct {
 
 func (echo) Name() string { return "echo" }
 
+func (echo) Header(id string) http.Header {
+	return http.Header{"X-Echo-Request-Id": {id}, "X-Shown": {"no"}}
+}
+
 func (echo) Routes() []httpadapter.Route {
 	show := func(c *httpadapter.Call) (httpadapter.Answer, error) {
 		return httpadapter.Answer{
@@ -72,7 +76,7 @@ func (echo) Fail(_ *http.Request, err error) httpadapter.Answer {
 	if errors.As(err, new(teapot)) {
 		status = 418
 	}
-	return httpadapter.Answer{Status: status, Body: map[string]int{"failed": status}}
+	return httpadapter.Answer{Status: status, Body: map[string]int{"failed": status}, ErrorID: "err1"}
 }
 
 // A rig is the API and what it logs.
@@ -171,8 +175,8 @@ func TestRoutes(t *testing.T) {
 		{"GET /Things/Ab/", 200, "Ab", ""},
 		{"GET /things/a%2Fb%20c", 200, "a/b c", ""},
 		{"GET /things/%41", 200, "A", ""},
-		{"GET /things//", 404, "", ""},
-		{"GET //things", 404, "", ""},
+		{"GET //things//", 200, "", ""},
+		{"GET /things//a", 200, "a", ""},
 		{"GET /things/a/b", 404, "", ""},
 		{"GET /", 404, "", ""},
 		{"GET /thing", 404, "", ""},
@@ -297,10 +301,14 @@ func TestRequestIDs(t *testing.T) {
 	w := do(r, "GET", "/things", "", "X-Request-Id: from-the-client")
 	assert.Equal(t, "from-the-client", w.Header().Get("X-Request-Id"))
 	assert.Contains(t, r.log.String(), "request=from-the-client")
+	assert.NotContains(t, r.log.String(), "errorID")
+	assert.Equal(t, "from-the-client", w.Header().Get("X-Echo-Request-Id"), "the API's own header")
+	assert.Equal(t, "yes", w.Header().Get("X-Shown"), "the answer's own header wins")
 	for _, bad := range []string{"", "a b", "a\u00e9", strings.Repeat("x", 129)} {
 		id := do(r, "GET", "/nothing", "", "X-Request-Id: "+bad).Header().Get("X-Request-Id")
 		assert.Len(t, id, 36, bad)
 		assert.Contains(t, r.log.String(), "request="+id)
+		assert.Contains(t, r.log.String(), "errorID=err1")
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 //
 // It is no [http.ServeMux], which redirects paths that are not clean (and loses
 // the prefix that StripPrefix took away), is strict about letter case and
-// slashes at the end, and answers by itself what an API wants to answer in its
+// empty segments, and answers by itself what an API wants to answer in its
 // own form.
 type routes []route
 
@@ -23,7 +23,7 @@ type route struct {
 func newRoutes(list []Route) routes {
 	all := make(routes, len(list))
 	for i, r := range list {
-		all[i] = route{r, strings.Split(r.Path, "/")}
+		all[i] = route{r, segmentsOf(r.Path)}
 	}
 	return all
 }
@@ -32,7 +32,12 @@ func newRoutes(list []Route) routes {
 // and the methods that the path has, none if there is no such path. A GET
 // endpoint is one for HEAD, too.
 func (all routes) find(r *http.Request) (*route, []string) {
-	segments := split(r.URL)
+	segments := segmentsOf(r.URL.EscapedPath())
+	for i, s := range segments {
+		if decoded, err := url.PathUnescape(s); err == nil {
+			segments[i] = decoded
+		}
+	}
 	var allow []string
 	for i := range all {
 		candidate := &all[i]
@@ -55,27 +60,16 @@ func (all routes) find(r *http.Request) (*route, []string) {
 	return nil, allow
 }
 
-// split returns the segments of a path, each decoded, without an empty last
-// one.
-func split(u *url.URL) []string {
-	segments := strings.Split(u.EscapedPath(), "/")
-	if last := len(segments) - 1; last > 1 && segments[last] == "" {
-		segments = segments[:last]
-	}
-	for i, s := range segments {
-		if decoded, err := url.PathUnescape(s); err == nil {
-			segments[i] = decoded
-		}
-	}
-	return segments
+// segmentsOf returns the segments of a path but for empty ones, which clients
+// make that append a path to a URL with a slash at its end.
+func segmentsOf(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
 func (r *route) matches(segments []string) bool {
 	return slices.EqualFunc(r.segments, segments, func(pattern, segment string) bool {
-		if _, ok := variable(pattern); ok {
-			return segment != ""
-		}
-		return strings.EqualFold(segment, pattern)
+		_, any := variable(pattern)
+		return any || strings.EqualFold(segment, pattern)
 	})
 }
 

@@ -44,13 +44,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer = h.api.Fail(r, err)
 		body, _ = encode(answer.Body) // What Fail makes can be encoded.
 	}
-	header := w.Header()
-	header.Set(requestIDHeader, id)
-	for name, values := range answer.Header {
-		header[http.CanonicalHeaderKey(name)] = values
+	w.Header().Set(requestIDHeader, id)
+	for _, header := range []http.Header{h.api.Header(id), answer.Header} {
+		for name, values := range header {
+			w.Header()[http.CanonicalHeaderKey(name)] = values
+		}
 	}
-	status := write(w, r, answer.Status, body)
-	h.log(call, id, status, err, time.Since(began))
+	answer.Status = write(w, r, answer.Status, body)
+	h.log(call, id, answer, err, time.Since(began))
 }
 
 // answer answers the call or says why it cannot.
@@ -198,16 +199,19 @@ func hasTag(lists []string, tag string) bool {
 	return false
 }
 
-func (h *handler) log(c *Call, id string, status int, err error, took time.Duration) {
+func (h *handler) log(c *Call, id string, answer Answer, err error, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("api", h.api.Name()), slog.String("method", c.Method), slog.String("path", c.URL.Path),
-		slog.Int("status", status), slog.Duration("took", took), slog.String("request", id),
+		slog.Int("status", answer.Status), slog.Duration("took", took), slog.String("request", id),
 		slog.String("tenant", c.Caller.Tenant), slog.String("actor", c.Caller.Actor),
+	}
+	if answer.ErrorID != "" {
+		attrs = append(attrs, slog.String("errorID", answer.ErrorID))
 	}
 	level := slog.LevelInfo
 	gone := c.Context().Err() != nil
 	switch {
-	case status >= 500 && !gone:
+	case answer.Status >= 500 && !gone:
 		level = slog.LevelError
 		attrs = append(attrs, slog.Any("error", err))
 	case gone, errors.Is(err, ErrUnauthenticated), errors.Is(err, ErrForbidden):

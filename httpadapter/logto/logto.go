@@ -81,6 +81,9 @@ func (a *api) addEvents(types []hooks.EventType) {
 // Name implements [httpadapter.API].
 func (*api) Name() string { return Name }
 
+// Header implements [httpadapter.API].
+func (*api) Header(string) http.Header { return nil }
+
 // Routes implements [httpadapter.API].
 func (a *api) Routes() []httpadapter.Route {
 	return []httpadapter.Route{
