@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"reflect"
 	"slices"
@@ -86,6 +87,15 @@ func (m *Manager) Hooks(ctx context.Context, q HookQuery) (Page[Hook], error) {
 		return Page[Hook]{}, err
 	}
 	return m.store.Hooks(ctx, q)
+}
+
+// AllHooks returns all hooks that match q, in the order of Hooks, read page by
+// page of q.Limit. An error ends them.
+func (m *Manager) AllHooks(ctx context.Context, q HookQuery) iter.Seq2[Hook, error] {
+	return all(q.PageQuery, func(p PageQuery) (Page[Hook], error) {
+		q.PageQuery = p
+		return m.Hooks(ctx, q)
+	})
 }
 
 // Update reads a hook, lets change change it, and stores the result; it returns

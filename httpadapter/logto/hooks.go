@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
 func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
@@ -52,16 +53,13 @@ func (a *api) hooks(ctx context.Context, tenant string, p page, paged bool) ([]h
 	}
 	var all []hooks.Hook
 	q.Limit = 1000
-	for {
-		found, err := a.manager.Hooks(ctx, q)
+	for h, err := range a.manager.AllHooks(ctx, q) {
 		if err != nil {
 			return nil, 0, err
 		}
-		all = append(all, found.Items...)
-		if q.After = found.Next; q.After.IsZero() {
-			return all, len(all), nil
-		}
+		all = append(all, h)
 	}
+	return all, len(all), nil
 }
 
 // addStats gives hooks the sums of their last 24 hours.
@@ -98,7 +96,7 @@ func (a *api) create(c *httpadapter.Call) (httpadapter.Answer, error) {
 }
 
 // newID makes an ID in Logto's form.
-func newID() string { return randomText(21, "0123456789abcdefghijklmnopqrstuvwxyz") }
+func newID() string { return wire.RandomText(21, "0123456789abcdefghijklmnopqrstuvwxyz") }
 
 func (a *api) readChange(c *httpadapter.Call, isNew bool) (change, error) {
 	body, err := bodyOf(c)

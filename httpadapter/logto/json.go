@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
 // JSON is read into these values: object, []any, string, json.Number, bool and
@@ -35,20 +37,10 @@ func (o object) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(append(b, encode(m.name)...), ':')
-		b = append(b, encode(m.value)...)
+		b = append(append(b, wire.JSON(m.name)...), ':')
+		b = append(b, wire.JSON(m.value)...)
 	}
 	return append(b, '}'), nil
-}
-
-// encode returns the JSON of a value that was read from JSON, without escapes
-// for HTML.
-func encode(value any) []byte {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value) // What JSON was read into can be written.
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // decode reads one JSON value. Of members with the same name, the last counts.
@@ -103,34 +95,4 @@ func decodeNext(d *json.Decoder) (any, error) {
 		return o, err
 	}
 	return token, nil
-}
-
-// A rawMember is a member of an object whose value is as it was written.
-type rawMember struct {
-	name  string
-	value json.RawMessage
-}
-
-func hasMember(members []rawMember, name string) bool {
-	return slices.ContainsFunc(members, func(m rawMember) bool { return m.name == name })
-}
-
-// membersOf returns the members of a JSON object, or false if data is none.
-func membersOf(data []byte) (members []rawMember, isObject bool) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	if start, err := d.Token(); err != nil || start != json.Delim('{') {
-		return nil, false
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return nil, false
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return nil, false
-		}
-		members = append(members, rawMember{name.(string), value})
-	}
-	return members, true
 }

@@ -1,12 +1,10 @@
 package logto
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
 // settings are what of Logto's hook has no field in [hooks.Hook].
@@ -22,13 +20,9 @@ type settings struct {
 }
 
 func settingsOf(h hooks.Hook) (s settings, err error) {
-	if len(h.Settings) == 0 {
-		return s, nil
-	}
-	d := json.NewDecoder(bytes.NewReader(h.Settings))
-	d.DisallowUnknownFields()
-	if d.Decode(&s) != nil || !errors.Is(d.Decode(&struct{}{}), io.EOF) {
-		return s, &hooks.InvalidError{Field: "settings", Reason: `must be an object of "event", a string, "single", a boolean, and "retries", a number`}
+	err = wire.Settings(h, &s, `an object of "event", a string, "single", a boolean, and "retries", a number`)
+	if err != nil {
+		return s, err
 	}
 	if s.Retries != nil && !(*s.Retries >= 0 && *s.Retries <= maxRetries) {
 		return s, &hooks.InvalidError{Field: "settings.retries", Reason: "must be 0 to 3"}

@@ -4,20 +4,17 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/textproto"
 	"net/url"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
 // Name is the name of the protocol, as in [hooks.Hook].Protocol.
@@ -48,9 +45,9 @@ type Protocol struct {
 	// after the attempt before.
 	Schedule []time.Duration
 
-	// latest is the payload made last, which the next delivery of the same
-	// event uses again.
-	latest atomic.Pointer[payload]
+	// latest is what the bodies of an event's deliveries have in common: all
+	// but the hook's ID.
+	latest wire.Latest[[]byte]
 }
 
 var _ hooks.Protocol = (*Protocol)(nil)
@@ -63,7 +60,6 @@ const (
 	maxRetries = 3
 
 	signatureHeader = "Logto-Signature-Sha-256"
-	redacted        = "[redacted]"
 )
 
 var defaultSchedule = []time.Duration{0, 300 * time.Millisecond, 600 * time.Millisecond, 1200 * time.Millisecond}
@@ -95,25 +91,7 @@ func (p *Protocol) scheduleOf(retries *float64) []time.Duration {
 
 // NewSecret implements [hooks.Protocol]: 32 letters and digits.
 func (*Protocol) NewSecret() (hooks.Secret, error) {
-	return hooks.Secret(randomText(32, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")), nil
-}
-
-// randomText returns n of the characters, of which there are at most 64.
-func randomText(n int, characters string) string {
-	text := make([]byte, 0, n)
-	var random [64]byte
-	for {
-		_, _ = rand.Read(random[:]) // never fails, by its contract
-		for _, b := range random {
-			// Six bits choose, or choose none: each character is as likely.
-			if i := int(b & 63); i < len(characters) {
-				text = append(text, characters[i])
-			}
-			if len(text) == n {
-				return string(text)
-			}
-		}
-	}
+	return hooks.Secret(wire.RandomText(32, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")), nil
 }
 
 // Compile implements [hooks.Protocol].
@@ -125,19 +103,12 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	if h.Method != "" && h.Method != http.MethodPost {
 		return nil, &hooks.InvalidError{Field: "method", Reason: "must be POST for Logto"}
 	}
-	e := &endpoint{
-		protocol: p, hookID: h.ID, settings: s, secrets: h.Secrets,
-		header:    http.Header{"Content-Type": {"application/json"}, "User-Agent": {userAgent}},
-		logHeader: http.Header{"Content-Type": {"application/json"}, "User-Agent": {userAgent}, signatureHeader: {redacted}},
+	own := http.Header{"Content-Type": {"application/json"}, "User-Agent": {userAgent}}
+	header, err := wire.NewHeader(own, h, signatureHeader)
+	if err != nil {
+		return nil, err
 	}
-	for name, value := range h.Headers {
-		key := textproto.CanonicalMIMEHeaderKey(name)
-		if key == signatureHeader {
-			return nil, &hooks.InvalidError{Field: fmt.Sprintf("headers[%q]", name), Reason: "is set by the protocol"}
-		}
-		e.header[key] = []string{value}
-		e.logHeader[key] = []string{redacted}
-	}
+	e := &endpoint{protocol: p, hookID: h.ID, settings: s, secrets: h.Secrets, header: header}
 	e.url, err = url.Parse(h.URL)
 	if err != nil || e.url.Scheme == "" {
 		e.url, e.badURL = nil, fmt.Errorf("Failed to parse URL from %s", h.URL) //nolint:staticcheck // The words of JavaScript's fetch, which Logto shows.
@@ -152,8 +123,8 @@ type endpoint struct {
 	secrets  []hooks.SigningSecret
 	url      *url.URL
 	// badURL is why there is no url.
-	badURL            error
-	header, logHeader http.Header
+	badURL error
+	header wire.Header
 }
 
 // Accepts implements [hooks.Endpoint]: a hook of one event, that has been
@@ -167,26 +138,16 @@ func (e *endpoint) Request(_ context.Context, _ hooks.Send, msgs []hooks.Message
 	if e.badURL != nil {
 		return hooks.Request{}, e.badURL
 	}
-	body := e.protocol.payload(msgs[0].Event, e.hookID)
-	header := maps.Clone(e.header)
+	body := payloadFor(e.hookID, e.protocol.latest.Of(msgs[0].Event, payloadStart))
+	header := maps.Clone(e.header.Sent)
 	if len(e.secrets) > 0 {
-		key, ok := currentSecret(e.secrets, msgs[0].Now)
+		key, ok := wire.CurrentSecret(e.secrets, msgs[0].Now)
 		if !ok {
 			return hooks.Request{}, errors.New("all signing keys of the hook have expired")
 		}
 		header[signatureHeader] = []string{sign(key, body)}
 	}
-	return hooks.Request{URL: e.url, Header: header, Body: body, LogHeader: e.logHeader}, nil
-}
-
-// currentSecret returns the first secret that signs at now.
-func currentSecret(secrets []hooks.SigningSecret, now time.Time) (hooks.Secret, bool) {
-	for _, s := range secrets {
-		if s.ExpiresAt.IsZero() || s.ExpiresAt.After(now) {
-			return s.Secret, true
-		}
-	}
-	return "", false
+	return hooks.Request{URL: e.url, Header: header, Body: body, LogHeader: e.header.Logged}, nil
 }
 
 func sign(key hooks.Secret, body []byte) string {
@@ -196,44 +157,11 @@ func sign(key hooks.Secret, body []byte) string {
 }
 
 // Judge implements [hooks.Endpoint].
-func (*endpoint) Judge(r hooks.Response) hooks.Verdict {
-	if r.Err != nil {
-		return hooks.Verdict{Permanent: !retriable(r.Err.Class, 0)}
-	}
-	return hooks.Verdict{Success: r.Status >= 200 && r.Status <= 299, Permanent: !retriable(hooks.ClassStatus, r.Status)}
-}
-
-// retriable reports whether an attempt that failed so is worth another.
-func retriable(class hooks.ErrorClass, status int) bool {
-	switch class {
-	case hooks.ClassStatus:
-		return status >= 500 && status <= 599
-	case hooks.ClassBlocked, hooks.ClassRequest, hooks.ClassRedirect:
-		return false
-	}
-	return true
-}
+func (*endpoint) Judge(r hooks.Response) hooks.Verdict { return wire.Judge(r) }
 
 // Verify implements [hooks.Endpoint].
 func (*endpoint) Verify(context.Context, hooks.Send) error {
 	return &hooks.AttemptError{Class: hooks.ClassRequest, Err: errors.New("Logto hooks have no verification")} //nolint:staticcheck // A name.
-}
-
-// A payload is what the deliveries of an event have in common: all of the body
-// but the hook's ID.
-type payload struct {
-	event *hooks.Event
-	start []byte
-}
-
-// payload returns the body of the event's delivery to a hook.
-func (p *Protocol) payload(e *hooks.Event, hookID string) []byte {
-	latest := p.latest.Load()
-	if latest == nil || latest.event != e {
-		latest = &payload{e, payloadStart(e)}
-		p.latest.Store(latest)
-	}
-	return payloadFor(hookID, latest.start)
 }
 
 // payloadFor is a body that begins so and goes to this hook.
@@ -246,29 +174,24 @@ func payloadFor(hookID string, start []byte) []byte {
 }
 
 func payloadStart(e *hooks.Event) []byte {
-	members, isObject := membersOf(e.Data)
-	if !isObject {
-		members = []rawMember{{"data", e.Data}}
-	}
+	members := wire.Members(e)
 	var b bytes.Buffer
 	b.Grow(len(e.Data) + 128)
 	b.WriteString(`{"event":"` + e.Type + `",`) // Needs no escapes, see hooks.Event.Type.
-	if interaction := interactionOf[e.Type]; interaction != "" && !hasMember(members, "interactionEvent") {
+	if interaction := interactionOf[e.Type]; interaction != "" && !wire.HasMember(members, "interactionEvent") {
 		b.WriteString(`"interactionEvent":"` + interaction + `",`)
 	}
-	b.WriteString(`"createdAt":"` + e.Time.UTC().Format("2006-01-02T15:04:05.000Z") + `",`)
+	b.WriteString(`"createdAt":"` + e.Time.UTC().Format(wire.TimeFormat) + `",`)
 	for _, m := range members {
-		switch m.name {
+		switch m.Name {
 		case "event", "createdAt", "hookId":
 			continue
 		case "interactionEvent":
-			if string(m.value) == "null" {
+			if string(m.Value) == "null" {
 				continue
 			}
 		}
-		b.Write(encode(m.name))
-		b.WriteByte(':')
-		_ = json.Compact(&b, m.value) // It is JSON, or there would be no event.
+		m.Append(&b)
 		b.WriteByte(',')
 	}
 	return b.Bytes()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
 // maxTests is how many test events are under way at a time.
@@ -67,7 +68,7 @@ func (a *api) testEvent(ctx context.Context, h hooks.Hook, eventType string) err
 		if at.State == hooks.Succeeded {
 			return nil
 		}
-		if retry >= len(schedule) || !retriable(at.Class, at.Response.Status) {
+		if retry >= len(schedule) || !wire.Retriable(at.Class, at.Response.Status) {
 			return testFailed(at)
 		}
 		select {

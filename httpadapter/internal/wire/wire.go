@@ -1,0 +1,177 @@
+// Package wire is what the protocols of the systems below httpadapter have in
+// common.
+package wire
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// TimeFormat is that of times in payloads, for time in UTC.
+const TimeFormat = "2006-01-02T15:04:05.000Z"
+
+// Redacted stands for the values of headers in logs.
+const Redacted = "[redacted]"
+
+// A Member is one of a JSON object, with its value as it was written.
+type Member struct {
+	Name  string
+	Value json.RawMessage
+}
+
+// Members returns the members of the event's data, or the data as the one member
+// "data" if it is no object.
+func Members(e *hooks.Event) []Member {
+	d := json.NewDecoder(bytes.NewReader(e.Data))
+	start, err := d.Token()
+	members := []Member{}
+	for isObject := err == nil && start == json.Delim('{'); isObject; {
+		if !d.More() {
+			return members
+		}
+		name, err := d.Token()
+		if err != nil {
+			break
+		}
+		m := Member{Name: name.(string)}
+		if err := d.Decode(&m.Value); err != nil {
+			break
+		}
+		members = append(members, m)
+	}
+	return []Member{{"data", e.Data}}
+}
+
+// HasMember reports whether there is a member of this name.
+func HasMember(members []Member, name string) bool {
+	return slices.ContainsFunc(members, func(m Member) bool { return m.Name == name })
+}
+
+// Append appends the member, without white space around its parts, to JSON.
+func (m Member) Append(b *bytes.Buffer) {
+	b.Write(JSON(m.Name))
+	b.WriteByte(':')
+	_ = json.Compact(b, m.Value) // It is JSON, or there would be no event.
+}
+
+// JSON returns the JSON of a value that has one, without escapes for HTML.
+func JSON(value any) []byte {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(value) // The caller knows that it can.
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// RandomText returns n of the characters, of which there are at most 64.
+func RandomText(n int, characters string) string {
+	text := make([]byte, 0, n)
+	var random [64]byte
+	for {
+		_, _ = rand.Read(random[:]) // never fails, by its contract
+		for _, b := range random {
+			// Six bits choose, or choose none: each character is as likely.
+			if i := int(b & 63); i < len(characters) {
+				text = append(text, characters[i])
+			}
+			if len(text) == n {
+				return string(text)
+			}
+		}
+	}
+}
+
+// Settings decodes the settings of a hook, if it has any. The shape says what
+// they are, for the [hooks.InvalidError].
+func Settings(h hooks.Hook, into any, shape string) error {
+	if len(h.Settings) == 0 {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(h.Settings))
+	d.DisallowUnknownFields()
+	if d.Decode(into) != nil || !errors.Is(d.Decode(&struct{}{}), io.EOF) {
+		return &hooks.InvalidError{Field: "settings", Reason: "must be " + shape}
+	}
+	return nil
+}
+
+// A Header is one of requests, and what the log keeps of it.
+type Header struct{ Sent, Logged http.Header }
+
+// NewHeader returns the protocol's own header with the hook's in it, which
+// replace it but for those that the hook must not set.
+func NewHeader(own http.Header, h hooks.Hook, reserved ...string) (Header, error) {
+	header := Header{Sent: maps.Clone(own), Logged: maps.Clone(own)}
+	for name, value := range h.Headers {
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		if slices.Contains(reserved, key) {
+			return Header{}, &hooks.InvalidError{Field: fmt.Sprintf("headers[%q]", name), Reason: "is set by the protocol"}
+		}
+		header.Sent[key], header.Logged[key] = []string{value}, []string{Redacted}
+	}
+	for _, key := range reserved {
+		header.Logged[key] = []string{Redacted}
+	}
+	return header, nil
+}
+
+// CurrentSecret returns the first secret that has not expired at now.
+func CurrentSecret(secrets []hooks.SigningSecret, now time.Time) (hooks.Secret, bool) {
+	for _, s := range secrets {
+		if s.ExpiresAt.IsZero() || s.ExpiresAt.After(now) {
+			return s.Secret, true
+		}
+	}
+	return "", false
+}
+
+// Judge is for systems to which 2xx is success.
+func Judge(r hooks.Response) hooks.Verdict {
+	if r.Err != nil {
+		return hooks.Verdict{Permanent: !Retriable(r.Err.Class, 0)}
+	}
+	return hooks.Verdict{Success: r.Status >= 200 && r.Status <= 299, Permanent: !Retriable(hooks.ClassStatus, r.Status)}
+}
+
+// Retriable reports whether an attempt that failed so is worth another to the
+// systems: after a status of 500 to 599 and when no answer came.
+func Retriable(class hooks.ErrorClass, status int) bool {
+	switch class {
+	case hooks.ClassStatus:
+		return status >= 500 && status <= 599
+	case hooks.ClassBlocked, hooks.ClassRequest, hooks.ClassRedirect:
+		return false
+	}
+	return true
+}
+
+// A Latest keeps what was made of the latest event, which the next delivery of
+// the same event uses again. It may be used concurrently.
+type Latest[T any] struct{ made atomic.Pointer[ofEvent[T]] }
+
+type ofEvent[T any] struct {
+	event *hooks.Event
+	value T
+}
+
+// Of returns what build makes of the event.
+func (l *Latest[T]) Of(e *hooks.Event, build func(*hooks.Event) T) T {
+	latest := l.made.Load()
+	if latest == nil || latest.event != e {
+		latest = &ofEvent[T]{e, build(e)}
+		l.made.Store(latest)
+	}
+	return latest.value
+}
