@@ -135,7 +135,7 @@ func (g *guard) parseURL(raw string) (*url.URL, error) {
 	}
 	switch {
 	case u.Scheme == "http" && !g.allowHTTP:
-		return nil, invalidURL("must be an https URL, as Config.AllowHTTP is not set")
+		return nil, invalidURL("must be https, unless the application allows http (Config.AllowHTTP)")
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, invalidURL("must be an absolute http or https URL")
 	case u.User != nil:

@@ -149,15 +149,11 @@ func checkHeaders(headers map[string]string) error {
 	seen := make(map[string]bool, len(headers))
 	for name, value := range headers {
 		field := fmt.Sprintf("headers[%q]", name)
+		if err := CheckHeader(field, name, value); err != nil {
+			return err
+		}
 		key := textproto.CanonicalMIMEHeaderKey(name)
-		switch {
-		case !validToken(name):
-			return &InvalidError{Field: field, Reason: "must be a token (RFC 9110, section 5.6.2)"}
-		case slices.Contains(reservedHeaders, key):
-			return &InvalidError{Field: field, Reason: "belongs to the connection and cannot be set"}
-		case !validHeaderValue(value) || !utf8.ValidString(value):
-			return &InvalidError{Field: field, Reason: "must have a value in UTF-8 without control characters (RFC 9110, section 5.5)"}
-		case seen[key]:
+		if seen[key] {
 			return &InvalidError{Field: field, Reason: "is there twice: header names have no letter case"}
 		}
 		seen[key] = true
@@ -165,6 +161,20 @@ func checkHeaders(headers map[string]string) error {
 	}
 	if len(headers) > maxEntries || size > maxEntryBytes {
 		return &InvalidError{Field: "headers", Reason: fmt.Sprintf("must be at most %d and %d bytes in all", maxEntries, maxEntryBytes)}
+	}
+	return nil
+}
+
+// CheckHeader returns an [InvalidError] for the field unless a hook may have this
+// header. It is for protocols that have headers in their settings.
+func CheckHeader(field, name, value string) error {
+	switch {
+	case !validToken(name):
+		return &InvalidError{Field: field, Reason: "must be a token (RFC 9110, section 5.6.2)"}
+	case slices.Contains(reservedHeaders, textproto.CanonicalMIMEHeaderKey(name)):
+		return &InvalidError{Field: field, Reason: "belongs to the connection and cannot be set"}
+	case !validHeaderValue(value) || !utf8.ValidString(value):
+		return &InvalidError{Field: field, Reason: "must have a value in UTF-8 without control characters (RFC 9110, section 5.5)"}
 	}
 	return nil
 }

@@ -1,0 +1,190 @@
+package okta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
+)
+
+func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
+	views := []hookView{}
+	q := hooks.HookQuery{Tenant: c.Caller.Tenant, Protocol: Name, PageQuery: hooks.PageQuery{OldestFirst: true, Limit: 1000}}
+	for h, err := range a.manager.AllHooks(c.Context(), q) {
+		if err != nil {
+			return httpadapter.Answer{}, err
+		}
+		view, err := viewOf(h, c.Base)
+		if err != nil {
+			return httpadapter.Answer{}, err
+		}
+		views = append(views, view)
+	}
+	return httpadapter.Answer{Status: http.StatusOK, Body: views}, nil
+}
+
+func (a *api) create(c *httpadapter.Call) (httpadapter.Answer, error) {
+	change, err := a.readChange(c.Body)
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	h := hooks.Hook{
+		ID: newID(), Tenant: c.Caller.Tenant, Protocol: Name,
+		MaxBatch: a.protocol.MaxBatch, BatchWindow: a.protocol.BatchWindow,
+		Settings: wire.JSON(settings{CreatedBy: c.Caller.Actor}),
+	}
+	if err := change.apply(&h, selfLink(c.Base, h.ID)); err != nil {
+		return httpadapter.Answer{}, err
+	}
+	if err := a.checkOthers(c.Context(), h); err != nil {
+		return httpadapter.Answer{}, err
+	}
+	h, err = a.manager.Register(c.Context(), h)
+	return answerHook(c, h, err)
+}
+
+const (
+	alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	urlSafe      = alphanumeric + "-_"
+)
+
+// newID makes an ID in Okta's form.
+func newID() string { return "who" + wire.RandomText(17, alphanumeric) }
+
+func answerHook(c *httpadapter.Call, h hooks.Hook, err error) (httpadapter.Answer, error) {
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	view, err := viewOf(h, c.Base)
+	return httpadapter.Answer{Status: http.StatusOK, Body: view}, err
+}
+
+// checkOthers checks what a hook has to keep to because of the others: its name,
+// and how many are active.
+func (a *api) checkOthers(ctx context.Context, h hooks.Hook) error {
+	q := hooks.HookQuery{Tenant: h.Tenant, Protocol: Name, Name: h.Name}
+	for other, err := range a.manager.AllHooks(ctx, q) {
+		if err != nil {
+			return err
+		}
+		if other.ID != h.ID {
+			return invalid("name: An object with this field already exists in the current organization")
+		}
+	}
+	if h.Disabled {
+		return nil
+	}
+	disabled := false
+	q = hooks.HookQuery{Tenant: h.Tenant, Protocol: Name, Disabled: &disabled}
+	others := 0
+	for other, err := range a.manager.AllHooks(ctx, q) {
+		if err != nil {
+			return err
+		}
+		if other.ID != h.ID {
+			others++
+		}
+	}
+	if others >= a.cfg.MaxActive {
+		return invalid(fmt.Sprintf("status: There may be at most %d active event hooks", a.cfg.MaxActive))
+	}
+	return nil
+}
+
+// find returns the hook that the path names.
+func (a *api) find(c *httpadapter.Call) (hooks.Hook, error) {
+	h, err := a.manager.Hook(c.Context(), c.Caller.Tenant, c.PathValue("id"))
+	if err == nil && h.Protocol != Name {
+		err = hooks.ErrNotFound
+	}
+	return h, err
+}
+
+func (a *api) get(c *httpadapter.Call) (httpadapter.Answer, error) {
+	h, err := a.find(c)
+	return answerHook(c, h, err)
+}
+
+// update changes the hook that the path names, and checks it against the others
+// if it has a new name or becomes active.
+func (a *api) update(c *httpadapter.Call, change func(*hooks.Hook) error) (httpadapter.Answer, error) {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	h, err := a.manager.Update(c.Context(), c.Caller.Tenant, c.PathValue("id"), func(h *hooks.Hook) error {
+		if h.Protocol != Name {
+			return hooks.ErrNotFound
+		}
+		name, disabled := h.Name, h.Disabled
+		if err := change(h); err != nil {
+			return err
+		}
+		if h.Name == name && (h.Disabled || !disabled) {
+			return nil
+		}
+		return a.checkOthers(c.Context(), *h)
+	})
+	return answerHook(c, h, err)
+}
+
+func (a *api) replace(c *httpadapter.Call) (httpadapter.Answer, error) {
+	if _, err := a.find(c); err != nil {
+		return httpadapter.Answer{}, err
+	}
+	change, err := a.readChange(c.Body)
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	return a.update(c, func(h *hooks.Hook) error { return change.apply(h, selfLink(c.Base, h.ID)) })
+}
+
+func (a *api) activate(c *httpadapter.Call) (httpadapter.Answer, error) {
+	return a.update(c, func(h *hooks.Hook) error {
+		h.Disabled = false
+		return nil
+	})
+}
+
+func (a *api) deactivate(c *httpadapter.Call) (httpadapter.Answer, error) {
+	return a.update(c, func(h *hooks.Hook) error {
+		h.Disabled = true
+		return nil
+	})
+}
+
+func (a *api) delete(c *httpadapter.Call) (httpadapter.Answer, error) {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	h, err := a.find(c)
+	if err == nil && !h.Disabled {
+		err = invalid("status: The event hook is active, it must be deactivated before it can be deleted")
+	}
+	if err == nil {
+		err = a.manager.Delete(c.Context(), h.Tenant, h.ID)
+	}
+	return httpadapter.Answer{Status: http.StatusNoContent}, err
+}
+
+func (a *api) verify(c *httpadapter.Call) (httpadapter.Answer, error) {
+	h, err := a.find(c)
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	failed := func(reason string) error {
+		return invalid(fmt.Sprintf("Unable to verify event hook. Hook %s execution failed", h.Name), reason)
+	}
+	changed, err := a.manager.Verify(c.Context(), h.Tenant, h.ID)
+	var attempt *hooks.AttemptError
+	switch {
+	case errors.As(err, &attempt):
+		err = failed(fmt.Sprintf("%s: %s", attempt.Class, attempt))
+	case errors.Is(err, hooks.ErrConflict):
+		err = failed("the event hook was changed while its endpoint was asked")
+	}
+	return answerHook(c, changed, err)
+}
