@@ -68,8 +68,8 @@ func segmentsOf(path string) []string {
 
 func (r *route) matches(segments []string) bool {
 	return slices.EqualFunc(r.segments, segments, func(pattern, segment string) bool {
-		_, any := variable(pattern)
-		return any || strings.EqualFold(segment, pattern)
+		_, anything := variable(pattern)
+		return anything || strings.EqualFold(segment, pattern)
 	})
 }
 

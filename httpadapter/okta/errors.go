@@ -127,15 +127,23 @@ func errorOf(r *http.Request, err error) *Error {
 
 // causeOf names what is wrong with a hook by the names of the API.
 func causeOf(e *hooks.InvalidError) string {
-	field, rest, indexed := strings.Cut(e.Field, "[")
-	names := map[string]string{
-		"url": "channel.config.uri", "headers": "channel.config.headers", "events": "events.items",
-		"secrets": "channel.config.authScheme.value", "settings.authHeader": "channel.config.authScheme.key",
-		"settings": "events.filter", // All else in them is small.
+	field, index, _ := strings.Cut(e.Field, "[")
+	switch field {
+	case "url":
+		field = "channel.config.uri"
+	case "headers":
+		field = "channel.config.headers"
+	case "events":
+		field = "events.items"
+	case "secrets":
+		field = "channel.config.authScheme.value"
+	case "settings.authHeader":
+		field = "channel.config.authScheme.key"
+	case "settings":
+		field = "events.filter" // All else in them is small.
 	}
-	field = cmp.Or(names[field], field)
-	if indexed {
-		field += "[" + rest
+	if index != "" {
+		field += "[" + index
 	}
 	return field + ": " + e.Reason
 }

@@ -1,0 +1,171 @@
+package okta_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/hookstest"
+)
+
+func TestLifeCycle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t)
+		r := c.challenged()
+		made := c.create(body("first", "user.create,user.delete,user.create", r.URL, "", ""))
+		assert.Regexp(t, `^who[0-9A-Za-z]{17}$`, made.ID)
+		assert.Equal(t, "ACTIVE UNVERIFIED", made.state())
+		assert.Equal(t, []string{"user.create", "user.delete"}, made.Events.Items, "a set")
+		assert.Equal(t, "00uada", *made.CreatedBy)
+		assert.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$`, made.LastUpdated)
+		assert.Equal(t, []hook{made}, want[[]hook](t, c.do("GET", path, ""), 200))
+		assert.Equal(t, made, want[hook](t, c.do("GET", path+"/"+made.ID, ""), 200))
+		assert.Len(t, made.Links, 3)
+		assert.Equal(t, "http://example.com"+path+"/"+made.ID, made.Links["self"].Href)
+
+		c.trigger(hooks.Event{ID: "early", Type: "user.create"})
+		time.Sleep(time.Minute)
+		assert.Empty(t, r.Requests(), "it is not verified")
+
+		assert.Equal(t, "ACTIVE VERIFIED", want[hook](t, c.lifecycle(made.ID, "verify"), 200).state())
+		r.Next()
+		c.trigger(hooks.Event{ID: "e1", Type: "user.create", Time: time.Date(2026, 2, 3, 4, 5, 6, 7e6, time.UTC), Data: []byte(`{"actor":{"id":"1"},"uuid":"no"}`)})
+		got := r.Next()
+		delivery := c.deliveries(made.ID)[0]
+		assert.JSONEq(t, `{"eventType":"com.okta.event_hook","eventTypeVersion":"1.0","cloudEventsVersion":"0.1",
+			"source":"`+made.Links["self"].Href+`","eventId":"`+delivery.ID+`",
+			"data":{"events":[{"uuid":"e1","published":"2026-02-03T04:05:06.007Z","eventType":"user.create","version":"0","actor":{"id":"1"}}]},
+			"eventTime":"`+got.ReceivedAt.UTC().Format("2006-01-02T15:04:05.000Z")+`","contentType":"application/json"}`, string(got.Body))
+		assert.Equal(t, "Okta-Integrations", got.Header.Get("User-Agent"))
+
+		code, causes := fails(t, c.do("DELETE", path+"/"+made.ID, ""))
+		assert.Equal(t, "E0000001", code)
+		assert.Contains(t, causes[0], "must be deactivated")
+		for range 2 {
+			assert.Equal(t, "INACTIVE VERIFIED", want[hook](t, c.lifecycle(made.ID, "deactivate"), 200).state())
+		}
+		c.trigger(hooks.Event{Type: "user.create"})
+		time.Sleep(time.Minute)
+		assert.Len(t, r.Requests(), 2)
+		assert.Equal(t, answer{204, nil, ""}, answer{c.do("DELETE", path+"/"+made.ID, "").Status, nil, ""})
+		code, _ = fails(t, c.do("GET", path+"/"+made.ID, ""))
+		assert.Equal(t, "E0000007", code)
+	})
+}
+
+// What a body leaves out, and what it changes of the channel.
+func TestReplace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const auth = `,"authScheme":{"type":"HEADER","key":"Authorization"`
+		for name, test := range map[string]struct {
+			config, more string
+			state        string
+			secret       string
+		}{
+			"the same":                 {auth + `}`, ``, "ACTIVE VERIFIED", "s"},
+			"the same secret":          {auth + `,"value":"s"}`, ``, "ACTIVE VERIFIED", "s"},
+			"the key in other letters": {`,"authScheme":{"key":"AUTHORIZATION"}`, ``, "ACTIVE VERIFIED", "s"},
+			"another secret":           {auth + `,"value":"t"}`, ``, "ACTIVE UNVERIFIED", "t"},
+			"no scheme":                {``, ``, "ACTIVE UNVERIFIED", ""},
+			"null":                     {`,"authScheme":null`, ``, "ACTIVE UNVERIFIED", ""},
+			"another key":              {`,"authScheme":{"key":"X-Key","value":"s"}`, ``, "ACTIVE UNVERIFIED", "s"},
+			"a header":                 {auth + `},"headers":[{"key":"a","value":"b"}]`, ``, "ACTIVE UNVERIFIED", "s"},
+			"no headers":               {auth + `},"headers":[]`, ``, "ACTIVE VERIFIED", "s"},
+			"a status":                 {auth + `}`, `,"status":"INACTIVE"`, "INACTIVE VERIFIED", "s"},
+			"a status of verification": {auth + `,"value":"t"}`, `,"verificationStatus":"VERIFIED"`, "ACTIVE UNVERIFIED", "t"},
+			"what can only be read":    {auth + `},"method":"PUT"`, `,"id":"x","created":"y","_links":{}`, "ACTIVE VERIFIED", "s"},
+		} {
+			c := newClient(t)
+			r := c.challenged()
+			made := c.create(body("n", "a.b", r.URL, auth+`,"value":"s"}`, `,"description":"d"`))
+			made = want[hook](t, c.lifecycle(made.ID, "verify"), 200)
+			assert.Equal(t, "s", r.Next().Header.Get("Authorization"), name)
+			assert.Equal(t, "ACTIVE VERIFIED", made.state(), name)
+			replaced := want[hook](t, c.do("PUT", path+"/"+made.ID, body("n", "c.d", r.URL, test.config, test.more)), 200)
+			assert.Equal(t, made.ID, replaced.ID, name)
+			assert.Equal(t, test.state, replaced.state(), name)
+			assert.Equal(t, []string{"c.d"}, replaced.Events.Items, name)
+			assert.Nil(t, replaced.Description, name)
+			stored, err := c.Hook(t.Context(), "acme", made.ID)
+			assert.NoError(t, err, name)
+			secret := ""
+			if len(stored.Secrets) > 0 {
+				secret = string(stored.Secrets[0].Secret)
+			}
+			assert.Equal(t, test.secret, secret, name)
+			code, causes := fails(t, c.do("PUT", path+"/"+made.ID, body("n", "c.d", r.URL, `,"authScheme":{"key":"X-Other"}`, "")))
+			assert.Equal(t, "E0000001", code, name)
+			assert.Contains(t, causes[0], "channel.config.authScheme.value: ", name)
+		}
+	})
+}
+
+// A challenge that fails says why, and leaves the hook as it was.
+func TestVerifyFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, test := range map[string]struct {
+			answers  []hookstest.Answer
+			requests int
+			cause    string
+		}{
+			"a wrong value": {[]hookstest.Answer{hookstest.Status(200).Body(`{"verification":"x"}`)}, 1, "body: the endpoint did not answer"},
+			"no JSON":       {[]hookstest.Answer{hookstest.Status(200).Body(`ok`)}, 1, "body: the endpoint did not answer"},
+			"500":           {[]hookstest.Answer{hookstest.Status(500)}, 2, "status: the endpoint answered 500 Internal Server Error"},
+			"404":           {[]hookstest.Answer{hookstest.Status(404)}, 1, "status: the endpoint answered 404 Not Found"},
+			"a redirect":    {[]hookstest.Answer{hookstest.Redirect(302, "/")}, 1, "redirect: the endpoint answered 302 Found"},
+			"silence":       {[]hookstest.Answer{hookstest.Hang()}, 2, "timeout: no complete answer in time"},
+		} {
+			c := newClient(t)
+			r := c.network.Receiver(t, "wrong.example", test.answers...)
+			made := c.create(body("n", "a.b", r.URL, "", ""))
+			began := time.Now()
+			a := c.lifecycle(made.ID, "verify")
+			assert.LessOrEqual(t, time.Since(began), 6*time.Second, name)
+			assert.Equal(t, 400, a.Status)
+			code, causes := fails(t, a)
+			assert.Equal(t, "E0000001", code, name)
+			assert.Equal(t, "Unable to verify event hook. Hook n execution failed", causes[0], name)
+			assert.Contains(t, causes[1], test.cause, name)
+			assert.Len(t, r.Requests(), test.requests, name)
+			assert.Equal(t, made, want[hook](t, c.do("GET", path+"/"+made.ID, ""), 200), name)
+		}
+	})
+}
+
+// A delivery that failed twice is dead, stays in the log, and can be sent again.
+func TestRetryOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, test := range map[string]struct {
+			first    hookstest.Answer
+			requests int
+			state    hooks.State
+		}{
+			"200":     {hookstest.Status(200), 1, hooks.Succeeded},
+			"204":     {hookstest.Status(204), 1, hooks.Succeeded},
+			"302":     {hookstest.Redirect(302, "/"), 1, hooks.Dead},
+			"410":     {hookstest.Status(410), 1, hooks.Dead},
+			"429":     {hookstest.Status(429), 1, hooks.Dead},
+			"503":     {hookstest.Status(503), 2, hooks.Dead},
+			"silence": {hookstest.Hang(), 2, hooks.Dead},
+			"reset":   {hookstest.Reset(), 2, hooks.Dead},
+		} {
+			c := newClient(t)
+			h, r := c.endpoint("a.b", test.first)
+			began := time.Now()
+			c.trigger(hooks.Event{Type: "a.b"})
+			time.Sleep(time.Minute)
+			requests := r.Requests()[1:]
+			assert.Len(t, requests, test.requests, name)
+			assert.LessOrEqual(t, requests[len(requests)-1].ReceivedAt.Sub(began), 4100*time.Millisecond, name)
+			d := c.deliveries(h.ID)[0]
+			assert.Equal(t, test.state, d.State, name)
+			_, err := c.Redeliver(t.Context(), "acme", d.ID)
+			assert.NoError(t, err)
+			time.Sleep(time.Minute)
+			assert.Len(t, r.Requests()[1:], 2*test.requests, name)
+		}
+	})
+}
