@@ -11,6 +11,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/okta"
 )
 
 const defaultTenant = "default"
@@ -21,9 +22,15 @@ func newHandler(m *hooks.Manager, token string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	oktaAPI, err := okta.New(m, okta.Config{Config: httpadapter.Config{Authenticate: owner(token, defaultTenant)}})
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/api/hooks", logtoAPI)
 	mux.Handle("/api/hooks/", logtoAPI)
+	mux.Handle("/api/v1/eventHooks", oktaAPI)
+	mux.Handle("/api/v1/eventHooks/", oktaAPI)
 	mux.Handle("/trigger", allow(http.MethodPost, trigger(m, owner(token, defaultTenant))))
 	mux.Handle("/healthz", allow(http.MethodGet, health(m)))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {

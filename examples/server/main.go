@@ -15,9 +15,10 @@
 //
 // The APIs:
 //
-//	/api/hooks      Logto's hooks, of the tenant "default"
-//	POST /trigger   {"id"?, "type", "tenant"?, "key"?, "data"?} records an event: 202 {"id", "deliveries"}
-//	GET /healthz    says whether the store can be read
+//	/api/hooks           Logto's hooks, of the tenant "default"
+//	/api/v1/eventHooks   Okta's event hooks, of the tenant "default"
+//	POST /trigger        {"id"?, "type", "tenant"?, "key"?, "data"?} records an event: 202 {"id", "deliveries"}
+//	GET /healthz         says whether the store can be read
 //
 // SIGTERM and SIGINT let the requests under way end, and then it.
 package main
@@ -40,6 +41,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/okta"
 	"github.com/seed-2c6e3a5a/hooks/memory"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
@@ -76,7 +78,7 @@ func run(o options, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
-	cfg := hooks.Config{Protocols: []hooks.Protocol{&logto.Protocol{}}}
+	cfg := hooks.Config{Protocols: []hooks.Protocol{&logto.Protocol{}, &okta.Protocol{}}}
 	if o.dev {
 		cfg.AllowHTTP, cfg.AllowNetworks = true, []string{"127.0.0.0/8", "::1"}
 	}
