@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -109,6 +110,16 @@ type Response struct {
 	Truncated bool
 	// Err is nil when the answer came whole or was truncated at MaxAnswer.
 	Err *AttemptError
+}
+
+// Failure is what the response stands for when it is no success.
+func (r Response) Failure() *AttemptError {
+	if r.Err != nil {
+		return r.Err
+	}
+	return &AttemptError{
+		Class: r.class(), Err: fmt.Errorf("the endpoint answered %d %s", r.Status, http.StatusText(r.Status)), Response: &r,
+	}
 }
 
 // A Verdict is what an answer means for the delivery and its hook.

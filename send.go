@@ -269,11 +269,8 @@ func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []i
 	}
 	if !result.verdict.Success {
 		log.State = ""
-		log.Class = result.response.class()
-		log.Error = fmt.Sprintf("the endpoint answered %d %s", result.response.Status, http.StatusText(result.response.Status))
-		if result.response.Err != nil {
-			log.Error = result.response.Err.Error()
-		}
+		failure := result.response.Failure()
+		log.Class, log.Error = failure.Class, failure.Error()
 		log.Error = strings.ToValidUTF8(strings.TrimSpace(log.Error[:min(len(log.Error), maxErrorText)]), "\uFFFD")
 	}
 	for i, it := range items {

@@ -171,13 +171,8 @@ func (e *standardEndpoint) Verify(ctx context.Context, send Send) error {
 		return &AttemptError{Class: ClassRequest, Err: err}
 	}
 	r := send(ctx, request)
-	if r.Err != nil {
-		return r.Err
-	}
-	if r.Status < 200 || r.Status > 299 {
-		return &AttemptError{
-			Class: r.class(), Err: fmt.Errorf("the endpoint answered %d %s", r.Status, http.StatusText(r.Status)), Response: &r,
-		}
+	if r.Err != nil || r.Status < 200 || r.Status > 299 {
+		return r.Failure()
 	}
 	var answer struct {
 		Challenge string `json:"challenge"`

@@ -151,22 +151,16 @@ func (c *client) lifecycle(id, verb string) answer {
 	return c.do("POST", path+"/"+id+"/lifecycle/"+verb, "")
 }
 
-// challenged is an endpoint that answers the challenge, and everything else by
-// the receiver.
+// challenged is an endpoint whose first request is to be the challenge; the
+// others are answered so, with 200 if nothing is given.
 func (c *client) challenged(answers ...hookstest.Answer) *hookstest.Receiver {
 	c.t.Helper()
 	c.hosts++
-	r := c.network.Receiver(c.t, fmt.Sprintf("host%d.example", c.hosts))
 	if len(answers) == 0 {
 		answers = []hookstest.Answer{hookstest.Status(200)}
 	}
-	next := 0
-	r.Answer(okta.ChallengeHandler(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		answer := answers[min(next, len(answers)-1)]
-		next++
-		answer(w, req)
-	})).ServeHTTP)
-	return r
+	challenge := hookstest.Answer(okta.ChallengeHandler(http.NotFoundHandler()).ServeHTTP)
+	return c.network.Receiver(c.t, fmt.Sprintf("host%d.example", c.hosts), append([]hookstest.Answer{challenge}, answers...)...)
 }
 
 // endpoint makes a hook that is active and verified.

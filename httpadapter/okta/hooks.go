@@ -42,8 +42,13 @@ func (a *api) create(c *httpadapter.Call) (httpadapter.Answer, error) {
 	if err := change.apply(&h, selfLink(c.Base, h.ID)); err != nil {
 		return httpadapter.Answer{}, err
 	}
-	if err := a.checkOthers(c.Context(), h); err != nil {
+	if err := a.checkName(c.Context(), h); err != nil {
 		return httpadapter.Answer{}, err
+	}
+	if !h.Disabled {
+		if err := a.checkActive(c.Context(), h.Tenant); err != nil {
+			return httpadapter.Answer{}, err
+		}
 	}
 	h, err = a.manager.Register(c.Context(), h)
 	return answerHook(c, h, err)
@@ -65,36 +70,28 @@ func answerHook(c *httpadapter.Call, h hooks.Hook, err error) (httpadapter.Answe
 	return httpadapter.Answer{Status: http.StatusOK, Body: view}, err
 }
 
-// checkOthers checks what a hook has to keep to because of the others: its name,
-// and how many are active.
-func (a *api) checkOthers(ctx context.Context, h hooks.Hook) error {
-	q := hooks.HookQuery{Tenant: h.Tenant, Protocol: Name, Name: h.Name}
-	for other, err := range a.manager.AllHooks(ctx, q) {
-		if err != nil {
-			return err
-		}
-		if other.ID != h.ID {
-			return invalid("name: An object with this field already exists in the current organization")
-		}
+// checkName refuses a name that another hook has. The hook of that name, if it
+// is stored, has another one there.
+func (a *api) checkName(ctx context.Context, h hooks.Hook) error {
+	others, err := a.manager.Hooks(ctx, hooks.HookQuery{
+		Tenant: h.Tenant, Protocol: Name, Name: h.Name, PageQuery: hooks.PageQuery{Limit: 1},
+	})
+	if err == nil && len(others.Items) > 0 {
+		err = invalid("name: An object with this field already exists in the current organization")
 	}
-	if h.Disabled {
-		return nil
-	}
+	return err
+}
+
+// checkActive refuses one more active hook if there are too many.
+func (a *api) checkActive(ctx context.Context, tenant string) error {
 	disabled := false
-	q = hooks.HookQuery{Tenant: h.Tenant, Protocol: Name, Disabled: &disabled}
-	others := 0
-	for other, err := range a.manager.AllHooks(ctx, q) {
-		if err != nil {
-			return err
-		}
-		if other.ID != h.ID {
-			others++
-		}
+	others, err := a.manager.Hooks(ctx, hooks.HookQuery{
+		Tenant: tenant, Protocol: Name, Disabled: &disabled, PageQuery: hooks.PageQuery{Limit: 1, CountTo: a.cfg.MaxActive},
+	})
+	if err == nil && others.Total >= a.cfg.MaxActive {
+		err = invalid(fmt.Sprintf("status: There may be at most %d active event hooks", a.cfg.MaxActive))
 	}
-	if others >= a.cfg.MaxActive {
-		return invalid(fmt.Sprintf("status: There may be at most %d active event hooks", a.cfg.MaxActive))
-	}
-	return nil
+	return err
 }
 
 // find returns the hook that the path names.
@@ -124,10 +121,15 @@ func (a *api) update(c *httpadapter.Call, change func(*hooks.Hook) error) (httpa
 		if err := change(h); err != nil {
 			return err
 		}
-		if h.Name == name && (h.Disabled || !disabled) {
-			return nil
+		if h.Name != name {
+			if err := a.checkName(c.Context(), *h); err != nil {
+				return err
+			}
 		}
-		return a.checkOthers(c.Context(), *h)
+		if disabled && !h.Disabled {
+			return a.checkActive(c.Context(), h.Tenant)
+		}
+		return nil
 	})
 	return answerHook(c, h, err)
 }

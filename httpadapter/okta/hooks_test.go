@@ -1,6 +1,8 @@
 package okta_test
 
 import (
+	"net/http"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/okta"
 )
 
 func TestLifeCycle(t *testing.T) {
@@ -166,6 +169,98 @@ func TestRetryOnce(t *testing.T) {
 			assert.NoError(t, err)
 			time.Sleep(time.Minute)
 			assert.Len(t, r.Requests()[1:], 2*test.requests, name)
+		}
+	})
+}
+
+func TestLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, func(_ *hooks.Config, api *okta.Config) { api.MaxActive, api.MaxEventTypes = 2, 3 })
+		const uri = "https://example.com"
+		first := c.create(body("first", "a.b", uri, "", ""))
+		c.create(body("second", "a.b", uri, "", ""))
+		resting := c.create(body("resting", "a.b", uri, "", `,"status":"INACTIVE"`))
+		assert.Equal(t, "INACTIVE UNVERIFIED", resting.state())
+		for _, refused := range []struct {
+			cause string
+			answer
+		}{
+			{"status: There may be at most 2 active", c.do("POST", path, body("third", "a.b", uri, "", ""))},
+			{"status: There may be at most 2 active", c.lifecycle(resting.ID, "activate")},
+			{"status: There may be at most 2 active", c.do("PUT", path+"/"+resting.ID, body("resting", "a.b", uri, "", `,"status":"ACTIVE"`))},
+			{"name: An object with this field already", c.do("POST", path, body("first", "a.b", uri, "", `,"status":"INACTIVE"`))},
+			{"name: An object with this field already", c.do("PUT", path+"/"+first.ID, body("second", "a.b", uri, "", ""))},
+			{"events.items: There may be at most 3", c.do("PUT", path+"/"+first.ID, body("first", "a,b,c,d", uri, "", ""))},
+			{"channel.config.uri: must be an absolute", c.do("PUT", path+"/"+first.ID, body("first", "a", "example.com", "", ""))},
+			{`channel.config.headers["Host"]: belongs`, c.do("PUT", path+"/"+first.ID, body("first", "a", uri, `,"headers":[{"key":"Host","value":"x"}]`, ""))},
+			{"channel.config.authScheme.key: belongs to", c.do("PUT", path+"/"+first.ID, body("first", "a", uri, `,"authScheme":{"key":"Host","value":"x"}`, ""))},
+		} {
+			code, causes := fails(t, refused.answer)
+			assert.Equal(t, "E0000001", code, refused.cause)
+			assert.Contains(t, causes[0], refused.cause)
+		}
+		assert.Equal(t, first, want[hook](t, c.do("GET", path+"/"+first.ID, ""), 200), "nothing has changed")
+		renamed := want[hook](t, c.do("PUT", path+"/"+first.ID, body("renamed", "a,b,c,a", uri, "", "")), 200)
+		assert.Equal(t, []string{"a", "b", "c"}, renamed.Events.Items)
+		want[hook](t, c.lifecycle(first.ID, "deactivate"), 200)
+		assert.Equal(t, "ACTIVE UNVERIFIED", want[hook](t, c.lifecycle(resting.ID, "activate"), 200).state())
+	})
+}
+
+func TestRateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, func(_ *hooks.Config, api *okta.Config) { api.RateLimit = 2 })
+		for _, remaining := range []string{"1", "0"} {
+			a := c.do("GET", path, "")
+			assert.Equal(t, 200, a.Status)
+			assert.Equal(t, remaining, a.Header.Get("X-Rate-Limit-Remaining"))
+		}
+		a := c.do("GET", path, "")
+		assert.Equal(t, 429, a.Status)
+		code, _ := fails(t, a)
+		assert.Equal(t, "E0000047", code)
+		assert.Equal(t, "2", a.Header.Get("X-Rate-Limit-Limit"))
+		date, err := http.ParseTime(a.Header.Get("Date"))
+		assert.NoError(t, err)
+		reset, err := strconv.ParseInt(a.Header.Get("X-Rate-Limit-Reset"), 10, 64)
+		assert.NoError(t, err)
+		time.Sleep(time.Unix(reset, 0).Sub(date))
+		assert.Equal(t, 200, c.do("GET", path, "").Status, "after as long as a client waits")
+	})
+}
+
+// What is under way ends by its answer; what waits for a retry ends as cancelled,
+// for a reason that the log names, and can be sent again.
+func TestDeliveriesOfAHookThatIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for reason, stop := range map[string]func(*client, hook) answer{
+			"the hook is disabled": func(c *client, h hook) answer { return c.lifecycle(h.ID, "deactivate") },
+			"the hook is not verified": func(c *client, h hook) answer {
+				return c.do("PUT", path+"/"+h.ID, body(h.Name, "a.b", h.Channel.Config.URI, `,"headers":[{"key":"X-New","value":"1"}]`, ""))
+			},
+			"the hook was deleted": func(c *client, h hook) answer {
+				want[hook](c.t, c.lifecycle(h.ID, "deactivate"), 200)
+				assert.Equal(c.t, 204, c.do("DELETE", path+"/"+h.ID, "").Status)
+				return answer{Status: 200}
+			},
+		} {
+			c := newClient(t)
+			h, r := c.endpoint("a.b", hookstest.Status(200).After(time.Second), hookstest.Status(500).After(time.Second))
+			c.trigger(hooks.Event{Type: "a.b"})
+			time.Sleep(time.Millisecond)
+			c.trigger(hooks.Event{Type: "a.b"})
+			time.Sleep(100 * time.Millisecond)
+			assert.Equal(t, 200, stop(c, h).Status)
+			time.Sleep(time.Minute)
+			assert.Len(t, r.Requests()[1:], 2, reason)
+			ended := c.deliveries(h.ID)
+			assert.Equal(t, hooks.Succeeded, ended[0].State, reason)
+			assert.Equal(t, hooks.Cancelled, ended[1].State, reason)
+			assert.Equal(t, reason, ended[1].Reason)
+			_, err := c.Redeliver(t.Context(), "acme", ended[1].ID)
+			assert.NoError(t, err)
+			time.Sleep(time.Minute)
+			assert.Equal(t, reason, c.deliveries(h.ID)[1].Reason, "as long as it is stopped")
 		}
 	})
 }

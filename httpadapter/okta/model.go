@@ -1,7 +1,6 @@
 package okta
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -204,7 +203,7 @@ func (c change) apply(h *hooks.Hook, self string) error {
 	if err != nil {
 		return err
 	}
-	before, secretBefore := channelOf(*h, s), slices.Clone(h.Secrets)
+	before := channelOf(*h, s)
 	h.Name, h.Description, h.Events = c.name, c.description, c.items
 	if c.status != "" {
 		h.Disabled = c.status == inactive
@@ -227,23 +226,24 @@ func (c change) apply(h *hooks.Hook, self string) error {
 	default:
 		s.AuthHeader = c.auth.key
 	}
-	if !before.equal(channelOf(*h, s)) || c.auth != nil && !slices.Equal(secretBefore, h.Secrets) {
+	if !before.equal(channelOf(*h, s)) {
 		h.Verified = false
 	}
 	s.Filters, s.Self = c.filters, self
-	h.Settings, err = json.Marshal(s)
-	return err
+	h.Settings = wire.JSON(s)
+	return nil
 }
 
-// A channel is what makes the endpoint of a hook, but for the secret: a change of
-// it has to be verified.
+// A channel is what makes the endpoint of a hook: a change of it has to be
+// verified.
 type channel struct {
 	uri, authHeader string
 	headers         map[string]string
+	secrets         []hooks.SigningSecret
 }
 
 func channelOf(h hooks.Hook, s settings) channel {
-	c := channel{h.URL, textproto.CanonicalMIMEHeaderKey(s.AuthHeader), make(map[string]string, len(h.Headers))}
+	c := channel{h.URL, textproto.CanonicalMIMEHeaderKey(s.AuthHeader), make(map[string]string, len(h.Headers)), h.Secrets}
 	for name, value := range h.Headers {
 		c.headers[textproto.CanonicalMIMEHeaderKey(name)] = value
 	}
@@ -251,5 +251,6 @@ func channelOf(h hooks.Hook, s settings) channel {
 }
 
 func (c channel) equal(other channel) bool {
-	return c.uri == other.uri && c.authHeader == other.authHeader && maps.Equal(c.headers, other.headers)
+	return c.uri == other.uri && c.authHeader == other.authHeader &&
+		maps.Equal(c.headers, other.headers) && slices.Equal(c.secrets, other.secrets)
 }

@@ -253,15 +253,8 @@ func (e *endpoint) Verify(ctx context.Context, send hooks.Send) error {
 	if v := wire.Judge(r); !v.Success && !v.Permanent {
 		r = send(ctx, request)
 	}
-	if r.Err != nil {
-		return r.Err
-	}
 	if !wire.Judge(r).Success {
-		class := hooks.ClassStatus
-		if r.Status >= 300 && r.Status <= 399 {
-			class = hooks.ClassRedirect
-		}
-		return &hooks.AttemptError{Class: class, Err: fmt.Errorf("the endpoint answered %d %s", r.Status, http.StatusText(r.Status)), Response: &r}
+		return r.Failure()
 	}
 	var answer struct {
 		Verification string `json:"verification"`

@@ -34,24 +34,21 @@ type Member struct {
 // Members returns the members of the event's data, or the data as the one member
 // "data" if it is no object.
 func Members(e *hooks.Event) []Member {
+	whole := []Member{{"data", e.Data}}
 	d := json.NewDecoder(bytes.NewReader(e.Data))
-	start, err := d.Token()
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+		return whole
+	}
 	members := []Member{}
-	for isObject := err == nil && start == json.Delim('{'); isObject; {
-		if !d.More() {
-			return members
-		}
-		name, err := d.Token()
-		if err != nil {
-			break
-		}
-		m := Member{Name: name.(string)}
-		if err := d.Decode(&m.Value); err != nil {
-			break
+	for d.More() {
+		name, _ := d.Token()
+		m := Member{}
+		if m.Name, _ = name.(string); d.Decode(&m.Value) != nil {
+			return whole
 		}
 		members = append(members, m)
 	}
-	return []Member{{"data", e.Data}}
+	return members
 }
 
 // HasMember reports whether there is a member of this name.
