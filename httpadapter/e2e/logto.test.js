@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 
 import { createApiClient } from '@logto/api/management';
 
-import { eventually, startEndpoint, startServer, token } from './server.js';
+import { eventually, startEndpoint, startServer, token, trigger as record } from './server.js';
 
 let server;
 let client;
@@ -43,15 +43,7 @@ const create = async (body) => ok(await client.POST('/api/hooks', { body }), 201
 
 const remove = async (id) => ok(await client.DELETE('/api/hooks/{id}', byId(id)), 204);
 
-async function trigger(type, data) {
-  const response = await fetch(`${server.url}/trigger`, {
-    method: 'POST',
-    headers: { 'x-access-token': token },
-    body: JSON.stringify({ type, data }),
-  });
-  assert.equal(response.status, 202);
-  return response.json();
-}
+const trigger = async (type, data) => record(server, { type, data });
 
 // links returns the targets of Link headers by their relation.
 function links(response) {

@@ -1,5 +1,6 @@
 // Starts what the tests need: the example server, and endpoints for webhooks.
 
+import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -14,9 +15,9 @@ export const token = 'a-token-of-the-tests';
 // startServer builds and starts the example server over a SQLite file. stop
 // ends it and returns its exit code.
 export async function startServer() {
-  const dir = await mkdtemp(path.join(tmpdir(), 'logto-e2e-'));
+  const dir = await mkdtemp(path.join(tmpdir(), 'hooks-e2e-'));
   const program = path.join(dir, 'server');
-  const root = path.resolve(import.meta.dirname, '../../..');
+  const root = path.resolve(import.meta.dirname, '../..');
   await promisify(execFile)('go', ['build', '-o', program, './examples/server'], { cwd: root });
   const server = spawn(
     program,
@@ -39,9 +40,10 @@ export async function startServer() {
   throw new Error('the server does not listen');
 }
 
-// startEndpoint starts an endpoint that answers with these statuses, one after
-// another, the last one for ever. next returns the next request it gets.
-export async function startEndpoint(...statuses) {
+// startEndpoint starts an endpoint that gives these answers, one after another,
+// the last one for ever. An answer is a status, or a function of the request and
+// the response. next returns the next request it gets.
+export async function startEndpoint(...answers) {
   const requests = [];
   const waiting = [];
   const server = createServer(async (request, response) => {
@@ -50,9 +52,14 @@ export async function startEndpoint(...statuses) {
       chunks.push(chunk);
     }
     const got = { method: request.method, headers: request.headers, raw: Buffer.concat(chunks) };
-    got.body = JSON.parse(got.raw.toString());
-    response.writeHead(statuses.length > 1 ? statuses.shift() : statuses[0], { 'content-type': 'application/json' });
-    response.end('{"received":true,"accessToken":"hidden"}');
+    got.body = got.raw.length > 0 ? JSON.parse(got.raw.toString()) : undefined;
+    const answer = answers.length > 1 ? answers.shift() : answers[0];
+    if (typeof answer === 'function') {
+      answer(got, response);
+    } else {
+      response.writeHead(answer, { 'content-type': 'application/json' });
+      response.end('{"received":true,"accessToken":"hidden"}');
+    }
     (waiting.shift() ?? ((request) => requests.push(request)))(got);
   });
   server.listen(0, '127.0.0.1');
@@ -74,6 +81,17 @@ export async function startEndpoint(...statuses) {
       server.close();
     },
   };
+}
+
+// trigger has the server record an event, and returns its answer.
+export async function trigger(server, event) {
+  const response = await fetch(`${server.url}/trigger`, {
+    method: 'POST',
+    headers: { 'x-access-token': token },
+    body: JSON.stringify(event),
+  });
+  assert.equal(response.status, 202);
+  return response.json();
 }
 
 // eventually calls check until it returns something true.
