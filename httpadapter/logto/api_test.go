@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/apitest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
@@ -68,31 +68,9 @@ func newAPI(t testing.TB, m *hooks.Manager, who httpadapter.Authenticate) http.H
 	return api
 }
 
-// An answer is what the API answers.
-type answer struct {
-	Status int
-	Header http.Header
-	Body   string
-}
-
-// do makes a request. Headers are given as "Name: value"; the body is JSON unless
-// they say otherwise.
-func (c *client) do(method, target, body string, headers ...string) answer {
-	c.t.Helper()
-	return serve(c.t, c.handler, method, target, body, headers...)
-}
-
-func serve(t testing.TB, h http.Handler, method, target, body string, headers ...string) answer {
-	t.Helper()
-	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	for _, header := range headers {
-		name, value, _ := strings.Cut(header, ": ")
-		r.Header.Set(name, value)
-	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return answer{w.Code, w.Header(), w.Body.String()}
+// do makes a request, see [apitest.NewRequest].
+func (c *client) do(method, target, body string, headers ...string) apitest.Answer {
+	return apitest.NewRequest(method+" "+target, body, headers...).To(c.handler)
 }
 
 // A hook is one as clients read it.
@@ -111,18 +89,10 @@ type hook struct {
 	ExecutionStats *struct{ SuccessCount, RequestCount int }
 }
 
-// want checks the status of an answer and decodes its body.
-func want[T any](t testing.TB, a answer, status int) (value T) {
-	t.Helper()
-	require.Equal(t, status, a.Status, a.Body)
-	require.NoError(t, json.Unmarshal([]byte(a.Body), &value), a.Body)
-	return value
-}
-
 // create makes a hook from the members of its body.
 func (c *client) create(members string) hook {
 	c.t.Helper()
-	return want[hook](c.t, c.do("POST", "/api/hooks", "{"+members+"}"), 201)
+	return apitest.Want[hook](c.t, c.do("POST", "/api/hooks", "{"+members+"}"), 201)
 }
 
 // endpoint makes a hook for these events, separated by commas or "*" for all, at
@@ -167,25 +137,17 @@ type logRow struct {
 // logs returns the recent logs of a hook.
 func (c *client) logs(id, query string) []logRow {
 	c.t.Helper()
-	return want[[]logRow](c.t, c.do("GET", "/api/hooks/"+id+"/recent-logs"+query, ""), 200)
+	return apitest.Want[[]logRow](c.t, c.do("GET", "/api/hooks/"+id+"/recent-logs"+query, ""), 200)
 }
 
 // errorCode checks that an answer is an error in Logto's form, and returns its
 // code.
-func errorCode(t testing.TB, a answer) string {
+func errorCode(t testing.TB, a apitest.Answer) string {
 	t.Helper()
-	e := want[struct{ Code, Message string }](t, a, a.Status)
+	e := apitest.Want[struct{ Code, Message string }](t, a, a.Status)
 	assert.NotEmpty(t, e.Message)
 	assert.GreaterOrEqual(t, a.Status, 400)
 	return e.Code
-}
-
-// indented is JSON for people to read.
-func indented(t testing.TB, body string) string {
-	t.Helper()
-	var b bytes.Buffer
-	require.NoError(t, json.Indent(&b, []byte(body), "", "  "), body)
-	return b.String()
 }
 
 // compacted is JSON without white space.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/apitest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
 )
 
@@ -165,7 +166,7 @@ func TestTheHostCanMakeTheScheduleLonger(t *testing.T) {
 			return nil
 		})
 		require.NoError(t, err)
-		want[hook](t, c.do("PATCH", "/api/hooks/"+made.ID, `{"name":"x","config":{"url":"`+r.URL+`"}}`), 200)
+		apitest.Want[hook](t, c.do("PATCH", "/api/hooks/"+made.ID, `{"name":"x","config":{"url":"`+r.URL+`"}}`), 200)
 		c.trigger(hooks.Event{Type: logto.UserDeleted})
 		time.Sleep(time.Minute)
 		assert.Len(t, r.Requests(), 9)
@@ -190,7 +191,7 @@ func TestWhichEventsAHookGets(t *testing.T) {
 		}
 		patch := func(body string) hook {
 			t.Helper()
-			return want[hook](t, c.do("PATCH", "/api/hooks/"+made.ID, body), 200)
+			return apitest.Want[hook](t, c.do("PATCH", "/api/hooks/"+made.ID, body), 200)
 		}
 		gets("User.Created", true)
 		gets("User.Deleted", false)

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/apitest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
@@ -107,7 +108,7 @@ func TestOthersAreOutOfReach(t *testing.T) {
 			assert.Equal(t, stored.Version, after.Version)
 		}
 		for _, query := range []string{"", "?page=1"} {
-			list := want[[]hook](t, c.do("GET", "/api/hooks"+query, ""), 200)
+			list := apitest.Want[[]hook](t, c.do("GET", "/api/hooks"+query, ""), 200)
 			require.Len(t, list, 1)
 			assert.Equal(t, mine.ID, list[0].ID)
 		}
@@ -140,7 +141,7 @@ func TestPages(t *testing.T) {
 		} {
 			a := c.do("GET", "/api/hooks?"+q.query, "")
 			var got []string
-			for _, h := range want[[]hook](t, a, 200) {
+			for _, h := range apitest.Want[[]hook](t, a, 200) {
 				got = append(got, h.Name)
 			}
 			assert.Equal(t, append([]string(nil), names[q.from:q.to]...), got, q.query)
@@ -170,12 +171,12 @@ func TestBodiesThatAreNotJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)
 		form := "name=a+b&events[]=PostSignIn&events[]=User.Created&config[url]=https%3A%2F%2Fexample.com&config%5Bheaders%5D%5BX-A%5D=1"
-		made := want[hook](t, c.do("POST", "/api/hooks", form, "Content-Type: application/x-www-form-urlencoded"), 201)
+		made := apitest.Want[hook](t, c.do("POST", "/api/hooks", form, "Content-Type: application/x-www-form-urlencoded"), 201)
 		assert.Equal(t, "a b", made.Name)
 		assert.Equal(t, []string{"PostSignIn", "User.Created"}, made.Events)
 		assert.Equal(t, "https://example.com", made.Config.URL)
 		assert.Equal(t, map[string]string{"X-A": "1"}, made.Config.Headers)
-		made = want[hook](t, c.do("POST", "/api/hooks", `{"event":"PostSignIn","config":{"url":""}}`, "Content-Type: application/vnd.api+json; x=y"), 201)
+		made = apitest.Want[hook](t, c.do("POST", "/api/hooks", `{"event":"PostSignIn","config":{"url":""}}`, "Content-Type: application/vnd.api+json; x=y"), 201)
 		assert.Equal(t, "PostSignIn", *made.Event)
 
 		for name, r := range map[string]struct{ contentType, body, want string }{
@@ -198,9 +199,9 @@ func TestTestEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)
 		made, stored := c.endpoint("User.Created", "")
-		want[hook](t, c.do("PATCH", "/api/hooks/"+made.ID, `{"enabled":false}`), 200)
+		apitest.Want[hook](t, c.do("PATCH", "/api/hooks/"+made.ID, `{"enabled":false}`), 200)
 		r := c.network.Receiver(t, "test.example")
-		test := func(events, config string) answer {
+		test := func(events, config string) apitest.Answer {
 			t.Helper()
 			return c.do("POST", "/api/hooks/"+made.ID+"/test", `{"events":[`+events+`],"config":{"url":"`+r.URL+`"`+config+`}}`)
 		}
@@ -244,7 +245,7 @@ func TestHooksOfTheHost(t *testing.T) {
 		}
 		_, err := c.Register(t.Context(), h)
 		require.NoError(t, err)
-		got := want[hook](t, c.do("GET", "/api/hooks/of-the-host", ""), 200)
+		got := apitest.Want[hook](t, c.do("GET", "/api/hooks/of-the-host", ""), 200)
 		assert.Equal(t, []string{"User.*"}, got.Events)
 		for name, change := range map[string]func(*hooks.Hook){
 			"settings.retries":                   func(h *hooks.Hook) { h.Settings = []byte(`{"retries":4}`) },

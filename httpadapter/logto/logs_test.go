@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/apitest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
@@ -198,8 +199,8 @@ func TestStatsOfTheLastDay(t *testing.T) {
 			"0": false, "on": false, "ok": false, "t": false, "false": false, "": false, "11": false,
 		} {
 			query := "?includeExecutionStats=" + url.QueryEscape(yes)
-			one := want[hook](t, c.do("GET", "/api/hooks/"+made.ID+query, ""), 200)
-			list := want[[]hook](t, c.do("GET", "/api/hooks"+query, ""), 200)
+			one := apitest.Want[hook](t, c.do("GET", "/api/hooks/"+made.ID+query, ""), 200)
+			list := apitest.Want[[]hook](t, c.do("GET", "/api/hooks"+query, ""), 200)
 			require.Len(t, list, 2)
 			if !wanted {
 				assert.Nil(t, one.ExecutionStats, yes)

@@ -2,11 +2,9 @@ package okta_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/apitest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/okta"
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
@@ -56,24 +55,9 @@ func newClient(t testing.TB, adjust ...func(*hooks.Config, *okta.Config)) *clien
 	return c
 }
 
-// An answer is what the API answers.
-type answer struct {
-	Status int
-	Header http.Header
-	Body   string
-}
-
-// do makes a request. Headers are given as "Name: value".
-func (c *client) do(method, target, body string, headers ...string) answer {
-	c.t.Helper()
-	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	for _, header := range headers {
-		name, value, _ := strings.Cut(header, ": ")
-		r.Header.Set(name, value)
-	}
-	w := httptest.NewRecorder()
-	c.handler.ServeHTTP(w, r)
-	return answer{w.Code, w.Header(), w.Body.String()}
+// do makes a request, see [apitest.NewRequest].
+func (c *client) do(method, target, body string, headers ...string) apitest.Answer {
+	return apitest.NewRequest(method+" "+target, body, headers...).To(c.handler)
 }
 
 // A hook is one as clients read it.
@@ -102,19 +86,11 @@ type hook struct {
 // state is the status of a hook and its verification.
 func (h hook) state() string { return h.Status + " " + h.VerificationStatus }
 
-// want checks the status of an answer and decodes its body.
-func want[T any](t testing.TB, a answer, status int) (value T) {
-	t.Helper()
-	require.Equal(t, status, a.Status, a.Body)
-	require.NoError(t, json.Unmarshal([]byte(a.Body), &value), a.Body)
-	return value
-}
-
 // fails checks that an answer is an error in Okta's form, and returns its code
 // and causes.
-func fails(t testing.TB, a answer) (code string, causes []string) {
+func fails(t testing.TB, a apitest.Answer) (code string, causes []string) {
 	t.Helper()
-	e := want[struct {
+	e := apitest.Want[struct {
 		ErrorCode, ErrorSummary, ErrorLink string
 		ErrorID                            string `json:"errorId"`
 		ErrorCauses                        []struct{ ErrorSummary string }
@@ -142,11 +118,11 @@ func body(name, events, uri, config, more string) string {
 
 func (c *client) create(body string) hook {
 	c.t.Helper()
-	return want[hook](c.t, c.do("POST", path, body), 200)
+	return apitest.Want[hook](c.t, c.do("POST", path, body), 200)
 }
 
 // lifecycle moves a hook on.
-func (c *client) lifecycle(id, verb string) answer {
+func (c *client) lifecycle(id, verb string) apitest.Answer {
 	c.t.Helper()
 	return c.do("POST", path+"/"+id+"/lifecycle/"+verb, "")
 }
@@ -168,7 +144,7 @@ func (c *client) endpoint(events string, answers ...hookstest.Answer) (hook, *ho
 	c.t.Helper()
 	r := c.challenged(answers...)
 	h := c.create(body(fmt.Sprintf("hook %d", c.hosts), events, r.URL, "", ""))
-	h = want[hook](c.t, c.lifecycle(h.ID, "verify"), 200)
+	h = apitest.Want[hook](c.t, c.lifecycle(h.ID, "verify"), 200)
 	r.Next() // the challenge
 	return h, r
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/apitest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/okta"
 )
 
@@ -24,8 +25,8 @@ func TestLifeCycle(t *testing.T) {
 		assert.Equal(t, []string{"user.create", "user.delete"}, made.Events.Items, "a set")
 		assert.Equal(t, "00uada", *made.CreatedBy)
 		assert.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$`, made.LastUpdated)
-		assert.Equal(t, []hook{made}, want[[]hook](t, c.do("GET", path, ""), 200))
-		assert.Equal(t, made, want[hook](t, c.do("GET", path+"/"+made.ID, ""), 200))
+		assert.Equal(t, []hook{made}, apitest.Want[[]hook](t, c.do("GET", path, ""), 200))
+		assert.Equal(t, made, apitest.Want[hook](t, c.do("GET", path+"/"+made.ID, ""), 200))
 		assert.Len(t, made.Links, 3)
 		assert.Equal(t, "http://example.com"+path+"/"+made.ID, made.Links["self"].Href)
 
@@ -33,7 +34,7 @@ func TestLifeCycle(t *testing.T) {
 		time.Sleep(time.Minute)
 		assert.Empty(t, r.Requests(), "it is not verified")
 
-		assert.Equal(t, "ACTIVE VERIFIED", want[hook](t, c.lifecycle(made.ID, "verify"), 200).state())
+		assert.Equal(t, "ACTIVE VERIFIED", apitest.Want[hook](t, c.lifecycle(made.ID, "verify"), 200).state())
 		r.Next()
 		c.trigger(hooks.Event{ID: "e1", Type: "user.create", Time: time.Date(2026, 2, 3, 4, 5, 6, 7e6, time.UTC), Data: []byte(`{"actor":{"id":"1"},"uuid":"no"}`)})
 		got := r.Next()
@@ -48,12 +49,15 @@ func TestLifeCycle(t *testing.T) {
 		assert.Equal(t, "E0000001", code)
 		assert.Contains(t, causes[0], "must be deactivated")
 		for range 2 {
-			assert.Equal(t, "INACTIVE VERIFIED", want[hook](t, c.lifecycle(made.ID, "deactivate"), 200).state())
+			assert.Equal(t, "INACTIVE VERIFIED", apitest.Want[hook](t, c.lifecycle(made.ID, "deactivate"), 200).state())
 		}
 		c.trigger(hooks.Event{Type: "user.create"})
 		time.Sleep(time.Minute)
 		assert.Len(t, r.Requests(), 2)
-		assert.Equal(t, answer{204, nil, ""}, answer{c.do("DELETE", path+"/"+made.ID, "").Status, nil, ""})
+		gone := c.do("DELETE", path+"/"+made.ID, "")
+		assert.Equal(t, 204, gone.Status)
+		assert.Empty(t, gone.Body)
+		assert.Empty(t, gone.Header.Get("Content-Type"))
 		code, _ = fails(t, c.do("GET", path+"/"+made.ID, ""))
 		assert.Equal(t, "E0000007", code)
 	})
@@ -84,10 +88,10 @@ func TestReplace(t *testing.T) {
 			c := newClient(t)
 			r := c.challenged()
 			made := c.create(body("n", "a.b", r.URL, auth+`,"value":"s"}`, `,"description":"d"`))
-			made = want[hook](t, c.lifecycle(made.ID, "verify"), 200)
+			made = apitest.Want[hook](t, c.lifecycle(made.ID, "verify"), 200)
 			assert.Equal(t, "s", r.Next().Header.Get("Authorization"), name)
 			assert.Equal(t, "ACTIVE VERIFIED", made.state(), name)
-			replaced := want[hook](t, c.do("PUT", path+"/"+made.ID, body("n", "c.d", r.URL, test.config, test.more)), 200)
+			replaced := apitest.Want[hook](t, c.do("PUT", path+"/"+made.ID, body("n", "c.d", r.URL, test.config, test.more)), 200)
 			assert.Equal(t, made.ID, replaced.ID, name)
 			assert.Equal(t, test.state, replaced.state(), name)
 			assert.Equal(t, []string{"c.d"}, replaced.Events.Items, name)
@@ -133,7 +137,7 @@ func TestVerifyFails(t *testing.T) {
 			assert.Equal(t, "Unable to verify event hook. Hook n execution failed", causes[0], name)
 			assert.Contains(t, causes[1], test.cause, name)
 			assert.Len(t, r.Requests(), test.requests, name)
-			assert.Equal(t, made, want[hook](t, c.do("GET", path+"/"+made.ID, ""), 200), name)
+			assert.Equal(t, made, apitest.Want[hook](t, c.do("GET", path+"/"+made.ID, ""), 200), name)
 		}
 	})
 }
@@ -183,7 +187,7 @@ func TestLimits(t *testing.T) {
 		assert.Equal(t, "INACTIVE UNVERIFIED", resting.state())
 		for _, refused := range []struct {
 			cause string
-			answer
+			apitest.Answer
 		}{
 			{"status: There may be at most 2 active", c.do("POST", path, body("third", "a.b", uri, "", ""))},
 			{"status: There may be at most 2 active", c.lifecycle(resting.ID, "activate")},
@@ -195,15 +199,15 @@ func TestLimits(t *testing.T) {
 			{`channel.config.headers["Host"]: belongs`, c.do("PUT", path+"/"+first.ID, body("first", "a", uri, `,"headers":[{"key":"Host","value":"x"}]`, ""))},
 			{"channel.config.authScheme.key: belongs to", c.do("PUT", path+"/"+first.ID, body("first", "a", uri, `,"authScheme":{"key":"Host","value":"x"}`, ""))},
 		} {
-			code, causes := fails(t, refused.answer)
+			code, causes := fails(t, refused.Answer)
 			assert.Equal(t, "E0000001", code, refused.cause)
 			assert.Contains(t, causes[0], refused.cause)
 		}
-		assert.Equal(t, first, want[hook](t, c.do("GET", path+"/"+first.ID, ""), 200), "nothing has changed")
-		renamed := want[hook](t, c.do("PUT", path+"/"+first.ID, body("renamed", "a,b,c,a", uri, "", "")), 200)
+		assert.Equal(t, first, apitest.Want[hook](t, c.do("GET", path+"/"+first.ID, ""), 200), "nothing has changed")
+		renamed := apitest.Want[hook](t, c.do("PUT", path+"/"+first.ID, body("renamed", "a,b,c,a", uri, "", "")), 200)
 		assert.Equal(t, []string{"a", "b", "c"}, renamed.Events.Items)
-		want[hook](t, c.lifecycle(first.ID, "deactivate"), 200)
-		assert.Equal(t, "ACTIVE UNVERIFIED", want[hook](t, c.lifecycle(resting.ID, "activate"), 200).state())
+		apitest.Want[hook](t, c.lifecycle(first.ID, "deactivate"), 200)
+		assert.Equal(t, "ACTIVE UNVERIFIED", apitest.Want[hook](t, c.lifecycle(resting.ID, "activate"), 200).state())
 	})
 }
 
@@ -233,15 +237,15 @@ func TestRateLimit(t *testing.T) {
 // for a reason that the log names, and can be sent again.
 func TestDeliveriesOfAHookThatIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for reason, stop := range map[string]func(*client, hook) answer{
-			"the hook is disabled": func(c *client, h hook) answer { return c.lifecycle(h.ID, "deactivate") },
-			"the hook is not verified": func(c *client, h hook) answer {
+		for reason, stop := range map[string]func(*client, hook) apitest.Answer{
+			"the hook is disabled": func(c *client, h hook) apitest.Answer { return c.lifecycle(h.ID, "deactivate") },
+			"the hook is not verified": func(c *client, h hook) apitest.Answer {
 				return c.do("PUT", path+"/"+h.ID, body(h.Name, "a.b", h.Channel.Config.URI, `,"headers":[{"key":"X-New","value":"1"}]`, ""))
 			},
-			"the hook was deleted": func(c *client, h hook) answer {
-				want[hook](c.t, c.lifecycle(h.ID, "deactivate"), 200)
+			"the hook was deleted": func(c *client, h hook) apitest.Answer {
+				apitest.Want[hook](c.t, c.lifecycle(h.ID, "deactivate"), 200)
 				assert.Equal(c.t, 204, c.do("DELETE", path+"/"+h.ID, "").Status)
-				return answer{Status: 200}
+				return apitest.Answer{Status: 200}
 			},
 		} {
 			c := newClient(t)

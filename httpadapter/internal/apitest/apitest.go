@@ -1,0 +1,124 @@
+// Package apitest is for tests of the REST APIs: it makes requests to a handler,
+// and keeps their answers in golden files.
+package apitest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// A Request is one to an API.
+type Request struct {
+	line, body string
+	headers    []string
+}
+
+// NewRequest returns a request of a method and a target, as in "GET /hooks".
+// Headers are given as "Name: value". The body is JSON unless they say otherwise.
+func NewRequest(line, body string, headers ...string) Request { return Request{line, body, headers} }
+
+// An Answer is what a handler answers.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// To makes the request to a handler.
+func (r Request) To(h http.Handler) Answer {
+	method, target, _ := strings.Cut(r.line, " ")
+	request := httptest.NewRequestWithContext(context.Background(), method, target, strings.NewReader(r.body))
+	request.Header.Set("Content-Type", "application/json")
+	for _, header := range r.headers {
+		name, value, _ := strings.Cut(header, ": ")
+		request.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, request)
+	return Answer{w.Code, w.Header(), w.Body.String()}
+}
+
+// Want checks the status of an answer and decodes its body.
+func Want[T any](t testing.TB, a Answer, status int) (value T) {
+	t.Helper()
+	require.Equal(t, status, a.Status, a.Body)
+	require.NoError(t, json.Unmarshal([]byte(a.Body), &value), a.Body)
+	return value
+}
+
+// A Golden is a text of requests and their answers.
+type Golden struct {
+	// Headers are the names of the headers that are shown of an answer.
+	Headers []string
+	// Names stand for texts that differ from run to run: in requests they are
+	// replaced by the texts, in answers the texts by them.
+	Names map[string]string
+	// Hide replaces what else is random in answers.
+	Hide func(string) string
+
+	text strings.Builder
+}
+
+// Ask makes a request to a handler, and adds it and its answer.
+func (g *Golden) Ask(t testing.TB, h http.Handler, r Request) {
+	t.Helper()
+	fmt.Fprintf(&g.text, "=== %s\n", strings.Join(append([]string{r.line}, r.headers...), "\n"))
+	switch {
+	case len(r.body) > 1000:
+		fmt.Fprintf(&g.text, "(%d bytes)\n", len(r.body))
+	case r.body != "":
+		fmt.Fprintln(&g.text, r.body)
+	}
+	for name, text := range g.Names {
+		r.line, r.body = strings.ReplaceAll(r.line, name, text), strings.ReplaceAll(r.body, name, text)
+	}
+	a := r.To(h)
+	fmt.Fprintf(&g.text, "--- %d\n", a.Status)
+	for _, name := range g.Headers {
+		for _, value := range a.Header.Values(name) {
+			fmt.Fprintf(&g.text, "%s: %s\n", name, g.shown(value))
+		}
+	}
+	if a.Body != "" {
+		var indented bytes.Buffer
+		require.NoError(t, json.Indent(&indented, []byte(a.Body), "", "  "), a.Body)
+		fmt.Fprintln(&g.text, g.shown(indented.String()))
+	}
+	g.text.WriteString("\n")
+}
+
+func (g *Golden) shown(s string) string {
+	for name, text := range g.Names {
+		s = strings.ReplaceAll(s, text, name)
+	}
+	return g.Hide(s)
+}
+
+// Compare compares what was added with a file, or writes it there if the flag
+// -update is set.
+func (g *Golden) Compare(t testing.TB, file string) {
+	t.Helper()
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(g.text.String()), 0o600))
+	}
+	golden, err := os.ReadFile(file)
+	require.NoError(t, err)
+	want, got := strings.Split(string(golden), "=== "), strings.Split(g.text.String(), "=== ")
+	require.Len(t, got, len(want))
+	for i := range want {
+		assert.Equal(t, want[i], got[i])
+	}
+}
