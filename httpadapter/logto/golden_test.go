@@ -1,7 +1,6 @@
 package logto_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -125,7 +124,7 @@ func failures(t *testing.T, golden *apitest.Golden) {
 	refuses := func(err error) httpadapter.Authenticate {
 		return func(*http.Request) (httpadapter.Identity, error) { return httpadapter.Identity{}, err }
 	}
-	m, err := hooks.New(brokenStore{memory.New(memory.Options{})}, hooks.Config{Protocols: []hooks.Protocol{&logto.Protocol{}}})
+	m, err := hooks.New(apitest.BrokenStore{Store: memory.New(memory.Options{})}, hooks.Config{Protocols: []hooks.Protocol{&logto.Protocol{}}})
 	require.NoError(t, err)
 	get := "GET /api/hooks"
 	for _, c := range []struct {
@@ -144,13 +143,6 @@ func failures(t *testing.T, golden *apitest.Golden) {
 	} {
 		golden.Ask(t, newAPI(t, m, c.who), c.request)
 	}
-}
-
-// brokenStore cannot read hooks.
-type brokenStore struct{ hooks.Store }
-
-func (brokenStore) Hooks(context.Context, hooks.HookQuery) (hooks.Page[hooks.Hook], error) {
-	return hooks.Page[hooks.Hook]{}, errors.New("the disk is on fire")
 }
 
 var (

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-2c6e3a5a/hooks"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -121,4 +124,12 @@ func (g *Golden) Compare(t testing.TB, file string) {
 	for i := range want {
 		assert.Equal(t, want[i], got[i])
 	}
+}
+
+// A BrokenStore cannot read hooks.
+type BrokenStore struct{ hooks.Store }
+
+// Hooks fails.
+func (BrokenStore) Hooks(context.Context, hooks.HookQuery) (hooks.Page[hooks.Hook], error) {
+	return hooks.Page[hooks.Hook]{}, errors.New("the disk is on fire")
 }
