@@ -1,7 +1,6 @@
 package logto_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -148,12 +147,4 @@ func errorCode(t testing.TB, a apitest.Answer) string {
 	assert.NotEmpty(t, e.Message)
 	assert.GreaterOrEqual(t, a.Status, 400)
 	return e.Code
-}
-
-// compacted is JSON without white space.
-func compacted(t testing.TB, value []byte) string {
-	t.Helper()
-	var b bytes.Buffer
-	require.NoError(t, json.Compact(&b, value))
-	return b.String()
 }

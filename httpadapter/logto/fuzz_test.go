@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/apitest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
@@ -125,7 +126,7 @@ func FuzzPayload(f *testing.F) {
 			case name == "interactionEvent" && string(value) == "null":
 				assert.NotContains(t, got, name)
 			default:
-				assert.Equal(t, compacted(t, value), string(got[name]), name)
+				assert.Equal(t, apitest.Compact(t, value), string(got[name]), name)
 			}
 		}
 	})

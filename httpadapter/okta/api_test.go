@@ -31,6 +31,11 @@ type client struct {
 // newClient returns a client of a running Manager in memory, for a bubble.
 func newClient(t testing.TB, adjust ...func(*hooks.Config, *okta.Config)) *client {
 	t.Helper()
+	return newClientOf(t, memory.New(memory.Options{}), adjust...)
+}
+
+func newClientOf(t testing.TB, store hooks.Store, adjust ...func(*hooks.Config, *okta.Config)) *client {
+	t.Helper()
 	c := &client{t: t, network: new(hookstest.Network)}
 	quiet := slog.New(slog.DiscardHandler)
 	cfg := hooks.Config{Protocols: []hooks.Protocol{&okta.Protocol{}}, Dial: c.network.Dial, AllowHTTP: true, Logger: quiet}
@@ -41,7 +46,7 @@ func newClient(t testing.TB, adjust ...func(*hooks.Config, *okta.Config)) *clien
 		change(&cfg, &api)
 	}
 	var err error
-	c.Manager, err = hooks.New(memory.New(memory.Options{}), cfg)
+	c.Manager, err = hooks.New(store, cfg)
 	require.NoError(t, err)
 	c.handler, err = okta.New(c.Manager, api)
 	require.NoError(t, err)

@@ -62,6 +62,14 @@ func Want[T any](t testing.TB, a Answer, status int) (value T) {
 	return value
 }
 
+// Compact is JSON without white space.
+func Compact(t testing.TB, value []byte) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, json.Compact(&b, value))
+	return b.String()
+}
+
 // A Golden is a text of requests and their answers.
 type Golden struct {
 	// Headers are the names of the headers that are shown of an answer.
