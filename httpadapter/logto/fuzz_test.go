@@ -1,13 +1,7 @@
 package logto_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"net"
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,20 +12,12 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/apitest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
-	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// idle returns a Manager that does not run and reaches no network.
+// idle returns a Manager that does not run.
 func idle(t testing.TB) *hooks.Manager {
 	t.Helper()
-	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
-		Protocols: []hooks.Protocol{&logto.Protocol{Schedule: []time.Duration{0}}},
-		Dial: func(context.Context, string, string) (net.Conn, error) {
-			return nil, errors.New("there is no network")
-		},
-	})
-	require.NoError(t, err)
-	return m
+	return apitest.Idle(t, &logto.Protocol{Schedule: []time.Duration{0}})
 }
 
 // FuzzAPI sends anything to the API: whatever comes, it is answered in the form
@@ -57,33 +43,12 @@ func FuzzAPI(f *testing.F) {
 		f.Add(seed.method, seed.target, seed.contentType, seed.body)
 	}
 	f.Fuzz(func(t *testing.T, method, target, contentType, body string) {
-		r, err := http.NewRequest(method, "http://localhost", strings.NewReader(body))
-		if err != nil {
-			t.Skip("no server gets such a method")
-		}
-		if r.URL, err = r.URL.Parse(target); err != nil {
-			t.Skip("no server gets such a target")
-		}
-		r.RequestURI = target
-		r.Header.Set("Content-Type", contentType)
 		m := idle(t)
 		for _, id := range []string{"first", "second"} {
 			_, err := m.Register(t.Context(), hooks.Hook{ID: id, Tenant: "default", Protocol: logto.Name, Events: []string{logto.PostSignIn}})
 			require.NoError(t, err)
 		}
-		before, err := m.Hooks(t.Context(), hooks.HookQuery{Tenant: "default"})
-		require.NoError(t, err)
-		w := httptest.NewRecorder()
-		newAPI(t, m, httpadapter.Open("default")).ServeHTTP(w, r)
-		assert.Less(t, w.Code, 500, w.Body)
-		if w.Body.Len() > 0 {
-			assert.True(t, json.Valid(w.Body.Bytes()), w.Body)
-		}
-		if w.Code >= 400 {
-			after, err := m.Hooks(t.Context(), hooks.HookQuery{Tenant: "default"})
-			require.NoError(t, err)
-			assert.Equal(t, before, after)
-		}
+		apitest.Fuzz(t, m, newAPI(t, m, httpadapter.Open("default")), method, target, contentType, body)
 	})
 }
 

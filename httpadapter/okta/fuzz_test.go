@@ -1,13 +1,8 @@
 package okta_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,21 +12,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/apitest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/okta"
-	"github.com/seed-2c6e3a5a/hooks/memory"
 )
-
-// idle returns a Manager that does not run and reaches no network.
-func idle(t testing.TB) *hooks.Manager {
-	t.Helper()
-	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
-		Protocols: []hooks.Protocol{&okta.Protocol{}},
-		Dial: func(context.Context, string, string) (net.Conn, error) {
-			return nil, errors.New("there is no network")
-		},
-	})
-	require.NoError(t, err)
-	return m
-}
 
 // FuzzAPI sends anything to the API: whatever comes, it is answered in the form
 // of the API, no failure is the API's own, what is refused changes nothing, and
@@ -60,66 +41,35 @@ func FuzzAPI(f *testing.F) {
 		f.Add(seed.method, seed.target, seed.contentType, seed.body)
 	}
 	f.Fuzz(func(t *testing.T, method, target, contentType, body string) {
-		r, err := http.NewRequest(method, "http://localhost", strings.NewReader(body))
-		if err != nil {
-			t.Skip("no server gets such a method")
-		}
-		if r.URL, err = r.URL.Parse(target); err != nil {
-			t.Skip("no server gets such a target")
-		}
-		r.RequestURI = target
-		r.Header.Set("Content-Type", contentType)
-		m := idle(t)
+		m := apitest.Idle(t, &okta.Protocol{})
 		for _, h := range []hooks.Hook{{ID: "first"}, {ID: "second", Disabled: true}} {
-			h.Tenant, h.Protocol, h.Name, h.URL, h.Events = "acme", okta.Name, h.ID, "https://example.com", []string{"a.b"}
+			h.Tenant, h.Protocol, h.Name, h.URL, h.Events = "default", okta.Name, h.ID, "https://example.com", []string{"a.b"}
 			_, err := m.Register(t.Context(), h)
 			require.NoError(t, err)
 		}
-		stored := func() []hooks.Hook {
-			page, err := m.Hooks(t.Context(), hooks.HookQuery{Tenant: "acme"})
-			require.NoError(t, err)
-			return page.Items
-		}
-		api, err := okta.New(m, okta.Config{Config: httpadapter.Config{Authenticate: httpadapter.Open("acme")}})
+		api, err := okta.New(m, okta.Config{Config: httpadapter.Config{Authenticate: httpadapter.Open("default")}})
 		require.NoError(t, err)
-		before := stored()
-		w := httptest.NewRecorder()
-		api.ServeHTTP(w, r)
-		assert.Less(t, w.Code, 500, w.Body)
-		if w.Code >= 400 {
-			var failure struct {
-				ErrorCode   string
-				ErrorCauses []struct{ ErrorSummary string }
-			}
+		a := apitest.Fuzz(t, m, api, method, target, contentType, body)
+		if a.Status >= 400 {
 			if method != http.MethodHead {
-				require.NoError(t, json.Unmarshal(w.Body.Bytes(), &failure), w.Body)
-				assert.NotEmpty(t, failure.ErrorCode)
-				assert.NotNil(t, failure.ErrorCauses)
+				fails(t, a)
 			}
-			assert.Equal(t, before, stored())
 			return
 		}
-		for _, h := range stored() {
-			shown := serve(api, http.MethodGet, path+"/"+h.ID, "")
-			require.Equal(t, 200, shown.Code, shown.Body)
-			replaced := serve(api, http.MethodPut, path+"/"+h.ID, shown.Body.String())
-			require.Equal(t, 200, replaced.Code, replaced.Body)
+		all, err := m.Hooks(t.Context(), hooks.HookQuery{Tenant: "default"})
+		require.NoError(t, err)
+		for _, h := range all.Items {
+			shown := request("GET "+path+"/"+h.ID, "").To(api)
+			replaced := request("PUT "+path+"/"+h.ID, shown.Body).To(api)
 			assert.Equal(t, withoutTime(t, shown), withoutTime(t, replaced))
 		}
 	})
 }
 
-func serve(h http.Handler, method, target, body string) *httptest.ResponseRecorder {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(method, target, strings.NewReader(body)))
-	return w
-}
-
 // withoutTime is a hook without the time of its last update.
-func withoutTime(t *testing.T, w *httptest.ResponseRecorder) map[string]any {
+func withoutTime(t *testing.T, a apitest.Answer) map[string]any {
 	t.Helper()
-	var hook map[string]any
-	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &hook), w.Body)
+	hook := apitest.Want[map[string]any](t, a, 200)
 	delete(hook, "lastUpdated")
 	return hook
 }
@@ -135,7 +85,7 @@ func FuzzEnvelope(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, eventType, data string) {
 		event := hooks.Event{ID: "e1", Type: eventType, Data: []byte(data)}
-		if _, err := idle(t).Trigger(t.Context(), event); err != nil {
+		if _, err := apitest.Idle(t, &okta.Protocol{}).Trigger(t.Context(), event); err != nil {
 			t.Skip("no event")
 		}
 		if data == "" {

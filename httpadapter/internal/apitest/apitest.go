@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -60,6 +62,51 @@ func Want[T any](t testing.TB, a Answer, status int) (value T) {
 	require.Equal(t, status, a.Status, a.Body)
 	require.NoError(t, json.Unmarshal([]byte(a.Body), &value), a.Body)
 	return value
+}
+
+// Idle returns a Manager in memory that does not run and reaches no network.
+func Idle(t testing.TB, protocol hooks.Protocol) *hooks.Manager {
+	t.Helper()
+	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
+		Protocols: []hooks.Protocol{protocol},
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			return nil, errors.New("there is no network")
+		},
+	})
+	require.NoError(t, err)
+	return m
+}
+
+// Fuzz asks the API of a Manager for whatever a fuzz target came up with. The
+// answer has to be JSON, if it has a body, and no failure of the API's own; what
+// is refused changes no hook of the tenant "default".
+func Fuzz(t *testing.T, m *hooks.Manager, api http.Handler, method, target, contentType, body string) Answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://localhost", strings.NewReader(body))
+	if err != nil {
+		t.Skip("no server gets such a method")
+	}
+	if r.URL, err = r.URL.Parse(target); err != nil {
+		t.Skip("no server gets such a target")
+	}
+	r.RequestURI = target
+	r.Header.Set("Content-Type", contentType)
+	stored := func() hooks.Page[hooks.Hook] {
+		page, err := m.Hooks(t.Context(), hooks.HookQuery{Tenant: "default"})
+		require.NoError(t, err)
+		return page
+	}
+	before := stored()
+	w := httptest.NewRecorder()
+	api.ServeHTTP(w, r)
+	assert.Less(t, w.Code, 500, w.Body)
+	if w.Body.Len() > 0 {
+		assert.True(t, json.Valid(w.Body.Bytes()), w.Body)
+	}
+	if w.Code >= 400 {
+		assert.Equal(t, before, stored())
+	}
+	return Answer{w.Code, w.Header(), w.Body.String()}
 }
 
 // Compact is JSON without white space.
