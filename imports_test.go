@@ -24,6 +24,9 @@ var rootImports = []string{"github.com/google/uuid", "golang.org/x/sync", "githu
 // parts are the directories that know the root, and not each other.
 var parts = []string{"memory", "sqlite", "postgres", "httpadapter"}
 
+// forTests are the directories of packages for tests, which may import all.
+var forTests = []string{"hookstest", "store/storetest", "httpadapter/internal/apitest"}
+
 // within reports whether one import path or directory is another or below it.
 func within(p, parent string) bool { return p == parent || strings.HasPrefix(p, parent+"/") }
 
@@ -35,7 +38,10 @@ func isStandard(imported string) bool {
 // forbidden says why code in a directory of the module, "." for the root, may
 // not import a package, or "".
 func forbidden(dir, imported string) string {
-	if imported == "testing" && !within(dir, "hookstest") && !within(dir, "store/storetest") {
+	if slices.ContainsFunc(forTests, func(p string) bool { return within(dir, p) }) {
+		return ""
+	}
+	if imported == "testing" {
 		return "production code does not know tests"
 	}
 	if isStandard(imported) {
@@ -78,6 +84,8 @@ func TestForbiddenImports(t *testing.T) {
 		{"hookstest", module + "/memory", false},
 		{"store/storetest", "testing", false},
 		{"store", "testing", true},
+		{"httpadapter/internal/apitest", module + "/memory", false},
+		{"httpadapter/internal/wire", "testing", true},
 		{"sqlite", "github.com/mattn/go-sqlite3", false},
 		{"sqlite", module + "/memory", true},
 		{"postgres", module + "/httpadapter/okta", true},
