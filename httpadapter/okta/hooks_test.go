@@ -110,6 +110,32 @@ func TestReplace(t *testing.T) {
 	})
 }
 
+// A body without a status leaves it as it is; another URI, or headers that differ
+// in more than their order, have to be verified.
+func TestReplaceOneThing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t)
+		const headers = `,"headers":[{"key":"X-A","value":"1"},{"key":"X-B","value":"2"}]`
+		r := c.challenged(hookstest.Answer(okta.ChallengeHandler(nil).ServeHTTP))
+		id := c.create(body("n", "a.b", r.URL, headers, "")).ID
+		for _, step := range []struct{ uri, config, more, state string }{
+			{r.URL, headers, `,"status":"ACTIVE"`, "ACTIVE UNVERIFIED"},
+			{r.URL, headers, `,"status":"INACTIVE"`, "INACTIVE VERIFIED"},
+			{r.URL, headers, ``, "INACTIVE VERIFIED"},
+			{r.URL + "/other", headers, ``, "INACTIVE UNVERIFIED"},
+			{r.URL + "/other", headers, `,"status":"ACTIVE"`, "ACTIVE VERIFIED"},
+			{r.URL + "/other", headers, ``, "ACTIVE VERIFIED"},
+			{r.URL + "/other", `,"headers":[{"key":"X-B","value":"2"},{"key":"X-A","value":"1"}]`, ``, "ACTIVE VERIFIED"},
+			{r.URL + "/other", `,"headers":[{"key":"X-B","value":"2"},{"key":"X-A","value":"3"}]`, ``, "ACTIVE UNVERIFIED"},
+			{r.URL + "/other", ``, `,"verificationStatus":"VERIFIED"`, "ACTIVE UNVERIFIED"},
+		} {
+			want := apitest.Want[hook](t, c.do("PUT", path+"/"+id, body("n", "a.b", step.uri, step.config, step.more)), 200)
+			assert.Equal(t, step.state, want.state(), step)
+			apitest.Want[hook](t, c.lifecycle(id, "verify"), 200)
+		}
+	})
+}
+
 // A challenge that fails says why, and leaves the hook as it was.
 func TestVerifyFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
