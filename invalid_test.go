@@ -613,6 +613,12 @@ func TestQueriesAreRefused(t *testing.T) {
 		writes := spy.writes()
 		_, err := h.Hooks(t.Context(), hooks.HookQuery{PageQuery: page})
 		refused(t, err, field, "not be negative")
+		listed := 0
+		for _, err := range h.AllHooks(t.Context(), hooks.HookQuery{PageQuery: page}) {
+			refused(t, err, field, "not be negative")
+			listed++
+		}
+		assert.Equal(t, 1, listed)
 		q := hooks.LogQuery{PageQuery: page}
 		_, err = h.Deliveries(t.Context(), q)
 		refused(t, err, field, "not be negative")

@@ -414,6 +414,13 @@ func TestHooksArePaged(t *testing.T) {
 					q.After = throughText(t, page.Next)
 				}
 				assert.Equal(t, order, got, "limit %d", limit)
+				var all []string
+				q.After = hooks.Cursor{}
+				for hook, err := range h.AllHooks(t.Context(), q) {
+					require.NoError(t, err)
+					all = append(all, hook.ID)
+				}
+				assert.Equal(t, order, all, "limit %d", limit)
 			}
 		}
 

@@ -1,7 +1,6 @@
 package logto_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -46,17 +45,8 @@ func newClientOf(t testing.TB, store hooks.Store, adjust ...func(*hooks.Config))
 	for _, change := range adjust {
 		change(&cfg)
 	}
-	var err error
-	c.Manager, err = hooks.New(store, cfg)
-	require.NoError(t, err)
+	c.Manager = apitest.Run(t, store, cfg)
 	c.handler = newAPI(t, c.Manager, httpadapter.Open("default"))
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- c.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		require.NoError(t, <-ended)
-	})
 	return c
 }
 

@@ -1,7 +1,6 @@
 package okta_test
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -45,18 +44,10 @@ func newClientOf(t testing.TB, store hooks.Store, adjust ...func(*hooks.Config, 
 	for _, change := range adjust {
 		change(&cfg, &api)
 	}
+	c.Manager = apitest.Run(t, store, cfg)
 	var err error
-	c.Manager, err = hooks.New(store, cfg)
-	require.NoError(t, err)
 	c.handler, err = okta.New(c.Manager, api)
 	require.NoError(t, err)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- c.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		require.NoError(t, <-ended)
-	})
 	return c
 }
 

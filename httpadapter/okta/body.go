@@ -26,6 +26,10 @@ const (
 	maxName   = 255  // characters
 	maxURI    = 1024 // characters
 	maxCauses = 100  // that are told of one body
+
+	// maxFilters bounds the expressions of a hook in all, in bytes, before any
+	// is parsed: they are kept in its settings, which have no room for more.
+	maxFilters = 64 << 10
 )
 
 // A body is that of a request. Members that it does not have are ignored: clients
@@ -38,13 +42,8 @@ type body struct {
 		Type   *string   `json:"type"`
 		Items  []*string `json:"items"`
 		Filter *struct {
-			Type           *string `json:"type"`
-			EventFilterMap []struct {
-				Event     *string `json:"event"`
-				Condition *struct {
-					Expression *string `json:"expression"`
-				} `json:"condition"`
-			} `json:"eventFilterMap"`
+			Type           *string       `json:"type"`
+			EventFilterMap []filterEntry `json:"eventFilterMap"`
 		} `json:"filter"`
 	} `json:"events"`
 	Channel *struct {
@@ -63,6 +62,13 @@ type body struct {
 			} `json:"authScheme"`
 		} `json:"config"`
 	} `json:"channel"`
+}
+
+type filterEntry struct {
+	Event     *string `json:"event"`
+	Condition *struct {
+		Expression *string `json:"expression"`
+	} `json:"condition"`
 }
 
 // A change is what a body makes of a hook.
@@ -188,11 +194,16 @@ func (r *reader) events(c *change, b body, most int) {
 	if len(b.Events.Items) == 0 {
 		r.fault("events.items", blank)
 	}
-	if b.Events.Filter == nil {
-		return
+	if b.Events.Filter != nil {
+		r.constant("events.filter.type", b.Events.Filter.Type, typeFilter, false)
+		r.filters(c, b.Events.Filter.EventFilterMap, most)
 	}
-	r.constant("events.filter.type", b.Events.Filter.Type, typeFilter, false)
-	for i, entry := range b.Events.Filter.EventFilterMap {
+}
+
+// filters reads the expressions for event types that have been read.
+func (r *reader) filters(c *change, entries []filterEntry, most int) {
+	size := 0
+	for i, entry := range entries {
 		field := fmt.Sprintf("events.filter.eventFilterMap[%d]", i)
 		f := eventFilter{Event: r.text(field+".event", entry.Event)}
 		if entry.Condition == nil || entry.Condition.Expression == nil {
@@ -200,6 +211,10 @@ func (r *reader) events(c *change, b body, most int) {
 			continue
 		}
 		f.Expression = *entry.Condition.Expression
+		if size += len(f.Expression); size > maxFilters {
+			r.fault("events.filter", "The expressions may have at most %d bytes in all", maxFilters)
+			break
+		}
 		switch _, err := filter.Parse(f.Expression); {
 		case err != nil:
 			r.fault(field+".condition.expression", "%s, for %s: %s", illegal, f.Event, err)

@@ -2,6 +2,7 @@ package okta_test
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"testing"
 
@@ -47,7 +48,7 @@ func FuzzAPI(f *testing.F) {
 			_, err := m.Register(t.Context(), h)
 			require.NoError(t, err)
 		}
-		api, err := okta.New(m, okta.Config{Config: httpadapter.Config{Authenticate: httpadapter.Open("default")}})
+		api, err := okta.New(m, okta.Config{Config: httpadapter.Config{Authenticate: httpadapter.Open("default"), Logger: slog.New(slog.DiscardHandler)}})
 		require.NoError(t, err)
 		a := apitest.Fuzz(t, m, api, method, target, contentType, body)
 		if a.Status >= 400 {

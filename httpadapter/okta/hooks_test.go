@@ -1,8 +1,10 @@
 package okta_test
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -234,6 +236,26 @@ func TestLimits(t *testing.T) {
 		assert.Equal(t, []string{"a", "b", "c"}, renamed.Events.Items)
 		apitest.Want[hook](t, c.lifecycle(first.ID, "deactivate"), 200)
 		assert.Equal(t, "ACTIVE UNVERIFIED", apitest.Want[hook](t, c.lifecycle(resting.ID, "activate"), 200).state())
+	})
+}
+
+// Expressions that a hook has no room for are refused before they are parsed.
+func TestFiltersInAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t)
+		withFilters := func(n int) string {
+			var items, filters []string
+			for i := range n {
+				items = append(items, fmt.Sprintf(`"a.%d"`, i))
+				filters = append(filters, fmt.Sprintf(`{"event":"a.%d","condition":{"expression":"true%s"}}`, i, strings.Repeat(" ", 4000)))
+			}
+			return `{"name":"n","events":{"type":"EVENT_TYPE","items":[` + strings.Join(items, ",") + `],"filter":{"eventFilterMap":[` + strings.Join(filters, ",") + `]}},` +
+				`"channel":{"type":"HTTP","version":"1.0.0","config":{"uri":"https://example.com"}}}`
+		}
+		assert.Len(t, c.create(withFilters(16)).Events.Filter.EventFilterMap, 16)
+		code, causes := fails(t, c.do("POST", path, withFilters(17)))
+		assert.Equal(t, "E0000001", code)
+		assert.Equal(t, []string{"events.filter: The expressions may have at most 65536 bytes in all"}, causes)
 	})
 }
 

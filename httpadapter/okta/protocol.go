@@ -2,6 +2,7 @@ package okta
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,10 +96,7 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	if h.Method != "" && h.Method != http.MethodPost {
 		return nil, &hooks.InvalidError{Field: "method", Reason: "must be POST for Okta"}
 	}
-	e := &endpoint{protocol: p, secrets: h.Secrets, source: s.Self, filters: map[string]*filter.Filter{}}
-	if e.source == "" {
-		e.source = selfLink("", h.ID)
-	}
+	e := &endpoint{protocol: p, secrets: h.Secrets, source: wire.JSON(cmp.Or(s.Self, selfLink("", h.ID))), filters: map[string]*filter.Filter{}}
 	if e.url, err = url.Parse(h.URL); err != nil {
 		return nil, &hooks.InvalidError{Field: "url", Reason: "must be a URL"}
 	}
@@ -142,7 +140,7 @@ func authHeaderOf(h hooks.Hook, s settings) (string, error) {
 
 type endpoint struct {
 	protocol   *Protocol
-	source     string
+	source     []byte // JSON
 	url        *url.URL
 	header     wire.Header
 	authHeader string // empty: none
@@ -191,7 +189,7 @@ func (e *endpoint) headerAt(now time.Time) (http.Header, error) {
 func (e *endpoint) envelope(msgs []hooks.Message) []byte {
 	var b bytes.Buffer
 	b.WriteString(`{"eventType":"com.okta.event_hook","eventTypeVersion":"1.0","cloudEventsVersion":"0.1","source":`)
-	b.Write(wire.JSON(e.source))
+	b.Write(e.source)
 	b.WriteString(`,"eventId":"` + eventID(msgs) + `","data":{"events":[`)
 	for i, msg := range msgs {
 		if i > 0 {

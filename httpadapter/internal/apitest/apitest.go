@@ -64,6 +64,21 @@ func Want[T any](t testing.TB, a Answer, status int) (value T) {
 	return value
 }
 
+// Run returns a Manager that runs until the test ends.
+func Run(t testing.TB, store hooks.Store, cfg hooks.Config) *hooks.Manager {
+	t.Helper()
+	m, err := hooks.New(store, cfg)
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-ended)
+	})
+	return m
+}
+
 // Idle returns a Manager in memory that does not run and reaches no network.
 func Idle(t testing.TB, protocol hooks.Protocol) *hooks.Manager {
 	t.Helper()

@@ -73,12 +73,12 @@ func kind(v any) string {
 }
 
 func (r *evaluation) or(d *disjunction) (any, error) {
-	for i, c := range d.Terms {
+	for _, c := range d.Terms {
 		v, err := r.and(c)
 		if err != nil || len(d.Terms) == 1 {
 			return v, err
 		}
-		if holds, err := truth(d.Terms[i].Terms[0].Pos, v); holds || err != nil {
+		if holds, err := truth(c.Terms[0].Pos, v); holds || err != nil {
 			return holds, err
 		}
 	}
