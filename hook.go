@@ -66,7 +66,7 @@ type Hook struct {
 	// the attempt before, the first from the trigger; its length is the most
 	// attempts that a delivery gets. Each retry's delay is lengthened by a
 	// random jitter of at most a fifth, or [Traits].Jitter. Default: the
-	// protocol's. At most 100 entries, each at most 7 days.
+	// protocol's. At most 101 entries (100 retries), each at most 7 days.
 	Schedule []time.Duration
 	// Timeout bounds one attempt, from the look-up of the name to the last
 	// byte of the answer. Default: the protocol's. At most 30 s.

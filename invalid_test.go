@@ -229,7 +229,7 @@ func hookRules() []rule[hooks.Hook] {
 		{"a private key of another public one", "secrets[1]", "belongs to its seed", nil, oneSecret(keyOf("whsk_", 64))},
 		{"a public key", "secrets[1]", "public key", nil, oneSecret(keyOf("whpk_", 32))},
 
-		{"many delays", "schedule", "at most 100", withSchedule(make([]time.Duration, 100)...), withSchedule(make([]time.Duration, 101)...)},
+		{"many delays", "schedule", "at most 101", withSchedule(make([]time.Duration, 101)...), withSchedule(make([]time.Duration, 102)...)},
 		{"a long delay", "schedule[1]", "0 to 168h", withSchedule(0, week), withSchedule(0, week+1)},
 		{"a negative delay", "schedule[0]", "0 to 168h", nil, withSchedule(-1)},
 		{"timeout", "timeout", "at most 30s", func(h *hooks.Hook) { h.Timeout = 30 * time.Second }, func(h *hooks.Hook) { h.Timeout = 30*time.Second + 1 }},

@@ -20,7 +20,7 @@ const (
 	maxEntries     = 50
 	maxEntryBytes  = 16 << 10
 	maxSecrets     = 10
-	maxSchedule    = 100
+	maxSchedule    = 101
 	maxDelay       = 7 * 24 * time.Hour
 	maxSettings    = 64 << 10
 	maxKey         = 256
