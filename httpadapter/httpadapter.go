@@ -60,6 +60,9 @@ type Identity struct {
 	Tenant string
 	// Actor names who asks, for the log. It may be empty.
 	Actor string
+	// Root may name the tenant with each request, instead of Tenant, where the
+	// API has a parameter for it: that of package webitel does.
+	Root bool
 	// Read permits GET and HEAD, Write all other methods.
 	Read, Write bool
 }

@@ -34,21 +34,29 @@ type Member struct {
 // Members returns the members of the event's data, or the data as the one member
 // "data" if it is no object.
 func Members(e *hooks.Event) []Member {
-	whole := []Member{{"data", e.Data}}
-	d := json.NewDecoder(bytes.NewReader(e.Data))
+	if members, ok := MembersOf(e.Data); ok {
+		return members
+	}
+	return []Member{{"data", e.Data}}
+}
+
+// MembersOf returns the members of a JSON object in their order, or false if the
+// value is none.
+func MembersOf(value json.RawMessage) ([]Member, bool) {
+	d := json.NewDecoder(bytes.NewReader(value))
 	if start, err := d.Token(); err != nil || start != json.Delim('{') {
-		return whole
+		return nil, false
 	}
 	members := []Member{}
 	for d.More() {
 		name, _ := d.Token()
 		m := Member{}
 		if m.Name, _ = name.(string); d.Decode(&m.Value) != nil {
-			return whole
+			return nil, false
 		}
 		members = append(members, m)
 	}
-	return members
+	return members, true
 }
 
 // HasMember reports whether there is a member of this name.
