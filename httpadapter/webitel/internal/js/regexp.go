@@ -1,0 +1,77 @@
+package js
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/dlclark/regexp2/v2"
+)
+
+// MatchTimeout is how long one search for a pattern may take, give or take a
+// tenth of a second.
+const MatchTimeout = 250 * time.Millisecond
+
+// MaxPattern bounds a pattern, in bytes.
+const MaxPattern = 1024
+
+// A Pattern is a regular expression. It may be used concurrently.
+type Pattern struct {
+	expression *regexp2.Regexp
+	sticky     bool
+}
+
+// literal is a pattern with flags, on one line.
+var literal = regexp.MustCompile(`^/([^\n\r\x{2028}\x{2029}]*)/([gimy]*)$`)
+
+// NewPattern returns the pattern of a text: what is between the slashes of
+// "/pattern/flags" if it has that form, with flags of g, i, m and y, or else all
+// of it.
+func NewPattern(text string) (*Pattern, error) {
+	if len(text) > MaxPattern {
+		return nil, fmt.Errorf("the pattern is longer than %d bytes", MaxPattern)
+	}
+	source, flags := text, ""
+	if parts := literal.FindStringSubmatch(text); parts != nil {
+		source, flags = parts[1], parts[2]
+	}
+	options := regexp2.ECMAScript
+	for i, flag := range flags {
+		if strings.ContainsRune(flags[:i], flag) {
+			return nil, fmt.Errorf("the flag %c is there twice", flag)
+		}
+		switch flag {
+		case 'i':
+			options |= regexp2.IgnoreCase
+		case 'm':
+			options |= regexp2.Multiline
+		}
+	}
+	expression, err := regexp2.Compile(source, options)
+	if err != nil {
+		return nil, err
+	}
+	expression.MatchTimeout = MatchTimeout
+	return &Pattern{expression: expression, sticky: strings.ContainsRune(flags, 'y')}, nil
+}
+
+// In reports whether the pattern occurs in a text, at its beginning if it has the
+// flag y. An error means that this could not be found out.
+func (p *Pattern) In(text string) (found bool, err error) {
+	if p.sticky {
+		var m *regexp2.Match
+		m, err = p.expression.FindStringMatch(text)
+		found = m != nil && m.RuneIndex == 0
+	} else {
+		found, err = p.expression.MatchString(text)
+	}
+	switch {
+	case errors.Is(err, regexp2.ErrBacktrackingStackLimit):
+		return false, errors.New("the pattern has too many ways to match")
+	case err != nil: // Its text is the whole input's.
+		return false, fmt.Errorf("the pattern took more than %v", MatchTimeout)
+	}
+	return found, nil
+}
