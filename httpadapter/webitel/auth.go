@@ -1,0 +1,160 @@
+package webitel
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
+)
+
+// The names of what an auth request brings, as placeholders have them.
+const (
+	authBody   = "auth:body:"
+	authHeader = "auth:header:"
+)
+
+// maxAuthAnswer bounds the answer to an auth request, in bytes.
+const maxAuthAnswer = 64 << 10
+
+// An authView is how a hook logs in before each delivery.
+type authView struct {
+	Enabled bool              `json:"enabled"`
+	URL     string            `json:"url"`
+	Method  string            `json:"method"`
+	Cookie  bool              `json:"cookie"`
+	Headers map[string]string `json:"headers"`
+	Map     map[string]string `json:"map"`
+}
+
+// A login makes the auth requests of a hook.
+type login struct {
+	url    *url.URL
+	method string
+	header []headerTemplate
+	params []param
+	// cookies says that deliveries have the cookies that the answer sets.
+	cookies bool
+}
+
+type param struct {
+	field string // for errors
+	name  string
+	value template
+}
+
+// parseLogin returns nil if the hook does not log in.
+func parseLogin(view *authView) (*login, error) {
+	if view == nil {
+		return nil, nil
+	}
+	l := &login{cookies: view.Cookie}
+	var err error
+	if l.method, err = parseMethod("settings.auth.method", view.Method, http.MethodGet); err != nil {
+		return nil, err
+	}
+	if l.header, err = parseHeader("settings.auth.headers", view.Headers); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(view.Map)) {
+		l.params = append(l.params, param{fmt.Sprintf("auth.map[%q]", name), name, parseTemplate(view.Map[name])})
+	}
+	if !view.Enabled || view.URL == "" {
+		return nil, nil
+	}
+	if l.url, err = url.Parse(view.URL); err != nil {
+		return nil, &hooks.InvalidError{Field: "settings.auth.url", Reason: "must be a URL"}
+	}
+	return l, nil
+}
+
+// ask makes the auth request, puts what it brings into the scope, and returns the
+// Cookie header for the delivery. Nothing of the answer is in its errors but the
+// status and Retry-After: an answer may have credentials.
+func (l *login) ask(ctx context.Context, send hooks.Send, s *scope) (cookie string, err error) {
+	r := hooks.Request{Method: l.method, URL: l.url, MaxAnswer: maxAuthAnswer}
+	if r.Header, err = fillHeader(l.header, s); err != nil {
+		return "", err
+	}
+	params, err := l.fill(s)
+	if err != nil {
+		return "", err
+	}
+	if l.method == http.MethodGet {
+		if r.URL, err = withQuery(l.url, params); err != nil {
+			return "", err
+		}
+	} else {
+		r.Body = object(params)
+	}
+	complete(&r)
+	answer := send(ctx, r)
+	if !judge(answer).Success {
+		failure := answer.Failure()
+		return "", &hooks.AttemptError{
+			Class: failure.Class, Err: fmt.Errorf("the auth request failed: %w", failure),
+			Response: &hooks.Response{Status: answer.Status, Header: http.Header{"Retry-After": answer.Header["Retry-After"]}},
+		}
+	}
+	if answer.Truncated {
+		return "", &hooks.AttemptError{Class: hooks.ClassBody, Err: fmt.Errorf("the answer to the auth request has more than %d bytes", maxAuthAnswer)}
+	}
+	s.auth, cookie = results(answer)
+	if !l.cookies {
+		cookie = ""
+	}
+	return cookie, nil
+}
+
+func (l *login) fill(s *scope) ([]wire.Member, error) {
+	members := make([]wire.Member, len(l.params))
+	left := maxBody
+	for i, p := range l.params {
+		text, err := p.value.fill(p.field, s.headerText, left)
+		if err != nil {
+			return nil, err
+		}
+		left -= len(text)
+		members[i] = wire.Member{Name: p.name, Value: wire.JSON(text)}
+	}
+	return members, nil
+}
+
+// results are what placeholders may name of an answer, and its cookies in the form
+// of the header Cookie (RFC 6265, section 4.2.1).
+func results(answer hooks.Response) (named map[string]string, cookie string) {
+	named = map[string]string{}
+	for name, values := range answer.Header {
+		named[authHeader+strings.ToLower(name)] = strings.Join(values, ";")
+	}
+	cookies := map[string]string{}
+	for _, line := range answer.Header["Set-Cookie"] {
+		pair, _, _ := strings.Cut(line, ";")
+		name, value, ok := strings.Cut(pair, "=")
+		if name = strings.TrimSpace(name); ok && name != "" {
+			cookies[name] = strings.TrimSpace(value)
+			named[authHeader+name] = cookies[name]
+		}
+	}
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(cookies)) {
+		pairs = append(pairs, name+"="+cookies[name])
+	}
+	if json.Valid(answer.Body) {
+		members, _ := wire.MembersOf(bytes.TrimSpace(answer.Body))
+		for _, m := range members {
+			var text *string
+			if json.Unmarshal(m.Value, &text) == nil && text != nil {
+				named[authBody+m.Name] = *text
+			}
+		}
+	}
+	return named, strings.Join(pairs, "; ")
+}

@@ -1,0 +1,76 @@
+package webitel
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+)
+
+// An Error is an error in Webitel's form. An [httpadapter.Authenticate] that
+// returns one has it answered as it is, say, because a token has expired.
+type Error struct {
+	// Status is that of the answer. Default: 401.
+	Status int
+	// Info is for people.
+	Info string
+}
+
+func (e *Error) Error() string { return e.Info }
+
+func badRequest(info string) *Error {
+	return &Error{http.StatusBadRequest, "Bad request: " + info}
+}
+
+var errBadID = &Error{http.StatusBadRequest, "Bad id"}
+
+type errorView struct {
+	Status string `json:"status"`
+	Info   string `json:"info"`
+}
+
+// Fail implements [httpadapter.API].
+func (*api) Fail(r *http.Request, err error) httpadapter.Answer {
+	e := errorOf(r, err)
+	return httpadapter.Answer{Status: cmp.Or(e.Status, http.StatusUnauthorized), Body: errorView{"error", e.Info}}
+}
+
+func errorOf(r *http.Request, err error) *Error {
+	var known *Error
+	var broken *hooks.InvalidError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &broken):
+		return badRequest(fieldOf(broken) + " " + broken.Reason)
+	case errors.Is(err, httpadapter.ErrNoRoute), errors.Is(err, httpadapter.ErrMethodNotAllowed):
+		return &Error{http.StatusNotFound, r.RequestURI + " not found."}
+	case errors.Is(err, httpadapter.ErrForbidden):
+		return &Error{http.StatusForbidden, "Permission denied!"}
+	case errors.Is(err, httpadapter.ErrUnauthenticated):
+		return &Error{http.StatusUnauthorized, "Invalid token"}
+	case errors.Is(err, httpadapter.ErrBodyTooLarge):
+		return &Error{http.StatusRequestEntityTooLarge, "The body is too large"}
+	case errors.Is(err, httpadapter.ErrBodyIncomplete):
+		return badRequest("the body is incomplete")
+	}
+	return &Error{http.StatusInternalServerError, "Internal server error"}
+}
+
+// fieldOf names what is wrong with a hook by the names of the API.
+func fieldOf(e *hooks.InvalidError) string {
+	switch field, _, _ := strings.Cut(e.Field, "["); field {
+	case "url", "method":
+		return "action." + field
+	case "events":
+		return "event"
+	case "schedule":
+		return "delay"
+	case "settings": // Their size is all that can be wrong.
+		return "fields, map, filter, auth and rawBody together"
+	}
+	return strings.TrimPrefix(e.Field, "settings.")
+}

@@ -1,0 +1,165 @@
+package webitel
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+)
+
+func ok(data any) httpadapter.Answer {
+	return httpadapter.Answer{Status: http.StatusOK, Body: struct {
+		Status string `json:"status"`
+		Data   any    `json:"data"`
+	}{"OK", data}}
+}
+
+const (
+	defaultLimit = 40
+	maxPage      = 1000 // hooks that are read at a time
+)
+
+func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
+	query := c.URL.Query()
+	if len(query["columns"]) > 1 {
+		return httpadapter.Answer{}, badRequest("columns must not be there twice")
+	}
+	columns := strings.FieldsFunc(query.Get("columns"), func(r rune) bool { return r == ',' })
+	documents := []document{}
+	limit := positive(query, "limit", defaultLimit)
+	skip := int64(positive(query, "page", 1)-1) * int64(limit)
+	if skip > math.MaxInt32 {
+		return ok(documents), nil // Nobody has so many.
+	}
+	q := hooks.HookQuery{Tenant: c.Caller.Tenant, Protocol: Name, PageQuery: hooks.PageQuery{
+		OldestFirst: true, Limit: min(limit, maxPage), Offset: int(skip),
+	}}
+	for h, err := range a.manager.AllHooks(c.Context(), q) {
+		if err != nil {
+			return httpadapter.Answer{}, err
+		}
+		d, err := documentOf(h)
+		if err != nil {
+			return httpadapter.Answer{}, err
+		}
+		if len(columns) > 0 {
+			d = d.project(columns)
+		}
+		if documents = append(documents, d); len(documents) == limit {
+			break
+		}
+	}
+	return ok(documents), nil
+}
+
+// positive returns a number of the query, or the default if it is not there or not
+// positive.
+func positive(query url.Values, name string, byDefault int) int {
+	n, err := strconv.Atoi(query.Get(name))
+	if err != nil || n <= 0 {
+		return byDefault
+	}
+	return min(n, math.MaxInt32)
+}
+
+// inserted says which hook was made.
+type inserted struct {
+	Result        insertResult `json:"result"`
+	Ops           []document   `json:"ops"`
+	InsertedCount int          `json:"insertedCount"`
+	InsertedIDs   []string     `json:"insertedIds"`
+}
+
+type insertResult struct {
+	OK int `json:"ok"`
+	N  int `json:"n"`
+}
+
+func (a *api) create(c *httpadapter.Call) (httpadapter.Answer, error) {
+	change, err := readChange(c)
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	h := hooks.Hook{ID: a.ids.make(), Tenant: c.Caller.Tenant, Protocol: Name}
+	change.apply(&h)
+	if h, err = a.manager.Register(c.Context(), h); err != nil {
+		return httpadapter.Answer{}, err
+	}
+	d, err := documentOf(h)
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	return ok(inserted{insertResult{1, 1}, []document{d.withoutNulls()}, 1, []string{h.ID}}), nil
+}
+
+// find returns the hook that the path names.
+func (a *api) find(c *httpadapter.Call) (hooks.Hook, error) {
+	id := idOf(c)
+	h, err := a.manager.Hook(c.Context(), c.Caller.Tenant, id)
+	if err == nil && h.Protocol != Name {
+		err = hooks.ErrNotFound
+	}
+	if errors.Is(err, hooks.ErrNotFound) && !isID(id) {
+		err = errBadID
+	}
+	return h, err
+}
+
+// get shows null for a hook that is not there.
+func (a *api) get(c *httpadapter.Call) (httpadapter.Answer, error) {
+	h, err := a.find(c)
+	if errors.Is(err, hooks.ErrNotFound) {
+		return ok(nil), nil
+	}
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	d, err := documentOf(h)
+	return ok(d), err
+}
+
+// replaced and deleted say how many hooks were.
+type replaced struct {
+	N         int `json:"n"`
+	NModified int `json:"nModified"`
+	OK        int `json:"ok"`
+}
+
+type deleted struct {
+	N  int `json:"n"`
+	OK int `json:"ok"`
+}
+
+func (a *api) replace(c *httpadapter.Call) (httpadapter.Answer, error) {
+	change, err := readChange(c)
+	if err != nil {
+		return httpadapter.Answer{}, err
+	}
+	h, err := a.find(c)
+	if err == nil {
+		_, err = a.manager.Update(c.Context(), h.Tenant, h.ID, func(h *hooks.Hook) error {
+			change.apply(h)
+			return nil
+		})
+	}
+	if errors.Is(err, hooks.ErrNotFound) {
+		return ok(replaced{OK: 1}), nil
+	}
+	return ok(replaced{N: 1, NModified: 1, OK: 1}), err
+}
+
+func (a *api) delete(c *httpadapter.Call) (httpadapter.Answer, error) {
+	h, err := a.find(c)
+	if err == nil {
+		err = a.manager.Delete(c.Context(), h.Tenant, h.ID)
+	}
+	if errors.Is(err, hooks.ErrNotFound) {
+		return ok(deleted{OK: 1}), nil
+	}
+	return ok(deleted{N: 1, OK: 1}), err
+}

@@ -1,0 +1,129 @@
+package webitel
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
+)
+
+// settings are what of Webitel's hook has no field in [hooks.Hook].
+type settings struct {
+	// Type is the type of the action. Empty: "web".
+	Type string `json:"type,omitempty"`
+	// Retries and Delay are as they were written; the hook's Schedule is what
+	// they mean.
+	Retries json.RawMessage `json:"retries,omitempty"`
+	Delay   json.RawMessage `json:"delay,omitempty"`
+	// Fields are the members of the data that are sent. Empty: all.
+	Fields []string `json:"fields,omitzero"`
+	// Map is an object that has new names of members by their old ones. The
+	// order counts.
+	Map        json.RawMessage          `json:"map,omitempty"`
+	Filter     map[string]conditionView `json:"filter,omitzero"`
+	Auth       *authView                `json:"auth,omitempty"`
+	CustomBody *bool                    `json:"customBody,omitempty"`
+	RawBody    *string                  `json:"rawBody,omitempty"`
+}
+
+func settingsOf(h hooks.Hook) (s settings, err error) {
+	err = wire.Settings(h, &s, `an object of "type", "retries", "delay", "fields", "map", "filter", "auth", "customBody" and "rawBody", as in a hook of Webitel`)
+	return s, err
+}
+
+// typeWeb is the only type of action that does anything.
+const typeWeb = "web"
+
+// A document is a hook as the API shows it, or part of one.
+type document []wire.Member
+
+// MarshalJSON implements [json.Marshaler].
+func (d document) MarshalJSON() ([]byte, error) { return object(d), nil }
+
+// documentOf shows a hook. What it does not have is null.
+func documentOf(h hooks.Hook) (document, error) {
+	s, err := settingsOf(h)
+	if err != nil {
+		return nil, fmt.Errorf("hook %q: %w", h.ID, err)
+	}
+	action := struct {
+		Type   string `json:"type"`
+		Method string `json:"method"`
+		URL    string `json:"url"`
+	}{cmp.Or(s.Type, typeWeb), cmp.Or(h.Method, http.MethodPost), h.URL}
+	headers := h.Headers
+	if headers == nil {
+		headers = map[string]string{}
+	}
+	var d document
+	for _, m := range []struct {
+		name  string
+		value any
+	}{
+		{"_id", h.ID},
+		{"domain", h.Tenant},
+		{"event", strings.Join(h.Events, ",")},
+		{"enable", !h.Disabled},
+		{"description", h.Description},
+		{"retries", s.Retries},
+		{"delay", s.Delay},
+		{"action", action},
+		{"fields", s.Fields},
+		{"map", s.Map},
+		{"filter", s.Filter},
+		{"headers", headers},
+		{"auth", s.Auth},
+		{"customBody", s.CustomBody},
+		{"rawBody", s.RawBody},
+	} {
+		d = append(d, wire.Member{Name: m.name, Value: wire.JSON(m.value)})
+	}
+	return d, nil
+}
+
+// withoutNulls is the document without what it does not have.
+func (d document) withoutNulls() document {
+	return slices.DeleteFunc(slices.Clone(d), func(m wire.Member) bool { return string(m.Value) == "null" })
+}
+
+// project returns what columns name of the document: members, and parts of members
+// by paths such as "action.type". The ID is always there.
+func (d document) project(columns []string) document {
+	var projected document
+	for _, m := range d {
+		var paths []string // below the member
+		whole := m.Name == "_id"
+		for _, column := range columns {
+			name, path, deeper := strings.Cut(column, ".")
+			switch {
+			case name != m.Name:
+			case deeper:
+				paths = append(paths, path)
+			default:
+				whole = true
+			}
+		}
+		if whole {
+			projected = append(projected, m)
+		} else if len(paths) > 0 {
+			if parts, ok := wire.MembersOf(m.Value); ok {
+				m.Value = object(document(parts).project(paths))
+				projected = append(projected, m)
+			}
+		}
+	}
+	return projected
+}
+
+// object is the JSON of members.
+func object(members []wire.Member) []byte {
+	var b bytes.Buffer
+	writeObject(&b, members)
+	return b.Bytes()
+}

@@ -1,0 +1,263 @@
+package webitel
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel/internal/js"
+)
+
+// Name is the name of the protocol, as in [hooks.Hook].Protocol.
+const Name = "webitel"
+
+// Protocol delivers events as Webitel does. Its zero value works; give a pointer
+// to it to [hooks.Config].Protocols. [Event] makes events for it.
+//
+// A delivery is a request with the hook's Method and the JSON object
+//
+//	{"id": the event's ID, "action": its type, "data": {...}}
+//
+// with the event's data, or as much of it as the hook wants, under the names that
+// it wants. With GET there is no body: the data is in the query, with brackets for
+// what is nested, as in a[b][0]=1. Data that is not an object becomes the member
+// "data" of one. Instead, a hook may have a body of its own: a template of JSON.
+//
+// Templates have placeholders such as ${Unique-ID}: in values of headers, for the
+// member of the data with this name; in bodies, for variable_Unique-ID if there is
+// such a member, or else the member itself, and with a dot for what is at the end of
+// a path. What is missing, false, null, 0 or "" leaves nothing. In a body, what goes
+// into a string is escaped. A header or a body that is not valid when it is filled
+// in makes the delivery fail.
+//
+// A hook may log in before each delivery: an auth request of its own, whose answer
+// has to be 2xx. Its headers are then ${auth:header:name}, cookies
+// ${auth:header:Name}, and the texts of its JSON ${auth:body:name}, for this
+// delivery alone. They are not sent otherwise and not logged.
+//
+// The request is not signed, and has no User-Agent unless the hook's Headers have
+// one. They may replace Accept and Content-Type.
+//
+// 2xx is success. All else is tried again, as often as the hook's Schedule says,
+// which by default is not at all. A delivery has 15 s for both its requests.
+//
+// A hook without valid URL is accepted, and its deliveries fail. There is no
+// verification of endpoints.
+//
+// In a bubble of [testing/synctest], a filter with the operation reg leaves a
+// goroutine for about a second.
+type Protocol struct {
+	records wire.Latest[*record]
+}
+
+var _ hooks.Protocol = (*Protocol)(nil)
+
+const timeout = 15 * time.Second
+
+// maxBody bounds a body made of a template, in bytes, not counting the size of the
+// event.
+const maxBody = 1 << 20
+
+// Name implements [hooks.Protocol].
+func (*Protocol) Name() string { return Name }
+
+// Traits implements [hooks.Protocol].
+func (*Protocol) Traits() hooks.Traits {
+	return hooks.Traits{Schedule: []time.Duration{0}, Timeout: timeout, AnyURL: true}
+}
+
+// NewSecret implements [hooks.Protocol]: the protocol does not sign.
+func (*Protocol) NewSecret() (hooks.Secret, error) { return "", nil }
+
+// Compile implements [hooks.Protocol].
+func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
+	s, err := settingsOf(h)
+	if err != nil {
+		return nil, err
+	}
+	e := &endpoint{protocol: p, selection: selection{fields: s.Fields}, custom: s.CustomBody != nil && *s.CustomBody && s.RawBody != nil}
+	if s.Type != "" && s.Type != typeWeb {
+		e.idle = fmt.Errorf("an action of the type %q does nothing", s.Type)
+	}
+	if e.method, err = parseMethod("method", h.Method, http.MethodPost); err != nil {
+		return nil, err
+	}
+	if e.url, err = url.Parse(h.URL); err != nil {
+		e.url, e.badURL = nil, errors.New("the URL of the hook is none")
+	}
+	if e.selection.renames, err = parseRenames(s.Map); err != nil {
+		return nil, err
+	}
+	if e.filter, err = parseFilter(s.Filter); err != nil {
+		return nil, err
+	}
+	if e.header, err = parseHeader("headers", h.Headers); err != nil {
+		return nil, err
+	}
+	if e.login, err = parseLogin(s.Auth); err != nil {
+		return nil, err
+	}
+	if e.custom {
+		e.body = parseTemplate(*s.RawBody)
+	}
+	return e, nil
+}
+
+// parseMethod returns the method in upper case. Methods whose requests have no
+// body, or make tunnels, are refused, but for GET.
+func parseMethod(field, method, byDefault string) (string, error) {
+	if method == "" {
+		return byDefault, nil
+	}
+	method = strings.ToUpper(method)
+	switch {
+	case strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "":
+		return "", &hooks.InvalidError{Field: field, Reason: "must have letters only"}
+	case method == http.MethodHead || method == http.MethodConnect || method == http.MethodTrace:
+		return "", &hooks.InvalidError{Field: field, Reason: "must not be HEAD, CONNECT or TRACE"}
+	}
+	return method, nil
+}
+
+func parseRenames(raw json.RawMessage) ([][2]string, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	members, ok := wire.MembersOf(raw)
+	if !ok {
+		return nil, &hooks.InvalidError{Field: "settings.map", Reason: "must be an object"}
+	}
+	var renames [][2]string
+	for _, m := range members {
+		var name string
+		if json.Unmarshal(m.Value, &name) != nil || name == "" {
+			return nil, &hooks.InvalidError{Field: fmt.Sprintf("settings.map[%q]", m.Name), Reason: "must be a string that is not empty"}
+		}
+		renames = append(renames, [2]string{m.Name, name})
+	}
+	return renames, nil
+}
+
+type endpoint struct {
+	protocol *Protocol
+	url      *url.URL
+	// badURL is why there is no url.
+	badURL error
+	// idle is why nothing is delivered.
+	idle      error
+	method    string
+	filter    filter
+	selection selection
+	header    []headerTemplate
+	login     *login // nil: none
+	custom    bool
+	body      template
+}
+
+// Accepts implements [hooks.Endpoint].
+func (e *endpoint) Accepts(event *hooks.Event) (bool, error) {
+	if e.idle != nil {
+		return false, e.idle
+	}
+	if len(e.filter) == 0 {
+		return true, nil
+	}
+	return e.filter.accepts(e.protocol.records.Of(event, read))
+}
+
+// Request implements [hooks.Endpoint].
+func (e *endpoint) Request(ctx context.Context, send hooks.Send, msgs []hooks.Message) (hooks.Request, error) {
+	r, err := e.request(ctx, send, msgs[0].Event)
+	if err != nil {
+		return hooks.Request{}, err
+	}
+	return r, nil
+}
+
+func (e *endpoint) request(ctx context.Context, send hooks.Send, event *hooks.Event) (r hooks.Request, err error) {
+	if e.badURL != nil {
+		return r, e.badURL
+	}
+	s := &scope{event: e.protocol.records.Of(event, read), texts: map[placeholder]string{}}
+	cookie := ""
+	if e.login != nil {
+		if cookie, err = e.login.ask(ctx, send, s); err != nil {
+			return r, err
+		}
+	}
+	r = hooks.Request{Method: e.method, URL: e.url}
+	if r.Header, err = fillHeader(e.header, s); err != nil {
+		return r, err
+	}
+	if cookie != "" {
+		r.Header.Set("Cookie", cookie)
+	}
+	if err = e.fill(&r, event, s); err != nil {
+		return r, err
+	}
+	complete(&r)
+	return r, nil
+}
+
+// fill puts the payload into a request.
+func (e *endpoint) fill(r *hooks.Request, event *hooks.Event, s *scope) (err error) {
+	var custom []byte
+	if e.custom {
+		if custom, err = e.customBody(event, s); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.Method == http.MethodGet && e.custom:
+		r.URL, err = withQuery(r.URL, elements(custom))
+	case r.Method == http.MethodGet:
+		r.URL, err = withQuery(r.URL, e.selection.of(s.event))
+	case e.custom:
+		r.Body = custom
+	default:
+		r.Body = envelope(event, e.selection.of(s.event))
+	}
+	return err
+}
+
+// customBody is the hook's own body for the event. Some values are none: true, and
+// those that do not count as true.
+func (e *endpoint) customBody(event *hooks.Event, s *scope) ([]byte, error) {
+	text, err := e.body.fill("rawBody", s.bodyText, maxBody+len(event.Data))
+	if err != nil {
+		return nil, err
+	}
+	var body bytes.Buffer
+	if err := json.Compact(&body, []byte(strings.ToValidUTF8(text, "\uFFFD"))); err != nil {
+		return nil, &hooks.InvalidError{Field: "rawBody", Reason: fmt.Sprintf("must be JSON with its placeholders filled in: %v", err)}
+	}
+	switch body.Bytes()[0] {
+	case '{', '[':
+		return body.Bytes(), nil
+	}
+	value, err := js.Decode(body.Bytes())
+	if err != nil || value == true || !js.Truthy(value) {
+		return nil, err
+	}
+	return body.Bytes(), nil
+}
+
+// Judge implements [hooks.Endpoint].
+func (*endpoint) Judge(r hooks.Response) hooks.Verdict { return judge(r) }
+
+func judge(r hooks.Response) hooks.Verdict {
+	return hooks.Verdict{Success: r.Err == nil && r.Status >= 200 && r.Status <= 299}
+}
+
+// Verify implements [hooks.Endpoint].
+func (*endpoint) Verify(context.Context, hooks.Send) error {
+	return &hooks.AttemptError{Class: hooks.ClassRequest, Err: errors.New("Webitel hooks have no verification")} //nolint:staticcheck // A name.
+}
