@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -76,8 +77,7 @@ func parseLogin(view *authView) (*login, error) {
 }
 
 // ask makes the auth request, puts what it brings into the scope, and returns the
-// Cookie header for the delivery. Nothing of the answer is in its errors but the
-// status and Retry-After: an answer may have credentials.
+// Cookie header for the delivery.
 func (l *login) ask(ctx context.Context, send hooks.Send, s *scope) (cookie string, err error) {
 	r := hooks.Request{Method: l.method, URL: l.url, MaxAnswer: maxAuthAnswer}
 	if r.Header, err = fillHeader(l.header, s); err != nil {
@@ -97,11 +97,7 @@ func (l *login) ask(ctx context.Context, send hooks.Send, s *scope) (cookie stri
 	complete(&r)
 	answer := send(ctx, r)
 	if !judge(answer).Success {
-		failure := answer.Failure()
-		return "", &hooks.AttemptError{
-			Class: failure.Class, Err: fmt.Errorf("the auth request failed: %w", failure),
-			Response: &hooks.Response{Status: answer.Status, Header: http.Header{"Retry-After": answer.Header["Retry-After"]}},
-		}
+		return "", failed(answer)
 	}
 	if answer.Truncated {
 		return "", &hooks.AttemptError{Class: hooks.ClassBody, Err: fmt.Errorf("the answer to the auth request has more than %d bytes", maxAuthAnswer)}
@@ -113,13 +109,27 @@ func (l *login) ask(ctx context.Context, send hooks.Send, s *scope) (cookie stri
 	return cookie, nil
 }
 
+// failed is the failure of a delivery whose auth request had this answer, of which
+// it tells the status and Retry-After alone: it may have credentials.
+func failed(answer hooks.Response) error {
+	failure := answer.Failure()
+	reason := error(failure)
+	if failure.Class == hooks.ClassProtocol { // net/http quotes what it cannot read.
+		reason = errors.New("the answer is not valid HTTP, or has too many headers")
+	}
+	return &hooks.AttemptError{
+		Class: failure.Class, Err: fmt.Errorf("the auth request failed: %w", reason),
+		Response: &hooks.Response{Status: answer.Status, Header: http.Header{"Retry-After": answer.Header["Retry-After"]}},
+	}
+}
+
 func (l *login) fill(s *scope) ([]wire.Member, error) {
 	members := make([]wire.Member, len(l.params))
 	left := maxBody
 	for i, p := range l.params {
-		text, err := p.value.fill(p.field, s.headerText, left)
-		if err != nil {
-			return nil, err
+		text, ok := p.value.fill(s.headerText, left)
+		if !ok {
+			return nil, &hooks.InvalidError{Field: p.field, Reason: fmt.Sprintf("must not make the parameters longer than %d bytes", maxBody)}
 		}
 		left -= len(text)
 		members[i] = wire.Member{Name: p.name, Value: wire.JSON(text)}

@@ -109,15 +109,18 @@ func readBody(c *httpadapter.Call) (b body, err error) {
 			return b, badRequest("the body must be UTF-8")
 		}
 		err = json.Unmarshal(c.Body, &b)
-		if err != nil && (!errors.As(err, &wrong) || wrong.Field == "") {
-			return b, badRequest("the body must be a JSON object: " + err.Error())
+		switch {
+		case err == nil:
+		case !errors.As(err, &wrong):
+			return b, badRequest("the body must be JSON: " + err.Error())
+		case wrong.Field == "":
+			return b, badRequest("the body must be an object")
 		}
 	}
-	isWrong := func(field string) bool { return wrong != nil && wrong.Field == field }
 	switch {
-	case b.Event == "" && !isWrong("event"):
+	case wrong != nil && (wrong.Field == "event" || strings.HasPrefix(wrong.Field, "action")):
+	case b.Event == "":
 		return b, badRequest("event name is required.")
-	case isWrong("action"), isWrong("action.type"), isWrong("action.url"), isWrong("action.method"):
 	case b.Action.Type == "" || b.Action.URL == "" || b.Action.Method == "":
 		return b, badRequest("action options is required.")
 	}

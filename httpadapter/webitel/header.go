@@ -43,11 +43,11 @@ func fillHeader(templates []headerTemplate, s *scope) (http.Header, error) {
 	header := http.Header{}
 	left := maxHeader
 	for _, t := range templates {
-		value, err := t.value.fill(t.field, s.headerText, left)
-		if err == nil {
-			err = hooks.CheckHeader(t.field, t.key, value)
+		value, ok := t.value.fill(s.headerText, left)
+		if !ok {
+			return nil, &hooks.InvalidError{Field: t.field, Reason: fmt.Sprintf("must not make the headers longer than %d bytes", maxHeader)}
 		}
-		if err != nil {
+		if err := hooks.CheckHeader(t.field, t.key, value); err != nil {
 			return nil, err
 		}
 		left -= len(value)

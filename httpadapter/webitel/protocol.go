@@ -231,9 +231,10 @@ func (e *endpoint) fill(r *hooks.Request, event *hooks.Event, s *scope) (err err
 // customBody is the hook's own body for the event. Some values are none: true, and
 // those that do not count as true.
 func (e *endpoint) customBody(event *hooks.Event, s *scope) ([]byte, error) {
-	text, err := e.body.fill("rawBody", s.bodyText, maxBody+len(event.Data))
-	if err != nil {
-		return nil, err
+	limit := maxBody + len(event.Data)
+	text, ok := e.body.fill(s.bodyText, limit)
+	if !ok {
+		return nil, &hooks.InvalidError{Field: "rawBody", Reason: fmt.Sprintf("must be at most %d bytes with its placeholders filled in", limit)}
 	}
 	var body bytes.Buffer
 	if err := json.Compact(&body, []byte(strings.ToValidUTF8(text, "\uFFFD"))); err != nil {

@@ -1,10 +1,8 @@
 package webitel
 
 import (
-	"fmt"
 	"strings"
 
-	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel/internal/js"
 )
@@ -105,9 +103,9 @@ func textOf(value any) string {
 	return js.Text(value)
 }
 
-// fill puts texts in the place of the placeholders. The field names the template
-// in the [hooks.InvalidError] for one that becomes too long.
-func (t template) fill(field string, text func(placeholder) string, limit int) (string, error) {
+// fill puts texts in the place of the placeholders. It returns false if that makes
+// more than limit bytes.
+func (t template) fill(text func(placeholder) string, limit int) (string, bool) {
 	var b strings.Builder
 	for _, p := range t {
 		b.WriteString(p.text)
@@ -115,8 +113,8 @@ func (t template) fill(field string, text func(placeholder) string, limit int) (
 			b.WriteString(text(p.placeholder))
 		}
 		if b.Len() > limit {
-			return "", &hooks.InvalidError{Field: field, Reason: fmt.Sprintf("must be at most %d bytes with its placeholders filled in", limit)}
+			return "", false
 		}
 	}
-	return b.String(), nil
+	return b.String(), true
 }

@@ -24,6 +24,7 @@ package webitel
 import (
 	"cmp"
 	"net/http"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -94,8 +95,8 @@ func inDomain(handle func(*httpadapter.Call) (httpadapter.Answer, error)) func(*
 			switch {
 			case c.Caller.Tenant == "":
 				return httpadapter.Answer{}, badRequest("domain is required.")
-			case len(c.Caller.Tenant) > maxDomain || !utf8.ValidString(c.Caller.Tenant):
-				return httpadapter.Answer{}, badRequest("domain must be at most 256 bytes of UTF-8.")
+			case len(c.Caller.Tenant) > maxDomain || !utf8.ValidString(c.Caller.Tenant) || strings.ContainsRune(c.Caller.Tenant, 0):
+				return httpadapter.Answer{}, badRequest("domain must be at most 256 bytes of UTF-8 without NUL.")
 			}
 		}
 		return handle(c)
