@@ -175,57 +175,52 @@ func (e *endpoint) Accepts(event *hooks.Event) (bool, error) {
 
 // Request implements [hooks.Endpoint].
 func (e *endpoint) Request(ctx context.Context, send hooks.Send, msgs []hooks.Message) (hooks.Request, error) {
-	r, err := e.request(ctx, send, msgs[0].Event)
-	if err != nil {
-		return hooks.Request{}, err
-	}
-	return r, nil
-}
-
-func (e *endpoint) request(ctx context.Context, send hooks.Send, event *hooks.Event) (r hooks.Request, err error) {
 	if e.badURL != nil {
-		return r, e.badURL
+		return hooks.Request{}, e.badURL
 	}
+	event := msgs[0].Event
 	s := &scope{event: e.protocol.records.Of(event, read), texts: map[placeholder]string{}}
 	cookie := ""
 	if e.login != nil {
+		var err error
 		if cookie, err = e.login.ask(ctx, send, s); err != nil {
-			return r, err
+			return hooks.Request{}, err
 		}
 	}
-	r = hooks.Request{Method: e.method, URL: e.url}
-	if r.Header, err = fillHeader(e.header, s); err != nil {
-		return r, err
+	header, err := fillHeader(e.header, s)
+	if err != nil {
+		return hooks.Request{}, err
 	}
 	if cookie != "" {
-		r.Header.Set("Cookie", cookie)
+		header.Set("Cookie", cookie)
 	}
-	if err = e.fill(&r, event, s); err != nil {
-		return r, err
+	target, body, err := e.payload(event, s)
+	if err != nil {
+		return hooks.Request{}, err
 	}
+	r := hooks.Request{Method: e.method, URL: target, Header: header, Body: body}
 	complete(&r)
 	return r, nil
 }
 
-// fill puts the payload into a request.
-func (e *endpoint) fill(r *hooks.Request, event *hooks.Event, s *scope) (err error) {
-	var custom []byte
+// payload returns the URL and the body of a delivery: with GET, the URL has it all.
+func (e *endpoint) payload(event *hooks.Event, s *scope) (target *url.URL, body []byte, err error) {
 	if e.custom {
-		if custom, err = e.customBody(event, s); err != nil {
-			return err
+		if body, err = e.customBody(event, s); err != nil {
+			return nil, nil, err
 		}
+		if e.method == http.MethodGet {
+			target, err = withQuery(e.url, elements(body))
+			return target, nil, err
+		}
+		return e.url, body, nil
 	}
-	switch {
-	case r.Method == http.MethodGet && e.custom:
-		r.URL, err = withQuery(r.URL, elements(custom))
-	case r.Method == http.MethodGet:
-		r.URL, err = withQuery(r.URL, e.selection.of(s.event))
-	case e.custom:
-		r.Body = custom
-	default:
-		r.Body = envelope(event, e.selection.of(s.event))
+	data := e.selection.of(s.event)
+	if e.method == http.MethodGet {
+		target, err = withQuery(e.url, data)
+		return target, nil, err
 	}
-	return err
+	return e.url, envelope(event, data), nil
 }
 
 // customBody is the hook's own body for the event. Some values are none: true, and

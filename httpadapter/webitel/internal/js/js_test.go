@@ -91,7 +91,7 @@ func TestPatterns(t *testing.T) {
 	for i, text := range v.Patterns {
 		pattern, err := js.NewPattern(text)
 		if err != nil {
-			assert.Equal(t, v.Found[i], "invalid", "%q: %v", text, err)
+			assert.Equal(t, "invalid", v.Found[i], "%q: %v", text, err)
 			continue
 		}
 		if !assert.Len(t, v.Found[i], len(v.Texts), "%q", text) {
