@@ -12,35 +12,59 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel/internal/js"
 )
 
-// A record is the data of an event, read. It may be used concurrently.
+// A record is the data of an event, read as far as it is needed. It may be used
+// concurrently.
 type record struct {
-	// members are those of the data, each name once.
-	members []wire.Member
-	// values decodes them, once.
+	// whole is the data as an object, without white space.
+	whole func() []byte
+	// members are those of that object.
+	members func() members
+	// values are theirs, decoded, by their names.
 	values func() map[string]any
 }
 
-// read reads the data of an event, which is JSON.
-func read(e *hooks.Event) *record {
-	all := wire.Members(e)
-	r := &record{members: make([]wire.Member, 0, len(all))}
-	place := make(map[string]int, len(all))
-	for _, m := range all {
-		if i, again := place[m.Name]; again {
-			r.members[i] = m
-		} else {
-			place[m.Name] = len(r.members)
-			r.members = append(r.members, m)
-		}
-	}
+// members have each name once, at the place that the index says.
+type members struct {
+	list  []wire.Member
+	place map[string]int
+}
+
+func newRecord(e *hooks.Event) *record {
+	r := &record{}
+	r.whole = sync.OnceValue(func() []byte { return wholeOf(e.Data) })
+	r.members = sync.OnceValue(func() members { return membersOf(e) })
 	r.values = sync.OnceValue(func() map[string]any {
-		values := make(map[string]any, len(r.members))
-		for _, m := range r.members {
-			values[m.Name], _ = js.Decode(m.Value) // It is JSON, or there would be no event.
+		value, _ := js.Decode(e.Data) // It is JSON, or there would be no event.
+		if values, ok := value.(map[string]any); ok {
+			return values
 		}
-		return values
+		return map[string]any{"data": value}
 	})
 	return r
+}
+
+func wholeOf(data json.RawMessage) []byte {
+	var b bytes.Buffer
+	b.Grow(len(data))
+	_ = json.Compact(&b, data) // It is JSON, or there would be no event.
+	if b.Bytes()[0] == '{' {
+		return b.Bytes()
+	}
+	return []byte(`{"data":` + b.String() + `}`)
+}
+
+func membersOf(e *hooks.Event) members {
+	all := wire.Members(e)
+	m := members{make([]wire.Member, 0, len(all)), make(map[string]int, len(all))}
+	for _, member := range all {
+		if i, again := m.place[member.Name]; again {
+			m.list[i] = member
+			continue
+		}
+		m.place[member.Name] = len(m.list)
+		m.list = append(m.list, member)
+	}
+	return m
 }
 
 // value returns the value of a member.
@@ -79,29 +103,30 @@ func (r *record) walk(path string) any {
 
 // A selection says which members of the data are sent, and under which names.
 type selection struct {
-	fields  []string    // empty: all
-	renames [][2]string // the name in the data, and the new one
+	fields  []string // each once; empty: all
+	renames []rename
 }
+
+type rename struct{ from, to string }
+
+func (s selection) isWhole() bool { return len(s.fields) == 0 && len(s.renames) == 0 }
 
 // of returns the members that are sent. A new name wins over a member that has it
 // already; of several members with the same new name, the last of the renames wins.
 func (s selection) of(r *record) []wire.Member {
-	chosen := r.members
-	if len(s.fields) > 0 {
-		chosen = s.choose(r)
-	}
+	chosen := s.choose(r.members())
 	if len(s.renames) == 0 {
 		return chosen
 	}
-	newNames := make(map[string]string, len(s.renames)) // by the old
-	winners := make(map[string]string, len(s.renames))  // the old, by the new
 	present := make(map[string]bool, len(chosen))
 	for _, m := range chosen {
 		present[m.Name] = true
 	}
+	newNames := map[string]string{} // by the old
+	winners := map[string]string{}  // the old, by the new
 	for _, rename := range s.renames {
-		if present[rename[0]] {
-			newNames[rename[0]], winners[rename[1]] = rename[1], rename[0]
+		if present[rename.from] {
+			newNames[rename.from], winners[rename.to] = rename.to, rename.from
 		}
 	}
 	renamed := make([]wire.Member, 0, len(chosen))
@@ -118,46 +143,46 @@ func (s selection) of(r *record) []wire.Member {
 	return renamed
 }
 
-// choose returns the members that fields names and the data has, in the order of
-// fields.
-func (s selection) choose(r *record) []wire.Member {
-	byName := make(map[string]wire.Member, len(r.members))
-	for _, m := range r.members {
-		byName[m.Name] = m
+// choose returns the members that fields names, in the order of fields.
+func (s selection) choose(m members) []wire.Member {
+	if len(s.fields) == 0 {
+		return m.list
 	}
-	var chosen []wire.Member
+	chosen := make([]wire.Member, 0, len(s.fields))
 	for _, name := range s.fields {
-		if m, ok := byName[name]; ok {
-			chosen = append(chosen, m)
-			delete(byName, name)
+		if i, ok := m.place[name]; ok {
+			chosen = append(chosen, m.list[i])
 		}
 	}
 	return chosen
 }
 
-// envelope is the body of a delivery.
-func envelope(e *hooks.Event, data []wire.Member) []byte {
+// envelope is the body of a delivery with this data.
+func envelope(e *hooks.Event, data []byte) []byte {
 	var b bytes.Buffer
-	b.Grow(len(e.Data) + 128)
+	b.Grow(len(data) + len(e.Type) + 128)
 	b.WriteString(`{"id":`)
 	b.Write(wire.JSON(e.ID))
 	b.WriteString(`,"action":`)
 	b.Write(wire.JSON(e.Type))
 	b.WriteString(`,"data":`)
-	writeObject(&b, data)
+	b.Write(data)
 	b.WriteByte('}')
 	return b.Bytes()
 }
 
-func writeObject(b *bytes.Buffer, members []wire.Member) {
+// object is the JSON of members.
+func object(members []wire.Member) []byte {
+	var b bytes.Buffer
 	b.WriteByte('{')
 	for i, m := range members {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		m.Append(b)
+		m.Append(&b)
 	}
 	b.WriteByte('}')
+	return b.Bytes()
 }
 
 // elements returns what a query shows of a value: the members of an object, or

@@ -1,7 +1,6 @@
 package webitel
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -119,11 +118,4 @@ func (d document) project(columns []string) document {
 		}
 	}
 	return projected
-}
-
-// object is the JSON of members.
-func object(members []wire.Member) []byte {
-	var b bytes.Buffer
-	writeObject(&b, members)
-	return b.Bytes()
 }

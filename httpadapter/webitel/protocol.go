@@ -83,7 +83,7 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoint{protocol: p, selection: selection{fields: s.Fields}, custom: s.CustomBody != nil && *s.CustomBody && s.RawBody != nil}
+	e := &endpoint{protocol: p, selection: selection{fields: unique(s.Fields)}, custom: s.CustomBody != nil && *s.CustomBody && s.RawBody != nil}
 	if s.Type != "" && s.Type != typeWeb {
 		e.idle = fmt.Errorf("an action of the type %q does nothing", s.Type)
 	}
@@ -127,7 +127,20 @@ func parseMethod(field, method, byDefault string) (string, error) {
 	return method, nil
 }
 
-func parseRenames(raw json.RawMessage) ([][2]string, error) {
+// unique is a list without what is in it before.
+func unique(list []string) []string {
+	seen := make(map[string]bool, len(list))
+	var once []string
+	for _, element := range list {
+		if !seen[element] {
+			seen[element] = true
+			once = append(once, element)
+		}
+	}
+	return once
+}
+
+func parseRenames(raw json.RawMessage) ([]rename, error) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
@@ -135,13 +148,13 @@ func parseRenames(raw json.RawMessage) ([][2]string, error) {
 	if !ok {
 		return nil, &hooks.InvalidError{Field: "settings.map", Reason: "must be an object"}
 	}
-	var renames [][2]string
+	var renames []rename
 	for _, m := range members {
 		var name string
 		if json.Unmarshal(m.Value, &name) != nil || name == "" {
 			return nil, &hooks.InvalidError{Field: fmt.Sprintf("settings.map[%q]", m.Name), Reason: "must be a string that is not empty"}
 		}
-		renames = append(renames, [2]string{m.Name, name})
+		renames = append(renames, rename{m.Name, name})
 	}
 	return renames, nil
 }
@@ -170,7 +183,7 @@ func (e *endpoint) Accepts(event *hooks.Event) (bool, error) {
 	if len(e.filter) == 0 {
 		return true, nil
 	}
-	return e.filter.accepts(e.protocol.records.Of(event, read))
+	return e.filter.accepts(e.protocol.records.Of(event, newRecord))
 }
 
 // Request implements [hooks.Endpoint].
@@ -179,7 +192,7 @@ func (e *endpoint) Request(ctx context.Context, send hooks.Send, msgs []hooks.Me
 		return hooks.Request{}, e.badURL
 	}
 	event := msgs[0].Event
-	s := &scope{event: e.protocol.records.Of(event, read), texts: map[placeholder]string{}}
+	s := &scope{event: e.protocol.records.Of(event, newRecord), texts: map[placeholder]string{}}
 	cookie := ""
 	if e.login != nil {
 		var err error
@@ -215,12 +228,14 @@ func (e *endpoint) payload(event *hooks.Event, s *scope) (target *url.URL, body 
 		}
 		return e.url, body, nil
 	}
-	data := e.selection.of(s.event)
 	if e.method == http.MethodGet {
-		target, err = withQuery(e.url, data)
+		target, err = withQuery(e.url, e.selection.of(s.event))
 		return target, nil, err
 	}
-	return e.url, envelope(event, data), nil
+	if e.selection.isWhole() {
+		return e.url, envelope(event, s.event.whole()), nil
+	}
+	return e.url, envelope(event, object(e.selection.of(s.event))), nil
 }
 
 // customBody is the hook's own body for the event. Some values are none: true, and
