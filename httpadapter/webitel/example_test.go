@@ -89,7 +89,6 @@ func ExampleProtocol() {
 		fmt.Println(r.Method, r.Header.Get("Authorization"), string(body))
 	})
 	crm := httptest.NewServer(mux)
-	defer crm.Close()
 
 	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
 		Protocols: []hooks.Protocol{&webitel.Protocol{}}, AllowHTTP: true, AllowNetworks: []string{"127.0.0.1"},
@@ -108,6 +107,7 @@ func ExampleProtocol() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	crm.Close()
 	fmt.Println(attempts[0].State)
 	// Output:
 	// PUT Bearer t1 {"call":"c1","caller":"Ada \"Lovelace\""}

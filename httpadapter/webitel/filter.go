@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel/internal/js"
@@ -91,9 +92,14 @@ func operand(operation string, raw json.RawMessage) (any, *js.Pattern, error) {
 	return value, pattern, nil
 }
 
-// accepts reports whether all conditions hold.
+// accepts reports whether all conditions hold. All patterns together have the time
+// of one, give or take the last.
 func (f filter) accepts(r *record) (bool, error) {
+	began := time.Now()
 	for _, c := range f {
+		if c.pattern != nil && time.Since(began) > js.MatchTimeout {
+			return false, fmt.Errorf("filter[%q]: the patterns before took more than %v", c.name, js.MatchTimeout)
+		}
 		holds, err := c.holds(r.value(c.name))
 		if err != nil {
 			return false, fmt.Errorf("filter[%q]: %w", c.name, err)
