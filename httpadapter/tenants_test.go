@@ -125,7 +125,7 @@ var steps = rapid.Custom(func(t *rapid.T) step {
 // whichever API.
 func TestTenantsAreApart(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		todo := rapid.SliceOfN(steps, 1, 50).Draw(rt, "steps")
+		todo := rapid.SliceOfN(steps, 20, 60).Draw(rt, "steps")
 		var failures failures
 		synctest.Test(t, func(t *testing.T) {
 			y := newTenancy(t, &failures)

@@ -12,17 +12,23 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/okta"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel"
 )
 
 const defaultTenant = "default"
 
 // newHandler mounts the APIs beside the host's own paths.
 func newHandler(m *hooks.Manager, token string) (http.Handler, error) {
-	logtoAPI, err := logto.New(m, httpadapter.Config{Authenticate: owner(token, defaultTenant)})
+	who := owner(token, defaultTenant)
+	logtoAPI, err := logto.New(m, httpadapter.Config{Authenticate: who})
 	if err != nil {
 		return nil, err
 	}
-	oktaAPI, err := okta.New(m, okta.Config{Config: httpadapter.Config{Authenticate: owner(token, defaultTenant)}})
+	oktaAPI, err := okta.New(m, okta.Config{Config: httpadapter.Config{Authenticate: who}})
+	if err != nil {
+		return nil, err
+	}
+	webitelAPI, err := webitel.New(m, webitel.Config{Config: httpadapter.Config{Authenticate: root(who)}})
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +37,9 @@ func newHandler(m *hooks.Manager, token string) (http.Handler, error) {
 	mux.Handle("/api/hooks/", logtoAPI)
 	mux.Handle("/api/v1/eventHooks", oktaAPI)
 	mux.Handle("/api/v1/eventHooks/", oktaAPI)
-	mux.Handle("/trigger", allow(http.MethodPost, trigger(m, owner(token, defaultTenant))))
+	mux.Handle("/api/v2/hooks", webitelAPI)
+	mux.Handle("/api/v2/hooks/", webitelAPI)
+	mux.Handle("/trigger", allow(http.MethodPost, trigger(m, who)))
 	mux.Handle("/healthz", allow(http.MethodGet, health(m)))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusNotFound, failure{Error: "not found"})
@@ -48,6 +56,15 @@ func owner(token, tenant string) httpadapter.Authenticate {
 			return httpadapter.Identity{}, httpadapter.ErrUnauthenticated
 		}
 		return httpadapter.Identity{Tenant: tenant, Actor: "owner", Read: true, Write: true}, nil
+	}
+}
+
+// root is a caller who names the tenant with each request.
+func root(authenticate httpadapter.Authenticate) httpadapter.Authenticate {
+	return func(r *http.Request) (httpadapter.Identity, error) {
+		who, err := authenticate(r)
+		who.Root = true
+		return who, err
 	}
 }
 

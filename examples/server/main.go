@@ -17,6 +17,7 @@
 //
 //	/api/hooks           Logto's hooks, of the tenant "default"
 //	/api/v1/eventHooks   Okta's event hooks, of the tenant "default"
+//	/api/v2/hooks        Webitel's hooks, of the tenant that the parameter "domain" names
 //	POST /trigger        {"id"?, "type", "tenant"?, "key"?, "data"?} records an event: 202 {"id", "deliveries"}
 //	GET /healthz         says whether the store can be read
 //
@@ -42,6 +43,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/okta"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel"
 	"github.com/seed-2c6e3a5a/hooks/memory"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
@@ -78,7 +80,7 @@ func run(o options, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
-	cfg := hooks.Config{Protocols: []hooks.Protocol{&logto.Protocol{}, &okta.Protocol{}}}
+	cfg := hooks.Config{Protocols: []hooks.Protocol{&logto.Protocol{}, &okta.Protocol{}, &webitel.Protocol{}}}
 	if o.dev {
 		cfg.AllowHTTP, cfg.AllowNetworks = true, []string{"127.0.0.0/8", "::1"}
 	}

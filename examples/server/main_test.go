@@ -206,6 +206,28 @@ func TestTokens(t *testing.T) {
 	assert.JSONEq(t, `{"status":"ok"}`, body)
 }
 
+// All APIs are in one mux, beside the host's own paths, and keep to their hooks.
+func TestAllSystemsSideBySide(t *testing.T) {
+	p := start(t, "-store", "memory", "-token", "T")
+	p.hook("https://example.com")
+	for target, want := range map[string]string{
+		"/api/hooks":                             `[{"tenantId":"default",`,
+		"/api/v1/eventHooks":                     `[]`,
+		"/api/v2/hooks?domain=default":           `{"status":"OK","data":[]}`,
+		"/api/v2/hooks/?domain=default&limit=40": `{"status":"OK","data":[]}`,
+	} {
+		status, body := p.do("GET", target, "")
+		assert.Equal(t, 200, status, target)
+		assert.True(t, strings.HasPrefix(body, want), "%s: %s", target, body)
+	}
+	status, body := p.do("GET", "/api/v2/hooks", "")
+	assert.Equal(t, 400, status)
+	assert.Contains(t, body, "domain is required")
+	status, body = p.do("GET", "/api/v2/hooks", "", "X-Access-Token: wrong", "Authorization: none")
+	assert.Equal(t, 401, status)
+	assert.Contains(t, body, "Invalid token")
+}
+
 func TestTriggerRefuses(t *testing.T) {
 	p := start(t, "-store", "memory", "-token", "T")
 	status, _ := p.do("POST", "/trigger", `{"id":"taken","type":"a"}`)
