@@ -51,7 +51,7 @@ export async function startEndpoint(...answers) {
     for await (const chunk of request) {
       chunks.push(chunk);
     }
-    const got = { method: request.method, headers: request.headers, raw: Buffer.concat(chunks) };
+    const got = { method: request.method, url: request.url, headers: request.headers, raw: Buffer.concat(chunks) };
     got.body = got.raw.length > 0 ? JSON.parse(got.raw.toString()) : undefined;
     const answer = answers.length > 1 ? answers.shift() : answers[0];
     if (typeof answer === 'function') {
