@@ -27,12 +27,12 @@ const maxAuthAnswer = 64 << 10
 
 // An authView is how a hook logs in before each delivery.
 type authView struct {
-	Enabled bool              `json:"enabled"`
-	URL     string            `json:"url"`
-	Method  string            `json:"method"`
-	Cookie  bool              `json:"cookie"`
-	Headers map[string]string `json:"headers"`
-	Map     map[string]string `json:"map"`
+	Enabled bool   `json:"enabled"`
+	URL     string `json:"url"`
+	Method  string `json:"method"`
+	Cookie  bool   `json:"cookie"`
+	Headers texts  `json:"headers"`
+	Map     texts  `json:"map"`
 }
 
 // A login makes the auth requests of a hook.

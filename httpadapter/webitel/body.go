@@ -37,37 +37,30 @@ type body struct {
 		URL    string `json:"url"`
 		Method string `json:"method"`
 	} `json:"action"`
-	Fields     []*string                 `json:"fields"`
-	Map        json.RawMessage           `json:"map"`
-	Filter     map[string]*conditionView `json:"filter"`
-	Headers    map[string]*string        `json:"headers"`
-	Auth       *auth                     `json:"auth"`
-	CustomBody *bool                     `json:"customBody"`
-	RawBody    *string                   `json:"rawBody"`
-}
-
-type auth struct {
-	Enabled bool               `json:"enabled"`
-	URL     string             `json:"url"`
-	Method  string             `json:"method"`
-	Cookie  bool               `json:"cookie"`
-	Headers map[string]*string `json:"headers"`
-	Map     map[string]*string `json:"map"`
+	Fields     names                    `json:"fields"`
+	Map        json.RawMessage          `json:"map"`
+	Filter     map[string]conditionView `json:"filter"`
+	Headers    texts                    `json:"headers"`
+	Auth       *authView                `json:"auth"`
+	CustomBody *bool                    `json:"customBody"`
+	RawBody    *string                  `json:"rawBody"`
 }
 
 // A change is what a body makes of a hook.
 type change struct {
 	body
-	headers  map[string]string
 	schedule []time.Duration
-	settings settings
 }
 
 // apply makes the change.
 func (c change) apply(h *hooks.Hook) {
 	h.Events, h.Disabled, h.Description = []string{c.Event}, !c.Enable, c.Description
-	h.URL, h.Method, h.Headers = c.Action.URL, c.Action.Method, c.headers
-	h.Schedule, h.Settings = c.schedule, wire.JSON(c.settings)
+	h.URL, h.Method, h.Headers = c.Action.URL, c.Action.Method, c.Headers
+	h.Schedule = c.schedule
+	h.Settings = wire.JSON(settings{
+		Type: c.Action.Type, Retries: present(c.Retries), Delay: present(c.Delay), Fields: c.Fields, Map: present(c.Map),
+		Filter: c.Filter, Auth: c.Auth, CustomBody: c.CustomBody, RawBody: c.RawBody,
+	})
 }
 
 // readChange reads the body of a request, or says what is wrong with it.
@@ -76,58 +69,38 @@ func readChange(c *httpadapter.Call) (change, error) {
 	if err != nil {
 		return change{}, err
 	}
-	if strings.Contains(b.Event, "*") {
+	switch {
+	case b.Event == "":
+		return change{}, badRequest("event name is required.")
+	case b.Action.Type == "" || b.Action.URL == "" || b.Action.Method == "":
+		return change{}, badRequest("action options is required.")
+	case strings.Contains(b.Event, "*"):
 		return change{}, badRequest(`event must be a name, without "*"`)
 	}
-	ch := change{body: b, settings: settings{
-		Type: b.Action.Type, Retries: present(b.Retries), Delay: present(b.Delay), Map: present(b.Map),
-		CustomBody: b.CustomBody, RawBody: b.RawBody,
-	}}
-	if ch.schedule, err = b.schedule(); err != nil {
-		return change{}, err
-	}
-	if ch.headers, err = texts("headers", b.Headers); err != nil {
-		return change{}, err
-	}
-	if ch.settings.Fields, err = fieldsOf(b.Fields); err != nil {
-		return change{}, err
-	}
-	if ch.settings.Filter, err = rowsOf(b.Filter); err != nil {
-		return change{}, err
-	}
-	ch.settings.Auth, err = b.Auth.view()
-	return ch, err
+	schedule, err := b.schedule()
+	return change{b, schedule}, err
 }
 
-// readBody reads a body that has what it must have. One that does not say that it
-// is JSON counts as empty.
+// readBody reads a body. One that does not say that it is JSON counts as empty.
 func readBody(c *httpadapter.Call) (b body, err error) {
 	mediaType, _, _ := mime.ParseMediaType(c.Header.Get("Content-Type"))
+	if len(c.Body) == 0 || mediaType != "application/json" {
+		return b, nil
+	}
+	if !utf8.Valid(c.Body) {
+		return b, badRequest("the body must be UTF-8")
+	}
+	err = json.Unmarshal(c.Body, &b)
 	var wrong *json.UnmarshalTypeError
-	if len(c.Body) > 0 && mediaType == "application/json" {
-		if !utf8.Valid(c.Body) {
-			return b, badRequest("the body must be UTF-8")
-		}
-		err = json.Unmarshal(c.Body, &b)
-		switch {
-		case err == nil:
-		case !errors.As(err, &wrong):
-			return b, badRequest("the body must be JSON: " + err.Error())
-		case wrong.Field == "":
-			return b, badRequest("the body must be an object")
-		}
-	}
 	switch {
-	case wrong != nil && (wrong.Field == "event" || strings.HasPrefix(wrong.Field, "action")):
-	case b.Event == "":
-		return b, badRequest("event name is required.")
-	case b.Action.Type == "" || b.Action.URL == "" || b.Action.Method == "":
-		return b, badRequest("action options is required.")
+	case err == nil:
+		return b, nil
+	case !errors.As(err, &wrong):
+		return b, badRequest("the body must be JSON: " + err.Error())
+	case wrong.Field == "":
+		return b, badRequest("the body must be an object")
 	}
-	if wrong != nil {
-		return b, badRequest(fmt.Sprintf("%s has a value of the type %s where it must have %s", wrong.Field, wrong.Value, wanted(wrong.Type)))
-	}
-	return b, nil
+	return b, badRequest(fmt.Sprintf("%s has a value of the type %s where it must have %s", wrong.Field, wrong.Value, wanted(wrong.Type)))
 }
 
 // wanted names the values of JSON that a type is read from.
@@ -190,61 +163,46 @@ func number(field string, raw json.RawMessage) (float64, error) {
 	return f, nil
 }
 
-// texts returns the texts of an object, none of which may be null.
-func texts(field string, values map[string]*string) (map[string]string, error) {
-	if values == nil {
-		return nil, nil
+// texts are the strings of a JSON object, none of which is null.
+type texts map[string]string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (t *texts) UnmarshalJSON(data []byte) error {
+	var values map[string]*string
+	if err := json.Unmarshal(data, &values); err != nil || values == nil {
+		return err
 	}
-	all := make(map[string]string, len(values))
+	*t = make(texts, len(values))
 	for name, value := range values {
 		if value == nil {
-			return nil, badRequest(fmt.Sprintf("%s[%q] must be a string", field, name))
+			return noString()
 		}
-		all[name] = *value
+		(*t)[name] = *value
 	}
-	return all, nil
+	return nil
 }
 
-func fieldsOf(list []*string) ([]string, error) {
-	if list == nil {
-		return nil, nil
+// names are the strings of a JSON list, none of which is null.
+type names []string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (n *names) UnmarshalJSON(data []byte) error {
+	var values []*string
+	if err := json.Unmarshal(data, &values); err != nil || values == nil {
+		return err
 	}
-	fields := make([]string, len(list))
-	for i, field := range list {
-		if field == nil {
-			return nil, badRequest(fmt.Sprintf("fields[%d] must be a string", i))
+	*n = make(names, len(values))
+	for i, value := range values {
+		if value == nil {
+			return noString()
 		}
-		fields[i] = *field
+		(*n)[i] = *value
 	}
-	return fields, nil
+	return nil
 }
 
-func rowsOf(rows map[string]*conditionView) (map[string]conditionView, error) {
-	if rows == nil {
-		return nil, nil
-	}
-	views := make(map[string]conditionView, len(rows))
-	for name, row := range rows {
-		if row == nil {
-			return nil, badRequest(fmt.Sprintf("filter[%q] must be an object", name))
-		}
-		views[name] = *row
-	}
-	return views, nil
-}
-
-// view returns the auth request of a hook, nil if there is none.
-func (a *auth) view() (*authView, error) {
-	if a == nil {
-		return nil, nil
-	}
-	headers, err := texts("auth.headers", a.Headers)
-	if err != nil {
-		return nil, err
-	}
-	params, err := texts("auth.map", a.Map)
-	if err != nil {
-		return nil, err
-	}
-	return &authView{Enabled: a.Enabled, URL: a.URL, Method: a.Method, Cookie: a.Cookie, Headers: headers, Map: params}, nil
+// noString is the error for null where a string must be. Package json adds the
+// field to it.
+func noString() error {
+	return &json.UnmarshalTypeError{Value: "null", Type: reflect.TypeFor[string]()}
 }

@@ -21,7 +21,7 @@ type settings struct {
 	Retries json.RawMessage `json:"retries,omitempty"`
 	Delay   json.RawMessage `json:"delay,omitempty"`
 	// Fields are the members of the data that are sent. Empty: all.
-	Fields []string `json:"fields,omitzero"`
+	Fields names `json:"fields,omitzero"`
 	// Map is an object that has new names of members by their old ones. The
 	// order counts.
 	Map        json.RawMessage          `json:"map,omitempty"`
