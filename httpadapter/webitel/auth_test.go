@@ -94,7 +94,17 @@ func TestAuthResults(t *testing.T) {
 			assert.Equal(t, "[]", requests[0].Header.Get("X-T"))
 			assert.Equal(t, "own", requests[0].Header.Get("Cookie"), "there are none to replace it")
 		}
-		requests, _ := c.deliver(`,"auth":{"enabled":true,"cookie":false,"url":"`+c.receiver(answer).URL+`"}`, `{}`)
+		thousand := hookstest.Answer(func(w http.ResponseWriter, _ *http.Request) {
+			for i := range 1000 {
+				w.Header().Add("Set-Cookie", fmt.Sprintf("c%03d=%d; Path=/", i, i))
+			}
+		})
+		requests, _ := c.deliver(`,"auth":{"enabled":true,"cookie":true,"url":"`+c.receiver(thousand).URL+`"}`, `{}`)
+		require.Len(t, requests, 1)
+		assert.Len(t, requests[0].Header["Cookie"], 1)
+		assert.Equal(t, 999, strings.Count(requests[0].Header.Get("Cookie"), "; "))
+
+		requests, _ = c.deliver(`,"auth":{"enabled":true,"cookie":false,"url":"`+c.receiver(answer).URL+`"}`, `{}`)
 		assert.Empty(t, requests[0].Header["Cookie"])
 		for _, off := range []string{`null`, `{}`, `{"enabled":true}`, `{"enabled":true,"url":""}`, `{"enabled":false,"cookie":true,"url":"` + auth.URL + `"}`} {
 			requests, _ := c.deliver(`,"auth":`+off, `{}`)

@@ -52,8 +52,9 @@ const Name = "webitel"
 // A hook without valid URL is accepted, and its deliveries fail. There is no
 // verification of endpoints.
 //
-// In a bubble of [testing/synctest], a filter with the operation reg leaves a
-// goroutine for about a second.
+// A filter with the operation reg starts the clock of package regexp2, a goroutine
+// that ends a second after the last search. In a bubble of [testing/synctest] it has
+// to end before the test: t.Cleanup(regexp2.StopTimeoutClock) sees to that.
 type Protocol struct {
 	records wire.Latest[*record]
 }
