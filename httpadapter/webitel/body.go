@@ -7,6 +7,7 @@ import (
 	"math"
 	"mime"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,6 +64,9 @@ func (c change) apply(h *hooks.Hook) {
 	})
 }
 
+// eventTypes are those of [hooks.Event], without patterns.
+var eventTypes = regexp.MustCompile(`^[\w:>-]+(\.[\w:>-]+)*$`)
+
 // readChange reads the body of a request, or says what is wrong with it.
 func readChange(c *httpadapter.Call) (change, error) {
 	b, err := readBody(c)
@@ -74,8 +78,8 @@ func readChange(c *httpadapter.Call) (change, error) {
 		return change{}, badRequest("event name is required.")
 	case b.Action.Type == "" || b.Action.URL == "" || b.Action.Method == "":
 		return change{}, badRequest("action options is required.")
-	case strings.Contains(b.Event, "*"):
-		return change{}, badRequest(`event must be a name, without "*"`)
+	case !eventTypes.MatchString(b.Event):
+		return change{}, badRequest(`event must have nothing but a-z, A-Z, 0-9, "_", "-", ":", ">" and single dots in between`)
 	}
 	schedule, err := b.schedule()
 	return change{b, schedule}, err
