@@ -110,7 +110,7 @@ func TestPatterns(t *testing.T) {
 func TestCatastrophicPatterns(t *testing.T) {
 	hostile := strings.Repeat("a", 50_000) + "!"
 	for _, text := range []string{
-		`^(a+)+$`, `^(a|a)*$`, `(a*)*b`, `/^(([a-z])+.)+[A-Z]([a-z])+$/y`, `(?=(a+))+\1b`,
+		`^(a+)+$`, `^(a|a)*$`, `(a*)*b`, `/^(([a-z])+.)+[A-Z]([a-z])+$/y`,
 		strings.Repeat("(a?", 100) + strings.Repeat(")*", 100) + "b",
 	} {
 		pattern, err := js.NewPattern(text)
