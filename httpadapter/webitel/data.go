@@ -3,6 +3,7 @@ package webitel
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -108,6 +109,32 @@ type selection struct {
 }
 
 type rename struct{ from, to string }
+
+// parseSelection reads fields and map, the latter an object or nothing.
+func parseSelection(fields []string, newNames json.RawMessage) (s selection, err error) {
+	seen := make(map[string]bool, len(fields))
+	for _, name := range fields {
+		if !seen[name] {
+			seen[name] = true
+			s.fields = append(s.fields, name)
+		}
+	}
+	if len(newNames) == 0 {
+		return s, nil
+	}
+	members, ok := wire.MembersOf(newNames)
+	if !ok {
+		return s, &hooks.InvalidError{Field: "settings.map", Reason: "must be an object"}
+	}
+	for _, m := range members {
+		var name string
+		if json.Unmarshal(m.Value, &name) != nil || name == "" {
+			return s, &hooks.InvalidError{Field: fmt.Sprintf("settings.map[%q]", m.Name), Reason: "must be a string that is not empty"}
+		}
+		s.renames = append(s.renames, rename{m.Name, name})
+	}
+	return s, nil
+}
 
 func (s selection) isWhole() bool { return len(s.fields) == 0 && len(s.renames) == 0 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
 )
 
-func ok(data any) httpadapter.Answer {
+func success(data any) httpadapter.Answer {
 	return httpadapter.Answer{Status: http.StatusOK, Body: struct {
 		Status string `json:"status"`
 		Data   any    `json:"data"`
@@ -34,7 +34,7 @@ func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
 	limit := positive(query, "limit", defaultLimit)
 	skip := int64(positive(query, "page", 1)-1) * int64(limit)
 	if skip > math.MaxInt32 {
-		return ok(documents), nil // Nobody has so many.
+		return success(documents), nil // Nobody has so many.
 	}
 	q := hooks.HookQuery{Tenant: c.Caller.Tenant, Protocol: Name, PageQuery: hooks.PageQuery{
 		OldestFirst: true, Limit: min(limit, maxPage), Offset: int(skip),
@@ -54,7 +54,7 @@ func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
 			break
 		}
 	}
-	return ok(documents), nil
+	return success(documents), nil
 }
 
 // positive returns a number of the query, or the default if it is not there or not
@@ -94,7 +94,7 @@ func (a *api) create(c *httpadapter.Call) (httpadapter.Answer, error) {
 	if err != nil {
 		return httpadapter.Answer{}, err
 	}
-	return ok(inserted{insertResult{1, 1}, []document{d.withoutNulls()}, 1, []string{h.ID}}), nil
+	return success(inserted{insertResult{1, 1}, []document{d.withoutNulls()}, 1, []string{h.ID}}), nil
 }
 
 // find returns the hook that the path names.
@@ -114,13 +114,13 @@ func (a *api) find(c *httpadapter.Call) (hooks.Hook, error) {
 func (a *api) get(c *httpadapter.Call) (httpadapter.Answer, error) {
 	h, err := a.find(c)
 	if errors.Is(err, hooks.ErrNotFound) {
-		return ok(nil), nil
+		return success(nil), nil
 	}
 	if err != nil {
 		return httpadapter.Answer{}, err
 	}
 	d, err := documentOf(h)
-	return ok(d), err
+	return success(d), err
 }
 
 // replaced and deleted say how many hooks were.
@@ -148,9 +148,9 @@ func (a *api) replace(c *httpadapter.Call) (httpadapter.Answer, error) {
 		})
 	}
 	if errors.Is(err, hooks.ErrNotFound) {
-		return ok(replaced{OK: 1}), nil
+		return success(replaced{OK: 1}), nil
 	}
-	return ok(replaced{N: 1, NModified: 1, OK: 1}), err
+	return success(replaced{N: 1, NModified: 1, OK: 1}), err
 }
 
 func (a *api) delete(c *httpadapter.Call) (httpadapter.Answer, error) {
@@ -159,7 +159,7 @@ func (a *api) delete(c *httpadapter.Call) (httpadapter.Answer, error) {
 		err = a.manager.Delete(c.Context(), h.Tenant, h.ID)
 	}
 	if errors.Is(err, hooks.ErrNotFound) {
-		return ok(deleted{OK: 1}), nil
+		return success(deleted{OK: 1}), nil
 	}
-	return ok(deleted{N: 1, OK: 1}), err
+	return success(deleted{N: 1, OK: 1}), err
 }

@@ -84,7 +84,7 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoint{protocol: p, selection: selection{fields: unique(s.Fields)}, custom: s.CustomBody != nil && *s.CustomBody && s.RawBody != nil}
+	e := &endpoint{protocol: p, custom: s.CustomBody != nil && *s.CustomBody && s.RawBody != nil}
 	if s.Type != "" && s.Type != typeWeb {
 		e.idle = fmt.Errorf("an action of the type %q does nothing", s.Type)
 	}
@@ -94,7 +94,7 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	if e.url, err = url.Parse(h.URL); err != nil {
 		e.url, e.badURL = nil, errors.New("the URL of the hook is none")
 	}
-	if e.selection.renames, err = parseRenames(s.Map); err != nil {
+	if e.selection, err = parseSelection(s.Fields, s.Map); err != nil {
 		return nil, err
 	}
 	if e.filter, err = parseFilter(s.Filter); err != nil {
@@ -126,38 +126,6 @@ func parseMethod(field, method, byDefault string) (string, error) {
 		return "", &hooks.InvalidError{Field: field, Reason: "must not be HEAD, CONNECT or TRACE"}
 	}
 	return method, nil
-}
-
-// unique is a list without what is in it before.
-func unique(list []string) []string {
-	seen := make(map[string]bool, len(list))
-	var once []string
-	for _, element := range list {
-		if !seen[element] {
-			seen[element] = true
-			once = append(once, element)
-		}
-	}
-	return once
-}
-
-func parseRenames(raw json.RawMessage) ([]rename, error) {
-	if len(raw) == 0 {
-		return nil, nil
-	}
-	members, ok := wire.MembersOf(raw)
-	if !ok {
-		return nil, &hooks.InvalidError{Field: "settings.map", Reason: "must be an object"}
-	}
-	var renames []rename
-	for _, m := range members {
-		var name string
-		if json.Unmarshal(m.Value, &name) != nil || name == "" {
-			return nil, &hooks.InvalidError{Field: fmt.Sprintf("settings.map[%q]", m.Name), Reason: "must be a string that is not empty"}
-		}
-		renames = append(renames, rename{m.Name, name})
-	}
-	return renames, nil
 }
 
 type endpoint struct {
