@@ -110,7 +110,9 @@ func TestAuthResults(t *testing.T) {
 			requests, _ := c.deliver(`,"auth":`+off, `{}`)
 			assert.Len(t, requests, 1, off)
 		}
-		assert.Len(t, auth.Requests(), 3)
+		requests, _ = c.deliver(`,"filter":{"a":{"operation":"==","value":1}},"auth":{"enabled":true,"url":"`+auth.URL+`"}`, `{"a":2}`)
+		assert.Empty(t, requests)
+		assert.Len(t, auth.Requests(), 3, "there is no login for what the filter holds back")
 	})
 }
 

@@ -95,6 +95,7 @@ func TestFilter(t *testing.T) {
 			"reg with flags that are none":  {`{"f":{"operation":"reg","value":"/x/s"}}`, `"f":"a/x/s"`, `"f":"x"`},
 			"reg of what is not there":      {`{"f":{"operation":"reg","value":".*"}}`, `"f":"";"f":null`, `"g":1`},
 			"reg of lists and objects":      {`{"f":{"operation":"reg","value":"^1,2$|object"}}`, `"f":[1,"2"];"f":{}`, `"f":[2,1]`},
+			"values are no templates":       {`{"f":{"operation":"==","value":"${g}"}}`, `"f":"${g}","g":1`, `"f":1,"g":1`},
 			"reg may look like a bare word": {`{"f":{"operation":"reg","value":"null"}}`, `"f":"null";"f":null`, `"g":1`},
 		} {
 			r := c.receiver(hookstest.Status(200))
