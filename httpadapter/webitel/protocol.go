@@ -43,6 +43,20 @@ const Name = "webitel"
 // ${auth:header:Name}, and the texts of its JSON ${auth:body:name}, for this
 // delivery alone. They are not sent otherwise and not logged.
 //
+// A filter compares members of the data with values, by JavaScript's rules: "==",
+// "!=", "<", "<=", ">", ">=", and "reg" for a regular expression. All have to hold.
+//
+// In [hooks.Hook].Settings, all this has the names that it has in the API, and each
+// may be left out:
+//
+//	{
+//	  "fields": ["a", "b"], "map": {"a": "new name"},
+//	  "filter": {"c": {"operation": "reg", "value": "/^38/i"}},
+//	  "customBody": true, "rawBody": "{\"a\": \"${a}\"}",
+//	  "auth": {"enabled": true, "url": "https://…", "method": "POST", "cookie": true,
+//	    "headers": {"X-User": "${user}"}, "map": {"user": "${user}"}}
+//	}
+//
 // The request is not signed, and has no User-Agent unless the hook's Headers have
 // one. They may replace Accept and Content-Type.
 //
