@@ -339,7 +339,9 @@ func TestBadFlags(t *testing.T) {
 	for _, flags := range [][]string{
 		{"-store", "postgres:x"}, {"-store", "sqlite:"}, {"-addr", "nowhere"}, {"extra"}, {"-store", "sqlite:" + filepath.Join(t.TempDir(), "no", "dir")},
 	} {
-		out, err := exec.Command(program, flags...).CombinedOutput()
+		cmd := exec.Command(program, flags...)
+		cmd.Dir = t.TempDir() // The store is there by default.
+		out, err := cmd.CombinedOutput()
 		require.Error(t, err, flags)
 		assert.Contains(t, string(out), "server:", flags)
 	}
