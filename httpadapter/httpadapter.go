@@ -27,9 +27,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
 // Config sets a handler up. All but Authenticate has a default.
@@ -152,16 +152,8 @@ func New(api API, cfg Config) (http.Handler, error) {
 	if cfg.MaxBody < 0 {
 		return nil, &hooks.InvalidError{Field: "config.maxBody", Reason: "must not be negative"}
 	}
-	if !validOrigin(cfg.Origin) {
+	if cfg.Origin != "" && !wire.IsOrigin(cfg.Origin) {
 		return nil, &hooks.InvalidError{Field: "config.origin", Reason: `must be a scheme and a host, such as "https://api.example.com"`}
 	}
 	return &handler{api: api, cfg: cfg, routes: newRoutes(api.Routes())}, nil
-}
-
-func validOrigin(origin string) bool {
-	if origin == "" {
-		return true
-	}
-	u, err := url.Parse(origin)
-	return err == nil && u.Host != "" && *u == url.URL{Scheme: u.Scheme, Host: u.Host} && (u.Scheme == "http" || u.Scheme == "https")
 }

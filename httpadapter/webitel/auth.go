@@ -39,16 +39,10 @@ type authView struct {
 type login struct {
 	url    *url.URL
 	method string
-	header []headerTemplate
-	params []param
+	header []named
+	params []named
 	// cookies says that deliveries have the cookies that the answer sets.
 	cookies bool
-}
-
-type param struct {
-	field string // for errors
-	name  string
-	value template
 }
 
 // parseLogin returns nil if the hook does not log in.
@@ -65,7 +59,7 @@ func parseLogin(view *authView) (*login, error) {
 		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(view.Map)) {
-		l.params = append(l.params, param{fmt.Sprintf("auth.map[%q]", name), name, parseTemplate(view.Map[name])})
+		l.params = append(l.params, named{fmt.Sprintf("settings.auth.map[%q]", name), name, parseTemplate(view.Map[name])})
 	}
 	if !view.Enabled || view.URL == "" {
 		return nil, nil
@@ -83,9 +77,13 @@ func (l *login) ask(ctx context.Context, send hooks.Send, s *scope) (cookie stri
 	if r.Header, err = fillHeader(l.header, s); err != nil {
 		return "", err
 	}
-	params, err := l.fill(s)
+	values, err := fillAll(l.params, s, maxBody)
 	if err != nil {
 		return "", err
+	}
+	params := make([]wire.Member, len(values))
+	for i, value := range values {
+		params[i] = wire.Member{Name: l.params[i].name, Value: wire.JSON(value)}
 	}
 	if l.method == http.MethodGet {
 		if r.URL, err = withQuery(l.url, params); err != nil {
@@ -102,7 +100,7 @@ func (l *login) ask(ctx context.Context, send hooks.Send, s *scope) (cookie stri
 	if answer.Truncated {
 		return "", &hooks.AttemptError{Class: hooks.ClassBody, Err: fmt.Errorf("the answer to the auth request has more than %d bytes", maxAuthAnswer)}
 	}
-	s.auth, cookie = results(answer)
+	s.auth, cookie = resultsOf(answer)
 	if !l.cookies {
 		cookie = ""
 	}
@@ -123,26 +121,12 @@ func failed(answer hooks.Response) error {
 	}
 }
 
-func (l *login) fill(s *scope) ([]wire.Member, error) {
-	members := make([]wire.Member, len(l.params))
-	left := maxBody
-	for i, p := range l.params {
-		text, ok := p.value.fill(s.headerText, left)
-		if !ok {
-			return nil, &hooks.InvalidError{Field: p.field, Reason: fmt.Sprintf("must not make the parameters longer than %d bytes", maxBody)}
-		}
-		left -= len(text)
-		members[i] = wire.Member{Name: p.name, Value: wire.JSON(text)}
-	}
-	return members, nil
-}
-
-// results are what placeholders may name of an answer, and its cookies in the form
+// resultsOf returns what placeholders may name of an answer, and its cookies in the form
 // of the header Cookie (RFC 6265, section 4.2.1).
-func results(answer hooks.Response) (named map[string]string, cookie string) {
-	named = map[string]string{}
+func resultsOf(answer hooks.Response) (results map[string]string, cookie string) {
+	results = map[string]string{}
 	for name, values := range answer.Header {
-		named[authHeader+strings.ToLower(name)] = strings.Join(values, ";")
+		results[authHeader+strings.ToLower(name)] = strings.Join(values, ";")
 	}
 	cookies := map[string]string{}
 	for _, line := range answer.Header["Set-Cookie"] {
@@ -150,7 +134,7 @@ func results(answer hooks.Response) (named map[string]string, cookie string) {
 		name, value, ok := strings.Cut(pair, "=")
 		if name = strings.TrimSpace(name); ok && name != "" {
 			cookies[name] = strings.TrimSpace(value)
-			named[authHeader+name] = cookies[name]
+			results[authHeader+name] = cookies[name]
 		}
 	}
 	var pairs []string
@@ -162,9 +146,9 @@ func results(answer hooks.Response) (named map[string]string, cookie string) {
 		for _, m := range members {
 			var text *string
 			if json.Unmarshal(m.Value, &text) == nil && text != nil {
-				named[authBody+m.Name] = *text
+				results[authBody+m.Name] = *text
 			}
 		}
 	}
-	return named, strings.Join(pairs, "; ")
+	return results, strings.Join(pairs, "; ")
 }

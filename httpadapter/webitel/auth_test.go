@@ -58,7 +58,7 @@ func TestAuthResults(t *testing.T) {
 			header := w.Header()
 			header["X-Token"] = []string{"h1", "h2"}
 			header["Content-Type"] = []string{"text/plain"}
-			header["Set-Cookie"] = []string{"SID=abc; Path=/; HttpOnly", `T="x y"; Secure`, "SID=def", "nothing", "=x"}
+			header["Set-Cookie"] = []string{"SID=abc; Path=/; HttpOnly", `T="x y"; Secure`, "SID=second", "nothing", "=x"}
 			w.WriteHeader(201)
 			_, _ = io.WriteString(w, ` {"token":"t\"1","n":5,"yes":true,"nil":null,"deep":{"a":"b"},"list":["x"],"empty":""} `)
 		})
@@ -68,7 +68,7 @@ func TestAuthResults(t *testing.T) {
 		}
 		want := []string{
 			`t"1`, "", "", "", "", "", "", "",
-			"h1;h2", "", "def", "", `"x y"`, `SID=abc; Path=/; HttpOnly;T="x y"; Secure;SID=def;nothing;=x`, "text/plain",
+			"h1;h2", "", "second", "", `"x y"`, `SID=abc; Path=/; HttpOnly;T="x y"; Secure;SID=second;nothing;=x`, "text/plain",
 		}
 		template := "${" + strings.Join(all, "}|${") + "}"
 		for _, method := range []string{"GET", "POST"} {
@@ -77,12 +77,12 @@ func TestAuthResults(t *testing.T) {
 			requests, attempts := c.deliver(settings+`,"headers":{"X-All":"`+template+`","cookie":"other"},"fields":["auth:body:token","a"]`, `{"a":1}`)
 			require.Len(t, requests, 1)
 			assert.Equal(t, strings.Join(want, "|"), requests[0].Header.Get("X-All"), method)
-			assert.Equal(t, []string{`SID=def; T="x y"`}, requests[0].Header["Cookie"], method)
+			assert.Equal(t, []string{`SID=second; T="x y"`}, requests[0].Header["Cookie"], method)
 			assert.Equal(t, `{"a":1}`, sentData(t, requests[0]), "results are no data")
-			assert.NotContains(t, fmt.Sprintf("%+v", attempts), "def", "nor are they logged")
+			assert.NotContains(t, fmt.Sprintf("%+v", attempts), "second", "nor are they logged")
 
 			requests, _ = c.deliver(settings+`,"customBody":true,"rawBody":"[\"${auth:body:token}\",\"${auth:header:SID}\"]"`, `{"variable_auth:body:token":""}`)
-			assert.Equal(t, `["t\"1","def"]`, string(requests[0].Body), method)
+			assert.Equal(t, `["t\"1","second"]`, string(requests[0].Body), method)
 			requests, _ = c.deliver(settings, `{"a":1}`)
 			assert.Equal(t, `{"a":1}`, sentData(t, requests[0]))
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/apitest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel"
 )
 
@@ -48,5 +49,23 @@ func BenchmarkDelivery(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkList lists 5000 hooks: whole, and with the columns that the web UI asks
+// for.
+func BenchmarkList(b *testing.B) {
+	m := apitest.Idle(b, &webitel.Protocol{})
+	api, err := webitel.New(m, webitel.Config{Config: quietly("default")})
+	require.NoError(b, err)
+	for range 5000 {
+		require.Equal(b, 200, request("POST "+path, full).To(api).Status)
+	}
+	for name, query := range map[string]string{"Whole": "", "Columns": "&columns=_id,name,enable,event,action.type,description"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				require.Equal(b, 200, request("GET "+path+"?limit=5000"+query, "").To(api).Status)
+			}
+		})
 	}
 }

@@ -3,10 +3,10 @@ package webitel
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
 const anyOrigin = "*"
@@ -15,8 +15,7 @@ const anyOrigin = "*"
 // 3.3).
 func withCORS(origins []string, next http.Handler) (http.Handler, error) {
 	for i, origin := range origins {
-		u, err := url.Parse(origin)
-		if origin != anyOrigin && (err != nil || u.Scheme == "" || u.Host == "" || origin != u.Scheme+"://"+u.Host) {
+		if origin != anyOrigin && !wire.IsOrigin(origin) {
 			return nil, &hooks.InvalidError{Field: fmt.Sprintf("config.origins[%d]", i), Reason: `must be "*" or a scheme and a host, such as "https://pbx.example.com"`}
 		}
 	}

@@ -85,7 +85,7 @@ func TestCustomBody(t *testing.T) {
 			assert.Empty(t, requests, name)
 			require.Len(t, attempts, 1, name)
 			assert.Equal(t, hooks.ClassRequest, attempts[0].Class, name)
-			assert.Contains(t, attempts[0].Error, "invalid rawBody: must be JSON with its placeholders filled in: "+test.reason, name)
+			assert.Contains(t, attempts[0].Error, "invalid settings.rawBody: must be JSON with its placeholders filled in: "+test.reason, name)
 			assert.Equal(t, hooks.Dead, attempts[0].State)
 		}
 	})

@@ -67,8 +67,6 @@ func fieldOf(e *hooks.InvalidError) string {
 		return "action." + field
 	case "events":
 		return "event"
-	case "schedule":
-		return "delay"
 	case "settings": // Their size is all that can be wrong.
 		return "fields, map, filter, auth and rawBody together"
 	}

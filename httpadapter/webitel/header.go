@@ -14,23 +14,14 @@ import (
 // maxHeader bounds the values of the headers of a request, in bytes.
 const maxHeader = 64 << 10
 
-// A headerTemplate is a header whose value has placeholders.
-type headerTemplate struct {
-	field string // for errors
-	key   string
-	value template
-}
-
-func parseHeader(field string, values map[string]string) ([]headerTemplate, error) {
-	var header []headerTemplate
+func parseHeader(field string, values map[string]string) ([]named, error) {
+	var header []named
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		t := headerTemplate{
-			field: fmt.Sprintf("%s[%q]", field, name), key: textproto.CanonicalMIMEHeaderKey(name), value: parseTemplate(values[name]),
-		}
+		t := named{fmt.Sprintf("%s[%q]", field, name), textproto.CanonicalMIMEHeaderKey(name), parseTemplate(values[name])}
 		if err := hooks.CheckHeader(t.field, name, values[name]); err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(header, func(other headerTemplate) bool { return other.key == t.key }) {
+		if slices.ContainsFunc(header, func(other named) bool { return other.name == t.name }) {
 			return nil, &hooks.InvalidError{Field: t.field, Reason: "is there twice: header names have no letter case"}
 		}
 		header = append(header, t)
@@ -38,20 +29,17 @@ func parseHeader(field string, values map[string]string) ([]headerTemplate, erro
 	return header, nil
 }
 
-// fillHeader fills the placeholders in.
-func fillHeader(templates []headerTemplate, s *scope) (http.Header, error) {
-	header := http.Header{}
-	left := maxHeader
-	for _, t := range templates {
-		value, ok := t.value.fill(s.headerText, left)
-		if !ok {
-			return nil, &hooks.InvalidError{Field: t.field, Reason: fmt.Sprintf("must not make the headers longer than %d bytes", maxHeader)}
-		}
-		if err := hooks.CheckHeader(t.field, t.key, value); err != nil {
+func fillHeader(templates []named, s *scope) (http.Header, error) {
+	values, err := fillAll(templates, s, maxHeader)
+	if err != nil {
+		return nil, err
+	}
+	header := make(http.Header, len(templates))
+	for i, t := range templates {
+		if err := hooks.CheckHeader(t.field, t.name, values[i]); err != nil {
 			return nil, err
 		}
-		left -= len(value)
-		header[t.key] = []string{value}
+		header[t.name] = []string{values[i]}
 	}
 	return header, nil
 }

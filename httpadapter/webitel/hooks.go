@@ -43,12 +43,9 @@ func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
 		if err != nil {
 			return httpadapter.Answer{}, err
 		}
-		d, err := documentOf(h)
+		d, err := documentOf(h, columns...)
 		if err != nil {
 			return httpadapter.Answer{}, err
-		}
-		if len(columns) > 0 {
-			d = d.project(columns)
 		}
 		if documents = append(documents, d); len(documents) == limit {
 			break

@@ -310,6 +310,27 @@ func TestBadHooks(t *testing.T) {
 	})
 }
 
+// The API takes the names that events can have, and no patterns.
+func TestNamesOfEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t)
+		names := []string{"é", "a..b", ".a", "a.", "a.b", "a.*", "*", strings.Repeat("x", 256), strings.Repeat("x", 257)}
+		for r := rune(' '); r <= '~'; r++ {
+			names = append(names, string(r), "a"+string(r)+"b")
+		}
+		accepted := 0
+		for _, name := range names {
+			_, err := c.Trigger(t.Context(), hooks.Event{Type: name, Tenant: domain})
+			made := c.do("POST "+path, `{"event":`+quote(name)+`,"action":{"type":"web","url":"x","method":"POST"}}`)
+			assert.Equal(t, err == nil, made.Status == 200, "%q: %v", name, err)
+			if err == nil {
+				accepted++
+			}
+		}
+		assert.Equal(t, 2*(26+26+10)+2*4+1+2, accepted, "letters, digits and four others, alone and in between, a dot in between, and two long ones")
+	})
+}
+
 // Who asks decides on the domain; only root asks for one.
 func TestDomains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

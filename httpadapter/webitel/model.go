@@ -45,8 +45,9 @@ type document []wire.Member
 // MarshalJSON implements [json.Marshaler].
 func (d document) MarshalJSON() ([]byte, error) { return object(d), nil }
 
-// documentOf shows a hook. What it does not have is null.
-func documentOf(h hooks.Hook) (document, error) {
+// documentOf shows a hook, or what columns name of it: members, and parts of members
+// by paths such as "action.type", and always the ID. What it does not have is null.
+func documentOf(h hooks.Hook, columns ...string) (document, error) {
 	s, err := settingsOf(h)
 	if err != nil {
 		return nil, fmt.Errorf("hook %q: %w", h.ID, err)
@@ -81,7 +82,12 @@ func documentOf(h hooks.Hook) (document, error) {
 		{"customBody", s.CustomBody},
 		{"rawBody", s.RawBody},
 	} {
-		d = append(d, wire.Member{Name: m.name, Value: wire.JSON(m.value)})
+		if len(columns) == 0 || m.name == "_id" || slices.ContainsFunc(columns, func(column string) bool { return strings.HasPrefix(column, m.name) }) {
+			d = append(d, wire.Member{Name: m.name, Value: wire.JSON(m.value)})
+		}
+	}
+	if len(columns) > 0 {
+		d = d.project(columns)
 	}
 	return d, nil
 }
@@ -91,8 +97,7 @@ func (d document) withoutNulls() document {
 	return slices.DeleteFunc(slices.Clone(d), func(m wire.Member) bool { return string(m.Value) == "null" })
 }
 
-// project returns what columns name of the document: members, and parts of members
-// by paths such as "action.type". The ID is always there.
+// project returns what columns name of the document.
 func (d document) project(columns []string) document {
 	var projected document
 	for _, m := range d {

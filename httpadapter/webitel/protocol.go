@@ -98,7 +98,7 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoint{protocol: p, custom: s.CustomBody != nil && *s.CustomBody && s.RawBody != nil}
+	e := &endpoint{protocol: p}
 	if s.Type != "" && s.Type != typeWeb {
 		e.idle = fmt.Errorf("an action of the type %q does nothing", s.Type)
 	}
@@ -120,7 +120,7 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	if e.login, err = parseLogin(s.Auth); err != nil {
 		return nil, err
 	}
-	if e.custom {
+	if s.CustomBody != nil && *s.CustomBody && s.RawBody != nil {
 		e.body = parseTemplate(*s.RawBody)
 	}
 	return e, nil
@@ -152,10 +152,9 @@ type endpoint struct {
 	method    string
 	filter    filter
 	selection selection
-	header    []headerTemplate
-	login     *login // nil: none
-	custom    bool
-	body      template
+	header    []named
+	login     *login   // nil: none
+	body      template // nil: the envelope
 }
 
 // Accepts implements [hooks.Endpoint].
@@ -175,7 +174,7 @@ func (e *endpoint) Request(ctx context.Context, send hooks.Send, msgs []hooks.Me
 		return hooks.Request{}, e.badURL
 	}
 	event := msgs[0].Event
-	s := &scope{event: e.protocol.records.Of(event, newRecord), texts: map[placeholder]string{}}
+	s := &scope{event: e.protocol.records.Of(event, newRecord)}
 	cookie := ""
 	if e.login != nil {
 		var err error
@@ -201,7 +200,7 @@ func (e *endpoint) Request(ctx context.Context, send hooks.Send, msgs []hooks.Me
 
 // payload returns the URL and the body of a delivery: with GET, the URL has it all.
 func (e *endpoint) payload(event *hooks.Event, s *scope) (target *url.URL, body []byte, err error) {
-	if e.custom {
+	if e.body != nil {
 		if body, err = e.customBody(event, s); err != nil {
 			return nil, nil, err
 		}
@@ -227,11 +226,11 @@ func (e *endpoint) customBody(event *hooks.Event, s *scope) ([]byte, error) {
 	limit := maxBody + len(event.Data)
 	text, ok := e.body.fill(s.bodyText, limit)
 	if !ok {
-		return nil, &hooks.InvalidError{Field: "rawBody", Reason: fmt.Sprintf("must be at most %d bytes with its placeholders filled in", limit)}
+		return nil, &hooks.InvalidError{Field: "settings.rawBody", Reason: fmt.Sprintf("must be at most %d bytes with its placeholders filled in", limit)}
 	}
 	var body bytes.Buffer
 	if err := json.Compact(&body, []byte(strings.ToValidUTF8(text, "\uFFFD"))); err != nil {
-		return nil, &hooks.InvalidError{Field: "rawBody", Reason: fmt.Sprintf("must be JSON with its placeholders filled in: %v", err)}
+		return nil, &hooks.InvalidError{Field: "settings.rawBody", Reason: fmt.Sprintf("must be JSON with its placeholders filled in: %v", err)}
 	}
 	switch body.Bytes()[0] {
 	case '{', '[':

@@ -1,8 +1,10 @@
 package webitel
 
 import (
+	"fmt"
 	"strings"
 
+	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel/internal/js"
 )
@@ -18,6 +20,7 @@ type part struct {
 	placeholder
 }
 
+// A placeholder is a name in braces.
 type placeholder struct {
 	name string
 	// quoted says that it is inside a string, if the template is one of JSON.
@@ -53,12 +56,33 @@ func quotedBehind(text string, quoted bool) bool {
 	return quoted
 }
 
+// A named template makes the value of a header or a parameter.
+type named struct {
+	field string // for errors
+	name  string
+	template
+}
+
+// fillAll returns the values, which have at most limit bytes in all.
+func fillAll(templates []named, s *scope, limit int) ([]string, error) {
+	values := make([]string, len(templates))
+	left := limit
+	for i, t := range templates {
+		var ok bool
+		if values[i], ok = t.fill(s.headerText, left); !ok {
+			return nil, &hooks.InvalidError{Field: t.field, Reason: fmt.Sprintf("must not make the values of all longer than %d bytes", limit)}
+		}
+		left -= len(values[i])
+	}
+	return values, nil
+}
+
 // A scope is what the placeholders of a request stand for: what the auth request
 // brought, and the event. It is not for concurrent use.
 type scope struct {
 	event *record
 	auth  map[string]string
-	texts map[placeholder]string // that bodies had already
+	texts map[placeholder]string // that the body had already
 }
 
 // value returns the value of a name, of which what the auth request brought wins.
@@ -89,6 +113,9 @@ func (s *scope) bodyText(p placeholder) string {
 	if p.quoted {
 		quoted := wire.JSON(text)
 		text = string(quoted[1 : len(quoted)-1])
+	}
+	if s.texts == nil {
+		s.texts = map[placeholder]string{}
 	}
 	s.texts[p] = text
 	return text
