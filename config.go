@@ -44,7 +44,9 @@ type Config struct {
 	UserAgent string
 
 	// MaxInFlight bounds the requests under way at a time. More help where
-	// endpoints are slow, and cost memory. Default: 128.
+	// endpoints are slow, and cost memory and sockets. A fifth of them (of less
+	// than 640, up to 128, half of them) are for requests younger than 50 ms,
+	// so that slow endpoints leave some to the others. Default: 640.
 	MaxInFlight int
 	// MaxInFlightPerHook is the same for one hook that sets none itself.
 	// Default: 32.
@@ -120,7 +122,7 @@ func (c Config) withDefaults(store Store) (Config, error) {
 	c.Catalogue = slices.Clone(c.Catalogue)
 	c.AllowNetworks = slices.Clone(c.AllowNetworks)
 	c.UserAgent = cmp.Or(c.UserAgent, defaultUserAgent)
-	c.MaxInFlight = cmp.Or(c.MaxInFlight, 128)
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, 640)
 	c.MaxInFlightPerHook = cmp.Or(c.MaxInFlightPerHook, 32)
 	c.MaxPayload = cmp.Or(c.MaxPayload, 256<<10)
 	c.Lease = cmp.Or(c.Lease, time.Minute)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
 )
 
 // An Event is something that happened in the host, to be told to its hooks. It
@@ -97,8 +99,10 @@ type trigger struct {
 	entries []Entry
 	engine  *engine
 	// handed are the deliveries that the engine has made room for, so that
-	// it can send them without reading them back from the store.
-	handed []item
+	// it can send them without reading them back from the store, and queues
+	// where.
+	handed []dispatch.Item[item]
+	queues []*dispatch.Queue[Ref, item]
 }
 
 // prepareTrigger checks the events and finds the hooks that want them. If eng
@@ -139,10 +143,11 @@ func (m *Manager) addDeliveries(t *trigger, entry *Entry) {
 		if t.engine == nil || e.Key != "" || d.Due.After(t.now) {
 			continue
 		}
-		if l, until := t.engine.buffer.reserve(c, t.now); l != nil {
+		if q := t.engine.dispatch.Reserve(d.HookRef(), m.limitsOf(x), len(e.Data)); q != nil {
 			d.State = Leased
-			d.Lease = Lease{Owner: m.owner, Token: 1, Until: until}
-			t.handed = append(t.handed, item{&Claimed{Delivery: *d, Event: e}, x, l})
+			d.Lease = Lease{Owner: m.owner, Token: 1, Until: stamp(t.now.Add(m.cfg.Lease))}
+			t.queues = append(t.queues, q)
+			t.handed = append(t.handed, item{&Claimed{Delivery: *d, Event: e}, x}.waiting())
 		}
 	}
 }
@@ -153,7 +158,7 @@ func (t *trigger) finish(stored bool) {
 		return
 	}
 	if len(t.handed) > 0 {
-		t.engine.buffer.handOver(t.handed, stored)
+		t.engine.dispatch.HandOver(t.queues, t.handed, stored)
 	}
 	if !stored {
 		return

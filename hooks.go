@@ -67,7 +67,8 @@ func New(store Store, cfg Config) (*Manager, error) {
 	}
 	m.index = newIndex(store, m.compile, func(ref Ref) {
 		if e := m.engine.Load(); e != nil {
-			e.buffer.renew(ref)
+			e.dispatch.Renew(ref)
+			e.dispatch.SetTenants(m.index.countTenants())
 		}
 	})
 	return m, nil
@@ -108,14 +109,25 @@ func (m *Manager) report(msg string, err error) {
 	})
 }
 
-// observe calls code of the host and contains its panics.
+// observe calls code of the host, in a goroutine of its own, because it may end
+// that (runtime.Goexit, as testing.T.FailNow does), and waits for it. It contains
+// panics.
 func (m *Manager) observe(call func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			m.log.Error("hooks: the observer panicked", "panic", p, "stack", string(debug.Stack()))
-		}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		returned := false
+		defer func() {
+			if p := recover(); p != nil {
+				m.log.Error("hooks: the observer panicked", "panic", p, "stack", string(debug.Stack()))
+			} else if !returned {
+				m.log.Error("hooks: the observer ended its goroutine")
+			}
+		}()
+		call()
+		returned = true
 	}()
-	call()
+	<-done
 }
 
 // sleep waits for d or for the end of ctx, and reports whether d has passed.

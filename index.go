@@ -327,3 +327,10 @@ func (x *index) get(ref Ref) *indexed {
 	defer x.mu.RUnlock()
 	return x.hooks[ref]
 }
+
+// countTenants returns how many tenants have enabled hooks.
+func (x *index) countTenants() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.tenants)
+}

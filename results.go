@@ -21,20 +21,23 @@ type about struct {
 type batch struct {
 	settlements []Settlement
 	about       []about
+	size        int // bytes of the answers
 }
 
 // results are what workers leave for the settler. wait holds workers up while
-// there are more than limit, put never blocks.
+// there are more than limit, or their answers have more than maxSize bytes; put
+// never blocks.
 type results struct {
 	limit   int
+	maxSize int
 	mu      sync.Mutex
 	changed sync.Cond
 	list    batch
 	closed  bool
 }
 
-func newResults(limit int) *results {
-	r := &results{limit: limit}
+func newResults(limit, maxSize int) *results {
+	r := &results{limit: limit, maxSize: maxSize}
 	r.changed.L = &r.mu
 	return r
 }
@@ -44,6 +47,9 @@ func (r *results) put(res result) {
 	defer r.mu.Unlock()
 	r.list.settlements = append(r.list.settlements, res.Settlement)
 	r.list.about = append(r.list.about, res.about)
+	if res.Attempt != nil {
+		r.list.size += len(res.Attempt.Response.Body)
+	}
 	if len(r.list.about) == 1 {
 		r.changed.Broadcast()
 	}
@@ -52,7 +58,7 @@ func (r *results) put(res result) {
 func (r *results) wait() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.list.about) > r.limit {
+	for len(r.list.about) > r.limit || r.list.size > r.maxSize {
 		r.changed.Wait()
 	}
 }
@@ -67,7 +73,7 @@ func (r *results) take(b *batch) bool {
 	for len(r.list.about) == 0 && !r.closed {
 		r.changed.Wait()
 	}
-	*b, r.list = r.list, batch{b.settlements[:0], b.about[:0]}
+	*b, r.list = r.list, batch{settlements: b.settlements[:0], about: b.about[:0]}
 	r.changed.Broadcast()
 	return len(b.about) > 0
 }
@@ -76,7 +82,7 @@ func (r *results) take(b *batch) bool {
 func (r *results) unblock() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.limit = math.MaxInt
+	r.limit, r.maxSize = math.MaxInt, math.MaxInt
 	r.changed.Broadcast()
 }
 

@@ -1,4 +1,4 @@
-package hooks
+package dispatch
 
 // A ring is a first-in, first-out queue.
 type ring[T any] struct {

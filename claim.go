@@ -1,0 +1,142 @@
+package hooks
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
+)
+
+// The dispatcher of an engine: its queues are hooks, its items deliveries.
+type dispatcher = dispatch.Dispatcher[Ref, item]
+
+// An item is a leased delivery in memory.
+type item struct {
+	*Claimed
+	hook *indexed // as it was when the item came; nil if it was gone
+}
+
+func (it item) waiting() dispatch.Item[item] {
+	d := &it.Delivery
+	return dispatch.Item[item]{Value: it, Size: len(it.Event.Data), Due: d.Due, Retry: d.Step > 0}
+}
+
+// limitsOf returns the limits of a hook, which may be gone.
+func (m *Manager) limitsOf(x *indexed) dispatch.Limits {
+	l := dispatch.Limits{InFlight: m.cfg.MaxInFlightPerHook, Batch: 1}
+	if x == nil {
+		return l
+	}
+	c, err := x.get()
+	if err != nil {
+		return l
+	}
+	l.Batch, l.Gather = c.batch, c.gather
+	if c.hook.MaxInFlight > 0 {
+		l.InFlight = c.hook.MaxInFlight
+	}
+	if c.hook.RateLimit > 0 {
+		l.Interval = time.Duration(float64(time.Second) / c.hook.RateLimit)
+	}
+	return l
+}
+
+// stored takes note of deliveries that were stored as pending.
+func (e *engine) stored(deliveries []Delivery) {
+	at := now()
+	for i := range deliveries {
+		switch d := &deliveries[i]; {
+		case d.State != Pending:
+		case d.Due.After(at):
+			e.dueAt(d.Due)
+		default:
+			e.dispatch.Left(d.HookRef())
+		}
+	}
+}
+
+// claim is the claim loop: it leases what is due whenever there is room for it,
+// until ctx ends.
+func (e *engine) claim(ctx context.Context) {
+	if n, ok := e.m.store.(Notifier); ok {
+		stop := n.Notify(func() { e.dueAt(now().Add(notifyPause)) })
+		defer stop()
+	}
+	e.dueAt(now())
+	var last time.Time
+	for failures := 0; e.waitForDue(ctx, last); {
+		err := e.claimOnce(ctx)
+		last = time.Now()
+		if err == nil || ctx.Err() != nil {
+			failures = 0
+			continue
+		}
+		e.m.report("claim deliveries", err)
+		sleep(ctx, min(100*time.Millisecond<<min(failures, 6), 5*time.Second))
+		failures++
+		e.dueAt(now())
+	}
+}
+
+// waitForDue waits until somebody has asked for a claim, or PollInterval has
+// passed since the last. It returns false when ctx has ended.
+func (e *engine) waitForDue(ctx context.Context, last time.Time) bool {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		next := last.Add(e.m.cfg.PollInterval)
+		e.mu.Lock()
+		if !e.due.IsZero() && e.due.Before(next) {
+			next = e.due
+		}
+		wait := time.Until(next)
+		if wait <= 0 {
+			e.due = time.Time{}
+		}
+		e.mu.Unlock()
+		if wait <= 0 {
+			return true
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-e.wakeup:
+		}
+	}
+	return false
+}
+
+func (e *engine) claimOnce(ctx context.Context) error {
+	at := now()
+	room, ok := e.dispatch.Request(at)
+	if !ok {
+		return nil
+	}
+	if err := e.m.index.refresh(ctx); err != nil {
+		return fmt.Errorf("read the hooks: %w", err)
+	}
+	claimed, next, err := e.m.store.Claim(ctx, e.claimRequest(room))
+	if err != nil {
+		return err
+	}
+	arrivals := make([]dispatch.Arrival[Ref, item], len(claimed))
+	for i := range claimed {
+		ref := claimed[i].Delivery.HookRef()
+		it := item{Claimed: &claimed[i], hook: e.m.index.get(ref)}
+		arrivals[i] = dispatch.Arrival[Ref, item]{Key: ref, Limits: e.m.limitsOf(it.hook), Item: it.waiting()}
+	}
+	e.dispatch.Claimed(room, arrivals)
+	if !next.IsZero() {
+		e.dueAt(next)
+	}
+	return nil
+}
+
+func (e *engine) claimRequest(c dispatch.Claim[Ref]) ClaimRequest {
+	return ClaimRequest{
+		Owner: e.m.owner, Now: c.Now, Until: stamp(c.Now.Add(e.m.cfg.Lease)),
+		Limit: c.Limit.Items, PerHook: c.PerQueue, Room: c.Queues,
+	}
+}

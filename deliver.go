@@ -1,0 +1,127 @@
+package hooks
+
+import (
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
+)
+
+// A worker makes requests, one at a time.
+type worker struct {
+	*engine
+	deadline *deadline
+	request  dispatch.Request[Ref, item]
+	items    []item // of the request
+}
+
+// work is a worker's life: it sends what the dispatcher gives it. A protocol that
+// ends the goroutine ends the worker, which is replaced.
+func (e *engine) work() {
+	w := &worker{engine: e, deadline: newDeadline(e.requests)}
+	defer w.deadline.close()
+	stopped := false
+	defer func() {
+		if !stopped {
+			e.workers.Go(e.work)
+		}
+	}()
+	for e.results.wait(); e.dispatch.Take(&w.request); e.results.wait() {
+		w.send()
+	}
+	stopped = true
+}
+
+// send makes a request, and tells the dispatcher of its end, however it ends.
+func (w *worker) send() {
+	clear(w.items)
+	w.items = w.items[:0]
+	for _, it := range w.request.Items {
+		w.items = append(w.items, it.Value)
+	}
+	clear(w.request.Items)
+	var o dispatch.Outcome
+	defer func() { w.dispatch.Done(&w.request, o) }()
+	w.deliver(w.items, &o)
+}
+
+// deliver makes one request for deliveries of one hook, leaves the results for
+// the settler, and says in o what they tell of the endpoint.
+func (w *worker) deliver(items []item, o *dispatch.Outcome) {
+	began := time.Now()
+	c, gone := w.hook(items[0])
+	if gone != "" {
+		for _, it := range items {
+			w.results.put(cancelled(&it.Delivery, gone))
+		}
+		return
+	}
+	// The hook may have changed since the items were taken for a batch.
+	most := min(len(items), c.batch)
+	w.giveBack(items[most:])
+	items = items[:most]
+	until := items[0].Delivery.Lease.Until
+	for _, it := range items {
+		if it.Delivery.Lease.Until.Before(until) {
+			until = it.Delivery.Lease.Until
+		}
+	}
+	if until.Sub(began) < c.timeout+w.m.cfg.Lease/8 {
+		w.giveBack(items)
+		return
+	}
+	var result attempted
+	defer func() { // also when the protocol ends the goroutine
+		w.deadline.stop()
+		*o = w.conclude(c, items, result)
+	}()
+	result = w.m.attempt(w.deadline.start(began.Add(c.timeout)), w.m.send, c, items, began)
+}
+
+// giveBack leaves results that make deliveries pending again, as they were.
+func (e *engine) giveBack(items []item) {
+	for _, it := range items {
+		e.results.put(released(&it.Delivery))
+	}
+}
+
+// conclude leaves the results of an attempt, and returns what it tells of the
+// endpoint.
+func (e *engine) conclude(c *compiled, items []item, result attempted) dispatch.Outcome {
+	o := dispatch.Outcome{Success: result.verdict.Success, Failed: !result.verdict.Success && !result.interrupted()}
+	if o.Failed {
+		o.Stalled = result.verdict.Throttle || result.verdict.Disable != "" || result.response.class() == ClassTimeout
+		if result.verdict.Throttle {
+			o.Throttled = result.throttledUntil(e.dispatch.Failures(items[0].Delivery.HookRef()))
+		}
+	}
+	for i, it := range items {
+		e.results.put(finished(&it.Delivery, c, result, i, o.Throttled))
+	}
+	if result.verdict.Disable != "" {
+		// Nothing more is sent while the hook is being disabled.
+		o.Throttled = result.ended.Add(settleTimeout)
+	}
+	return o
+}
+
+// hook returns the item's hook as it is now, or why it gets nothing any more.
+func (e *engine) hook(it item) (c *compiled, gone string) {
+	x := it.hook
+	if x == nil || x.replaced.Load() {
+		x = e.m.index.get(it.Delivery.HookRef())
+	}
+	if x == nil {
+		return nil, "the hook was deleted"
+	}
+	if x.hook.Disabled {
+		return nil, "the hook is disabled"
+	}
+	c, err := x.get()
+	if err != nil {
+		return brokenHook(x.hook, err), ""
+	}
+	if c.traits.RequireVerified && !c.hook.Verified {
+		return nil, "the hook is not verified"
+	}
+	return c, ""
+}

@@ -1,0 +1,186 @@
+package dispatch
+
+import "time"
+
+// A Room is how much may be brought into memory: so many items, and more of them
+// as long as their bytes have not reached Bytes.
+type Room struct{ Items, Bytes int }
+
+// A Claim is what a claim may bring: in all, for each tenant that is not in
+// Tenants, and for each queue that is not in Queues.
+type Claim[K comparable] struct {
+	Now       time.Time
+	Limit     Room
+	PerTenant Room
+	Tenants   map[string]Room
+	PerQueue  int
+	Queues    map[K]int
+}
+
+func (d *Dispatcher[K, V]) freeRoom() Room {
+	r := Room{max(0, d.cfg.Items-d.active), max(0, d.cfg.Bytes-d.size)}
+	if r.Bytes == 0 {
+		r.Items = 0
+	}
+	return r
+}
+
+// roomFor is the room that a tenant has which holds so much already.
+func (d *Dispatcher[K, V]) roomFor(items, bytes int) Room {
+	free := d.freeRoom()
+	if d.alone {
+		return free
+	}
+	r := Room{share(free.Items, items), share(free.Bytes, bytes)}
+	if r.Bytes == 0 {
+		r.Items = 0
+	}
+	return r
+}
+
+func (d *Dispatcher[K, V]) roomOfTenant(t *tenant[K, V]) Room { return d.roomFor(t.active, t.size) }
+
+// roomOf is how many more items the queue may have in memory, as far as it and
+// its tenant go.
+func (d *Dispatcher[K, V]) roomOf(q *Queue[K, V], now time.Time) int {
+	if q.throttled.After(now) || q.isStalled && q.inFlight() > 0 {
+		return 0
+	}
+	own := max(0, q.capacity()-q.active())
+	return min(own, share(d.roomOfTenant(q.tenant).Items, q.active()))
+}
+
+// takesNew reports whether a new item of the queue goes to memory at once.
+func (d *Dispatcher[K, V]) takesNew(q *Queue[K, V], now time.Time) bool {
+	t := q.tenant
+	room := d.roomOfTenant(t).Items
+	if q.behind || room == 0 || d.roomOf(q, now) == 0 {
+		return false
+	}
+	// What waits in the store keeps half of the room free for itself.
+	if d.more && t.active > 0 && 2*d.freeRoom().Items < d.cfg.Items {
+		return false
+	}
+	return !t.behind || q.active() == 0 || room >= t.active
+}
+
+// Left takes note that an item of the queue that is due was stored as pending.
+func (d *Dispatcher[K, V]) Left(key K) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	q := d.queue(key)
+	q.behind = true
+	if q.throttled.After(now) {
+		d.cfg.Claim(q.throttled)
+		return
+	}
+	d.claimFor(q, now)
+}
+
+// claimFor asks for a claim if what the queue, its tenant or others have in the
+// store makes one worth while: when there is room for a third of what may be in
+// memory, so that claims are not for single items.
+func (d *Dispatcher[K, V]) claimFor(q *Queue[K, V], now time.Time) {
+	t, free := q.tenant, d.freeRoom().Items
+	room := d.roomOfTenant(t).Items
+	if q.behind {
+		t.behind = t.behind || room == 0
+		d.more = d.more || free == 0
+	}
+	own := d.roomOf(q, now)
+	switch {
+	case free == 0 || d.stopped:
+	case q.behind && own > 0 && 3*own >= min(q.capacity(), own+q.active()),
+		t.behind && room > 0 && 3*room >= room+t.active,
+		d.more && (2*free >= d.cfg.Items || 2*d.left >= d.brought):
+		d.cfg.Claim(now)
+	}
+}
+
+// Request returns what a claim may bring. It returns false if a claim is not
+// worth while.
+func (d *Dispatcher[K, V]) Request(now time.Time) (c Claim[K], ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c = Claim[K]{Now: now, Limit: d.freeRoom(), PerTenant: d.roomFor(0, 0), PerQueue: 3 * firstWindow}
+	d.more = c.Limit.Items == 0
+	if d.stopped || d.more {
+		return c, false
+	}
+	c.Tenants = make(map[string]Room, len(d.tenants))
+	c.Queues = make(map[K]int, len(d.queues))
+	for name, t := range d.tenants {
+		if t.active > 0 || t.behind {
+			room := d.roomOfTenant(t)
+			c.Tenants[name] = room
+			// What the claim leaves behind, Claimed will see; what comes while it
+			// is under way, Left will.
+			t.behind = room.Items == 0
+		}
+	}
+	for key, q := range d.queues {
+		if q.active() > 0 || q.behind || q.throttled.After(now) {
+			room := d.roomOf(q, now)
+			c.Queues[key] = room
+			q.behind = room == 0
+		}
+	}
+	return c, true
+}
+
+// An Arrival is an item that a claim has brought, with its queue.
+type Arrival[K comparable, V any] struct {
+	Key    K
+	Limits Limits
+	Item   Item[V]
+}
+
+// Claimed takes in what a claim has brought.
+func (d *Dispatcher[K, V]) Claimed(c Claim[K], arrivals []Arrival[K, V]) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	size := 0
+	queues := make([]*Queue[K, V], len(arrivals))
+	for i, a := range arrivals {
+		q := d.queue(a.Key)
+		d.limit(q, a.Limits)
+		queues[i] = q
+		q.claimed++
+		q.tenant.claimed++
+		q.tenant.claimedSize += a.Item.Size
+		size += a.Item.Size
+		d.add(q, a.Item, c.Now)
+	}
+	for _, q := range queues {
+		d.usedUp(c, q)
+	}
+	d.brought, d.left = len(arrivals), 0
+	d.more = d.more || len(arrivals) >= c.Limit.Items || size >= c.Limit.Bytes
+	for _, q := range queues {
+		d.claimFor(q, c.Now)
+	}
+	d.wake()
+}
+
+// usedUp takes note of it if the claim has brought all that the queue, or its
+// tenant, had room for: then there may be more.
+func (d *Dispatcher[K, V]) usedUp(c Claim[K], q *Queue[K, V]) {
+	t := q.tenant
+	if q.claimed > 0 {
+		room, known := c.Queues[q.key]
+		if !known {
+			room = c.PerQueue
+		}
+		q.behind = q.behind || q.claimed >= room
+		q.claimed = 0
+	}
+	if t.claimed > 0 {
+		room, known := c.Tenants[d.cfg.Tenant(q.key)]
+		if !known {
+			room = c.PerTenant
+		}
+		t.behind = t.behind || t.claimed >= room.Items || t.claimedSize >= room.Bytes
+		t.claimed, t.claimedSize = 0, 0
+	}
+}

@@ -1,0 +1,107 @@
+package dispatch
+
+import "time"
+
+// A pace is what is known of how quickly an endpoint answers.
+type pace int
+
+const (
+	unknown pace = iota
+	quick        // in less than quickLimit
+	medium       // in less than mediumLimit
+	long         // or later
+	stalled      // not in time, or it asks to be left alone, until the next success
+	paces
+)
+
+const (
+	quickLimit  = 50 * time.Millisecond
+	mediumLimit = time.Second
+)
+
+// A tier is the part of the slots that a request takes one of. It starts in the
+// tier of its endpoint's pace, and moves up as it grows older.
+type tier int
+
+const (
+	quickTier tier = iota
+	mediumTier
+	longTier
+	tiers
+)
+
+func (p pace) tier() tier {
+	switch p {
+	case medium:
+		return mediumTier
+	case long, stalled:
+		return longTier
+	}
+	return quickTier
+}
+
+// limits are how many slots there are.
+type limits struct {
+	all     int // in all
+	quick   int // of the quick tier
+	waiting int // of the medium and the long tier together
+	long    int // of the long tier
+	// maybeLong is of the long tier, and of the medium one for tenants of
+	// unknown pace.
+	maybeLong int
+	unknown   int // of the quick tier, for tenants of unknown pace
+	stalled   int // of the long tier, for endpoints that are stalled
+}
+
+// manyQuick is how many quick requests keep the cores of a usual machine busy.
+const manyQuick = 128
+
+// newLimits divides the slots. The quick tier has a fifth of them, but up to
+// manyQuick half of them; it cannot be used up by requests that wait for their
+// answers, and a further fifth cannot by those that wait for long. One tenant
+// alone needs no such protection, and gets nearly all.
+func newLimits(all int, alone bool) limits {
+	l := limits{all: all, stalled: max(1, all/2)}
+	if alone {
+		l.quick = min(all, max(manyQuick, all/5))
+		l.waiting, l.long = all-all/32, all-all/16
+		l.unknown, l.maybeLong = all, all
+		return l
+	}
+	l.quick = max(1, all/5, min(all/2, manyQuick))
+	l.waiting = max(1, all-max(1, all/5))
+	l.long = max(1, all-max(2, 2*all/5))
+	l.unknown = max(1, l.quick*3/4)
+	l.maybeLong = (l.waiting + l.long + 1) / 2
+	return l
+}
+
+// A record is what is known of the durations of requests.
+type record struct {
+	mean  time.Duration // a running one
+	known bool          // by an answer, and not just by the age of requests
+}
+
+// answered takes note of how long a request took.
+func (r *record) answered(took time.Duration) {
+	if !r.known {
+		r.mean, r.known = took, true
+		return
+	}
+	r.mean = (r.mean + took) / 2
+}
+
+// waits takes note that a request has been under way for so long already.
+func (r *record) waits(age time.Duration) { r.mean = max(r.mean, age) }
+
+func (r *record) pace() pace {
+	switch {
+	case r.mean >= mediumLimit:
+		return long
+	case !r.known:
+		return unknown
+	case r.mean >= quickLimit:
+		return medium
+	}
+	return quick
+}
