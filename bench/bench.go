@@ -22,8 +22,9 @@ func bench(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	err = b.prepare(ctx)
-	if err == nil {
+	if o.neighbours {
+		err = b.neighbours(ctx)
+	} else if err = b.prepare(ctx); err == nil {
 		err = b.passes(ctx)
 	}
 	if err := errors.Join(err, b.end()); err != nil {
@@ -211,13 +212,8 @@ func (b *benchmark) measure(ctx context.Context, w workload, t task) (r result, 
 	if w.slow {
 		environment = b.environment
 	}
-	p, err := startProcess(ctx, roleSender, environment...)
-	if err != nil {
-		return r, err
-	}
-	asked := p.ask(t, &r)
-	if err := p.end(); err != nil {
+	if r, err = ask[result](ctx, roleSender, t, environment...); err != nil {
 		return r, fmt.Errorf("%s: %w", t.Contender, err)
 	}
-	return r, asked
+	return r, nil
 }

@@ -4,6 +4,11 @@
 //
 //	go run . [-time 3m] [-passes 3] [-json FILE] [-only NAME,…] [-dir DIR] [-sync 2ms]
 //
+// With -only neighbours, it measures instead how long the deliveries of one
+// tenant take, alone and beside each of several attackers:
+//
+//	go run . -only neighbours[,ATTACKER,…] [-each 12s] [-store memory] [-json FILE] [-dir DIR]
+//
 // It prints tables in Markdown. Each measurement is made by a process of its
 // own, which posts to a receiver in another; all of them are this program,
 // started again. It needs Linux, a C compiler, and nothing but loopback; with
@@ -22,8 +27,9 @@ import (
 
 // The roles that this program is started again in; it is the only argument.
 const (
-	roleReceiver = "receive-for-bench"
-	roleSender   = "send-for-bench"
+	roleReceiver  = "receive-for-bench"
+	roleSender    = "send-for-bench"
+	roleNeighbour = "neighbour-for-bench"
 )
 
 func main() {
@@ -39,7 +45,9 @@ func run() error {
 		case roleReceiver:
 			return receive()
 		case roleSender:
-			return send()
+			return work(measure)
+		case roleNeighbour:
+			return work(measureNeighbour)
 		}
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

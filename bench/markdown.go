@@ -13,14 +13,22 @@ import (
 // writeMarkdown writes the tables, and what is to be known about them.
 func (r *report) writeMarkdown(w io.Writer) error {
 	m := &markdown{report: r}
+	if len(r.Neighbours) > 0 {
+		m.neighbours()
+	} else {
+		m.contenders()
+	}
+	_, err := w.Write(m.text.Bytes())
+	return err
+}
+
+func (m *markdown) contenders() {
 	m.heading()
 	m.rates()
 	m.costs()
 	m.latencies()
 	m.slowDisk()
 	m.configurations()
-	_, err := w.Write(m.text.Bytes())
-	return err
 }
 
 // A markdown is a report that is being written.
@@ -74,13 +82,21 @@ func (m *markdown) measured(contender string) bool {
 	return false
 }
 
+func (m *markdown) machine() {
+	m.printf("%s, %d cores, %s, Linux %s, %s.", m.Machine.Processor, m.Machine.Cores, m.Machine.System, m.Machine.Kernel, m.Machine.Go)
+}
+
+func (m *markdown) others() {
+	m.printf(" Other programs used %.0f %% of the processors meanwhile.", 100*m.Others)
+}
+
 func (m *markdown) heading() {
-	m.printf("%s, %d cores, %s, Linux %s, %s. Passes: %d in %s; the figures are medians.",
-		m.Machine.Processor, m.Machine.Cores, m.Machine.System, m.Machine.Kernel, m.Machine.Go, m.Passes, m.Took)
+	m.machine()
+	m.printf(" Passes: %d in %s; the figures are medians.", m.Passes, m.Took)
 	if m.CutOff {
 		m.printf(" Then the time was up, so of some there is one more.")
 	}
-	m.printf(" Other programs used %.0f %% of the processors meanwhile.", 100*m.Others)
+	m.others()
 	rate := m.cell(backlog, bareLoop, "%.0f", func(c record) float64 { return c.Rate })
 	cpu := m.cell(backlog, bareLoop, "%.0f", func(c record) float64 { return c.Result.cpu() * 1e6 })
 	m.printf("\n\nThe %s makes %s deliveries/s, for %s µs of the sender's processor time each. That is 1.00 below.\n", bareLoop, rate, cpu)
@@ -185,8 +201,10 @@ func short(v float64) string {
 		return fmt.Sprintf("%.3f", v)
 	case v < 10:
 		return fmt.Sprintf("%.2f", v)
+	case v < 1000:
+		return fmt.Sprintf("%.1f", v)
 	}
-	return fmt.Sprintf("%.1f", v)
+	return fmt.Sprintf("%.0f", v)
 }
 
 func (m *markdown) slowDisk() {

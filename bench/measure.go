@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"sync"
@@ -10,21 +9,6 @@ import (
 	"syscall"
 	"time"
 )
-
-// send is a sender's process: it takes a task, measures, and tells the result.
-func send() error {
-	input := json.NewDecoder(os.Stdin)
-	var t task
-	if err := input.Decode(&t); err != nil {
-		return err
-	}
-	go untilInputEnds()
-	r, err := measure(context.Background(), t)
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(r)
-}
 
 func measure(ctx context.Context, t task) (r result, err error) {
 	if t.Kind == ofCommits {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,22 +18,36 @@ type options struct {
 	only   []string
 	dir    string        // for databases
 	sync   time.Duration // that a slow disk takes more
+
+	neighbours bool          // to measure instead of contenders
+	each       time.Duration // for the neighbour beside one attacker
+	store      string        // for neighbours
 }
+
+// neighboursWord asks for neighbours instead of contenders.
+const neighboursWord = "neighbours"
 
 func parseOptions(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.DurationVar(&o.time, "time", 3*time.Minute, "how long to measure, in all")
-	flags.IntVar(&o.passes, "passes", 3, "how often to measure everything; the results are medians")
+	flags.DurationVar(&o.time, "time", 3*time.Minute, "how long to measure, in all; not for neighbours")
+	flags.IntVar(&o.passes, "passes", 3, "how often to measure everything; the results are medians; not for neighbours")
 	flags.StringVar(&o.json, "json", "", "a `file` to write all measurements to")
-	only := flags.String("only", "", "measure those contenders only that have one of these `words` in their name, separated by commas")
+	only := flags.String("only", "", "measure those contenders only that have one of these `words` in their name, separated by commas;\n"+
+		"\""+neighboursWord+"\": a tenant alone and beside attackers instead, all or those that have one of the other words in their name,\n"+
+		"which are "+strings.Join(attackerNames(), ", "))
 	flags.StringVar(&o.dir, "dir", os.TempDir(), "a `directory` for databases, on the disk to measure")
 	flags.DurationVar(&o.sync, "sync", 2*time.Millisecond, "measure with so much added to each fsync too; 0: do not")
+	flags.DurationVar(&o.each, "each", 12*time.Second, "how long to measure a neighbour beside each attacker")
+	flags.StringVar(&o.store, "store", storeMemory, "where neighbours have their events: "+storeMemory+" or "+storeSQLite)
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if *only != "" {
 		o.only = strings.Split(*only, ",")
+		if i := slices.Index(o.only, neighboursWord); i >= 0 {
+			o.neighbours, o.only = true, slices.Delete(o.only, i, i+1)
+		}
 	}
 	switch {
 	case flags.NArg() > 0:
@@ -41,11 +56,17 @@ func parseOptions(args []string) (options, error) {
 		return o, errors.New("-passes must be at least 1")
 	case o.time < 10*time.Second:
 		return o, errors.New("-time must be at least 10s")
+	case o.each < time.Second || o.each > 10*time.Minute:
+		return o, errors.New("-each must be 1s to 10m")
+	case o.store != storeMemory && o.store != storeSQLite:
+		return o, fmt.Errorf("-store must be %s or %s", storeMemory, storeSQLite)
+	case o.neighbours && !slices.ContainsFunc(attackers, func(a attacker) bool { return o.wants(a.name) }):
+		return o, fmt.Errorf("-only: there is no such attacker; there are %s", strings.Join(attackerNames(), ", "))
 	}
 	return o, nil
 }
 
-// wants reports whether a contender is to be measured.
+// wants reports whether a contender or an attacker is to be measured.
 func (o options) wants(name string) bool {
 	if len(o.only) == 0 {
 		return true

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,6 +64,31 @@ func (p *process) end() error {
 		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(p.err.Bytes()))
 	}
 	return nil
+}
+
+// ask has a new process do a task in this role. See [work].
+func ask[R any](ctx context.Context, role string, task any, environment ...string) (r R, err error) {
+	p, err := startProcess(ctx, role, environment...)
+	if err != nil {
+		return r, err
+	}
+	asked := p.ask(task, &r)
+	return r, cmp.Or(p.end(), asked)
+}
+
+// work is what a process does that makes a measurement: it takes a task,
+// measures, and tells the result.
+func work[T, R any](measure func(context.Context, T) (R, error)) error {
+	var task T
+	if err := json.NewDecoder(os.Stdin).Decode(&task); err != nil {
+		return err
+	}
+	go untilInputEnds()
+	result, err := measure(context.Background(), task)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
 // untilInputEnds ends this process when its parent has.

@@ -18,7 +18,13 @@ type report struct {
 	Others  float64           `json:"others"`           // the part of the processors that other programs used
 	Sync    string            `json:"sync,omitempty"`   // that a slow disk takes more
 	Missing map[string]string `json:"missing,omitempty"`
-	Records []record          `json:"records"`
+	Records []record          `json:"records,omitempty"`
+
+	// Neighbours are what was measured instead of contenders, in the store of
+	// this name.
+	Neighbours []neighbourRecord `json:"neighbours,omitempty"`
+	Store      string            `json:"store,omitempty"`
+	Files      uint64            `json:"files,omitempty"` // that may be open
 }
 
 func newReport() report { return report{Machine: thisMachine(), Missing: map[string]string{}} }

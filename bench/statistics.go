@@ -8,7 +8,9 @@ import (
 // quantiles sum up how long something took.
 type quantiles struct {
 	P50 time.Duration `json:"p50"`
+	P95 time.Duration `json:"p95"`
 	P99 time.Duration `json:"p99"`
+	Max time.Duration `json:"max"`
 }
 
 // quantilesOf sorts the durations.
@@ -17,7 +19,8 @@ func quantilesOf(took []time.Duration) quantiles {
 		return quantiles{}
 	}
 	slices.Sort(took)
-	return quantiles{took[len(took)/2], took[len(took)*99/100]}
+	n := len(took)
+	return quantiles{took[n/2], took[n*95/100], took[n*99/100], took[n-1]}
 }
 
 // median sorts the values.
