@@ -66,7 +66,7 @@ const (
 	purgeStep     = 500
 	// deliveriesPerSlot and maxInMemory, in bytes of their events, bound the
 	// deliveries that are in memory, and as many results that are not stored.
-	deliveriesPerSlot = 4
+	deliveriesPerSlot = 8
 	maxInMemory       = 64 << 20
 	// maxBatchData bounds the data of the events in a batch, but for a single
 	// one.

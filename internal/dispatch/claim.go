@@ -25,20 +25,37 @@ func (d *Dispatcher[K, V]) freeRoom() Room {
 	return r
 }
 
-// roomFor is the room that a tenant has which holds so much already.
-func (d *Dispatcher[K, V]) roomFor(items, bytes int) Room {
+// roomOfTenant is the room that a tenant has; nil is one of which nothing is in
+// memory.
+func (d *Dispatcher[K, V]) roomOfTenant(t *tenant[K, V]) Room {
 	free := d.freeRoom()
 	if d.alone {
 		return free
 	}
-	r := Room{share(free.Items, items), share(free.Bytes, bytes)}
+	if t == nil {
+		t = &tenant[K, V]{}
+	}
+	r := Room{share(free.Items, t.active), share(free.Bytes, t.size)}
+	if p := t.record.pace(); p == unknown || p == long {
+		r.Items = min(r.Items, d.roomOfSlow(t, free.Items))
+	}
 	if r.Bytes == 0 {
 		r.Items = 0
 	}
 	return r
 }
 
-func (d *Dispatcher[K, V]) roomOfTenant(t *tenant[K, V]) Room { return d.roomFor(t.active, t.size) }
+// roomOfSlow bounds what may be in memory for a tenant whose requests take long
+// or are not known to be quick, because it would be there for long: what it can
+// use soon. When half of the room is in use it is less, and an eighth is left to
+// the others.
+func (d *Dispatcher[K, V]) roomOfSlow(t *tenant[K, V], free int) int {
+	most := firstWindow + 3*t.inFlight()
+	if 2*free < d.cfg.Items {
+		most = 1 + t.inFlight()
+	}
+	return max(0, min(most-t.active, free-d.cfg.Items/8))
+}
 
 // roomOf is how many more items the queue may have in memory, as far as it and
 // its tenant go.
@@ -103,7 +120,7 @@ func (d *Dispatcher[K, V]) claimFor(q *Queue[K, V], now time.Time) {
 func (d *Dispatcher[K, V]) Request(now time.Time) (c Claim[K], ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c = Claim[K]{Now: now, Limit: d.freeRoom(), PerTenant: d.roomFor(0, 0), PerQueue: 3 * firstWindow}
+	c = Claim[K]{Now: now, Limit: d.freeRoom(), PerTenant: d.roomOfTenant(nil), PerQueue: 3 * firstWindow}
 	d.more = c.Limit.Items == 0
 	if d.stopped || d.more {
 		return c, false

@@ -153,7 +153,10 @@ func (d *Dispatcher[K, V]) limit(q *Queue[K, V], l Limits) {
 		// Not more than can start while the lease is trusted.
 		l.InFlight = max(1, min(l.InFlight, int(d.cfg.Lease/32/l.Interval)))
 	}
-	q.Limits = l
+	if q.Limits != l {
+		q.Limits = l
+		d.seat(q, time.Now())
+	}
 }
 
 // Reserve makes room for an item of the queue that is about to be stored as

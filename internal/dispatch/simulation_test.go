@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
 )
@@ -30,10 +32,11 @@ type item struct {
 // A simulation is a Dispatcher whose requests are sleeps.
 type simulation struct {
 	*dispatch.Dispatcher[key, item]
-	began  time.Time
-	mu     sync.Mutex
-	waits  []wait // of the neighbour's items
-	served int    // items of others
+	began time.Time
+	mu    sync.Mutex
+	waits []wait // of the neighbour's items
+	// underWay are the requests of each tenant.
+	underWay map[string]int
 }
 
 type wait struct{ at, took time.Duration }
@@ -43,7 +46,7 @@ const neighbour = "neighbour"
 var each = dispatch.Limits{InFlight: 32, Batch: 1}
 
 func simulate(slots int) *simulation {
-	s := &simulation{began: time.Now()}
+	s := &simulation{began: time.Now(), underWay: map[string]int{}}
 	s.Dispatcher = dispatch.New(dispatch.Config[key, item]{
 		Slots: slots, Items: 1 << 40, Bytes: 1 << 60, BatchBytes: 1 << 20, Lease: time.Minute,
 		Tenant:  func(k key) string { return k.tenant },
@@ -61,13 +64,15 @@ func (s *simulation) work() {
 		s.mu.Lock()
 		if it.key.tenant == neighbour {
 			s.waits = append(s.waits, wait{it.triggered.Sub(s.began), time.Since(it.triggered)})
-		} else {
-			s.served++
 		}
+		s.underWay[it.key.tenant]++
 		s.mu.Unlock()
 		const timeout = 15 * time.Second
 		time.Sleep(min(it.takes, timeout))
 		success := it.takes < timeout
+		s.mu.Lock()
+		s.underWay[it.key.tenant]--
+		s.mu.Unlock()
 		s.Done(&r, dispatch.Outcome{Success: success, Failed: !success, Stalled: !success})
 	}
 }
@@ -172,46 +177,96 @@ var attackers = map[string]attacker{
 	},
 }
 
-// sorted returns what the neighbour's items waited for.
-func (s *simulation) sorted(of func(wait) bool) []time.Duration {
-	var found []time.Duration
-	for _, w := range s.waits {
-		if of(w) {
-			found = append(found, w.took)
+// beside lets the neighbour trigger an event each 100 ms, which takes so long to
+// send, beside an attacker, and returns how long each waited for a slot.
+func beside(t *testing.T, attack attacker, takes time.Duration) (waits []wait) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := simulate(640)
+		stop := make(chan struct{})
+		attack(sim, rand.New(rand.NewPCG(1, 2)), stop)
+		const events = 120
+		for range events {
+			time.Sleep(100 * ms)
+			sim.add(key{neighbour, 0}, takes)
 		}
-	}
-	slices.Sort(found)
-	return found
+		time.Sleep(s)
+		close(stop)
+		sim.Stop()
+		sim.Drain()
+		time.Sleep(time.Minute)
+		require.Len(t, sim.waits, events, "the neighbour gets everything")
+		waits = sim.waits
+	})
+	slices.SortFunc(waits, func(a, b wait) int { return cmp.Compare(a.took, b.took) })
+	return waits
 }
 
-func TestSim(t *testing.T) {
+// The neighbour's requests start in time, from the first second on, whatever the
+// others do. Alone, none of them waits.
+func TestNobodyWaitsForAnother(t *testing.T) {
+	t.Parallel()
 	for _, takes := range []time.Duration{ms, 200 * ms} {
 		for name, attack := range attackers {
-			synctest.Test(t, func(t *testing.T) {
-				s := simulate(640)
-				stop := make(chan struct{})
-				attack(s, rand.New(rand.NewPCG(1, 2)), stop)
-				for range 300 {
-					time.Sleep(100 * ms)
-					s.add(key{neighbour, 0}, takes)
-				}
-				close(stop)
-				synctest.Wait()
-				all := s.sorted(func(wait) bool { return true })
-				first := s.sorted(func(w wait) bool { return w.at < time.Second })
-				q := func(p float64) time.Duration {
-					i := int(p * 300)
-					if i >= len(all) {
-						return -1
+			t.Run(fmt.Sprintf("%s, beside %v", name, takes), func(t *testing.T) {
+				t.Parallel()
+				waits := beside(t, attack, takes)
+				last := len(waits) - 1
+				t.Logf("waits: median %v, p95 %v, max %v", waits[last/2].took, waits[last*95/100].took, waits[last].took)
+				assert.LessOrEqual(t, waits[last*95/100].took, 50*ms, "p95")
+				assert.LessOrEqual(t, waits[last].took, 300*ms, "max")
+				for _, w := range waits {
+					if w.at < s {
+						assert.LessOrEqual(t, w.took, 200*ms, "in the first second")
 					}
-					return all[i]
 				}
-				fmt.Printf("%-40s %v %3d p50 %v p95 %v p99 %v max %v; first s %v; others %d\n", name, takes, len(all), q(.5), q(.95), q(.99), q(.9999), append(first, -1)[max(0, len(first)-1)], s.served)
-				s.Stop()
-				s.Drain()
-				time.Sleep(time.Minute)
 			})
 		}
 	}
-	assert.True(t, true)
+}
+
+// peaks returns how many requests each of the tenants, which have more than enough
+// to send that takes 4 s, gets under way.
+func peaks(t *testing.T, slots int, alone bool, tenants ...string) (most map[string]int) {
+	most = map[string]int{}
+	synctest.Test(t, func(*testing.T) {
+		sim := simulate(slots)
+		if alone {
+			sim.SetTenants(1)
+		}
+		for range 100 {
+			for q := range 100 {
+				for _, name := range tenants {
+					sim.add(key{name, q}, 4*s)
+				}
+			}
+		}
+		time.Sleep(10 * s)
+		sim.mu.Lock()
+		for k, n := range sim.underWay {
+			most[k] = n
+		}
+		sim.mu.Unlock()
+		sim.Stop()
+		sim.Drain()
+		time.Sleep(time.Minute)
+	})
+	return most
+}
+
+func TestOneTenantAloneGetsNearlyAll(t *testing.T) {
+	t.Parallel()
+	for slots, least := range map[int]int{1: 1, 8: 8, 16: 15, 100: 90, 640: 590} {
+		assert.GreaterOrEqual(t, peaks(t, slots, true, "a")["a"], least, "of %d slots", slots)
+	}
+}
+
+func TestTenantsGetTheSame(t *testing.T) {
+	t.Parallel()
+	most := peaks(t, 640, false, "a", "b", "c")
+	assert.InDelta(t, most["a"], most["b"], 3)
+	assert.InDelta(t, most["a"], most["c"], 3)
+	assert.Greater(t, most["a"], 80)
+	one := peaks(t, 640, false, "a")
+	assert.Greater(t, one["a"], 250, "one beside others that need nothing")
+	assert.Less(t, one["a"], 400, "but not all")
 }
