@@ -384,16 +384,16 @@ func (b *buffer) flush(l *lane) {
 func (b *buffer) request(r *ClaimRequest) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r.Limit, r.PerHook = b.free(), 3*firstWindow
-	b.more = r.Limit == 0
-	if b.stopped || r.Limit == 0 {
+	r.Limit, r.PerHook = Room{Deliveries: b.free()}, 3*firstWindow
+	b.more = r.Limit.Deliveries == 0
+	if b.stopped || b.more {
 		return false
 	}
-	r.Room = make(map[Ref]int, len(b.lanes))
+	r.Hooks = make(map[Ref]int, len(b.lanes))
 	for ref, l := range b.lanes {
 		if l.active() > 0 || l.behind || l.throttled.After(r.Now) {
 			room := l.room(r.Now)
-			r.Room[ref] = room
+			r.Hooks[ref] = room
 			// What the claim leaves behind, claimed will see; what comes
 			// while it is under way, left will.
 			l.behind = room == 0
@@ -414,7 +414,7 @@ func (b *buffer) claimed(r ClaimRequest, items []item) {
 	}
 	for _, it := range items {
 		if it.lane.claimed > 0 {
-			room, known := r.Room[it.lane.ref]
+			room, known := r.Hooks[it.lane.ref]
 			if !known {
 				room = r.PerHook
 			}
@@ -425,12 +425,12 @@ func (b *buffer) claimed(r ClaimRequest, items []item) {
 			}
 		}
 	}
-	for ref := range r.Room {
+	for ref := range r.Hooks {
 		if l := b.lanes[ref]; l != nil {
 			b.forget(l, r.Now)
 		}
 	}
-	b.more = b.more || len(items) == r.Limit
+	b.more = b.more || len(items) == r.Limit.Deliveries
 	if b.more && b.free() >= b.capacity/2 {
 		b.dueAt(r.Now)
 	}
