@@ -351,7 +351,7 @@ func BenchmarkTrigger(b *testing.B) {
 func settleAll(b *testing.B, store *memory.Store) {
 	b.Helper()
 	at := time.Now()
-	claimed, _, err := store.Claim(b.Context(), hooks.ClaimRequest{Now: at, Until: at.Add(time.Minute), Limit: 1 << 20})
+	claimed, _, err := store.Claim(b.Context(), hooks.ClaimRequest{Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: 1 << 20}})
 	if err != nil {
 		b.Fatal(err)
 	}

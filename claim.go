@@ -135,8 +135,15 @@ func (e *engine) claimOnce(ctx context.Context) error {
 }
 
 func (e *engine) claimRequest(c dispatch.Claim[Ref]) ClaimRequest {
-	return ClaimRequest{
+	r := ClaimRequest{
 		Owner: e.m.owner, Now: c.Now, Until: stamp(c.Now.Add(e.m.cfg.Lease)),
-		Limit: c.Limit.Items, PerHook: c.PerQueue, Room: c.Queues,
+		Limit: room(c.Limit), PerTenant: room(c.PerTenant), Tenants: make(map[string]Room, len(c.Tenants)),
+		PerHook: c.PerQueue, Hooks: c.Queues,
 	}
+	for tenant, of := range c.Tenants {
+		r.Tenants[tenant] = room(of)
+	}
+	return r
 }
+
+func room(r dispatch.Room) Room { return Room{Deliveries: r.Items, Bytes: int64(r.Bytes)} }

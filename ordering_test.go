@@ -522,7 +522,7 @@ func (w *orderedWorld) stop(rt *rapid.T) {
 func (w *orderedWorld) crash(rt *rapid.T) {
 	at := time.Now().UTC().Truncate(time.Millisecond)
 	_, _, err := w.store.Claim(w.t.Context(), hooks.ClaimRequest{
-		Owner: "ghost", Now: at, Until: at.Add(3 * time.Second), Limit: rapid.IntRange(1, 5).Draw(rt, "taken"),
+		Owner: "ghost", Now: at, Until: at.Add(3 * time.Second), Limit: hooks.Room{Deliveries: rapid.IntRange(1, 5).Draw(rt, "taken")},
 	})
 	require.NoError(rt, err)
 }

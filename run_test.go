@@ -233,7 +233,7 @@ func TestACrashedManagersDeliveriesAreTakenOver(t *testing.T) {
 		trigger(t, m, 3)
 		// A Manager that claims and is never heard of again.
 		at := time.Now().UTC().Truncate(time.Millisecond)
-		claimed, _, err := store.Claim(t.Context(), hooks.ClaimRequest{Owner: "gone", Now: at, Until: at.Add(time.Minute), Limit: 10})
+		claimed, _, err := store.Claim(t.Context(), hooks.ClaimRequest{Owner: "gone", Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: 10}})
 		require.NoError(t, err)
 		require.Len(t, claimed, 3)
 

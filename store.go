@@ -69,25 +69,34 @@ type Queue interface {
 	// not after r.Now, or leased and its lease has ended (Until not after
 	// r.Now). Each claim adds one to the lease's Token.
 	//
-	// A claim returns at most r.Limit deliveries, of one hook at most
-	// r.PerHook (0: any number) or, for a hook in r.Room, at most that many;
-	// none of a hook whose Health.ThrottledUntil is after r.Now. A hook's
-	// deliveries waiting for their first attempt (Step 0) are one lane, the
-	// others a second. Within a lane the earliest Due comes first, and of
-	// those the first triggered; the lane's Due of a lease that has ended is
-	// the lease's end. Lanes are served evenly: while others have due
-	// deliveries, a lane gets no more of a claim than they do, and is not
-	// served by a later claim before each of them has been; a lane that
-	// becomes due later comes after those. A result below r.Limit means that
-	// nothing else could have been returned.
+	// All deliveries that a claim returns fit into r.Limit, those of one tenant
+	// into r.PerTenant or, for a tenant in r.Tenants, into its [Room] there.
+	// Those of one hook are at most r.PerHook (0: any number) or, for a hook
+	// in r.Hooks, at most that many. None is of a hook whose
+	// Health.ThrottledUntil is after r.Now. As long as r.Limit has room, a
+	// claim leaves no due delivery behind for which its tenant and its hook
+	// have room.
+	//
+	// Tenants take turns, within a claim and from one claim to the next: of
+	// two that have due deliveries for which there is room, neither gets two
+	// before the other gets one. Within a tenant its lanes take turns in the
+	// same sense: a hook's deliveries waiting for their first attempt (Step 0)
+	// are one lane, the others a second. What has become due since the last
+	// claim comes after what has waited; what is passed over for lack of room
+	// keeps its turn. Within a lane the earliest Due comes first, and of those
+	// the first triggered; the lane's Due of a lease that has ended is the
+	// lease's end.
 	//
 	// next is the earliest time after r.Now at which a lane that has nothing
 	// due at r.Now will have (a Due, the end of a lease or of a throttle);
 	// zero when there is none. It may be too early, but is never too late.
 	//
 	// The cost of a claim does not depend on how many deliveries are due, nor
-	// on which hooks they belong to. The events of the result may be shared
-	// among its elements and with the store: they must not be changed.
+	// on how many hooks and tenants they belong to, except that what has no
+	// room in r.Tenants and r.Hooks may be passed over one by one, and that a
+	// lane may cost something once when it has become due. The events of the
+	// result may be shared among its elements and with the store: they must
+	// not be changed.
 	Claim(ctx context.Context, r ClaimRequest) (claimed []Claimed, next time.Time, err error)
 	// Settle ends leases: for each settlement whose delivery is leased with
 	// that Token, whether or not the lease's time has passed, it stores the
@@ -171,12 +180,29 @@ type Entry struct {
 
 // A ClaimRequest says what a claim may take; see [Queue].
 type ClaimRequest struct {
-	Owner   string
-	Now     time.Time
-	Until   time.Time
-	Limit   int
+	// Owner gets the leases, which begin at Now and end at Until.
+	Owner string
+	Now   time.Time
+	Until time.Time
+	// Limit is the room for all deliveries.
+	Limit Room
+	// PerTenant is the room for those of each tenant that is not in Tenants.
+	// Its Deliveries may be 0, which means any number.
+	PerTenant Room
+	Tenants   map[string]Room
+	// PerHook is the number of deliveries of each hook that is not in Hooks.
+	// 0: any number.
 	PerHook int
-	Room    map[Ref]int
+	Hooks   map[Ref]int
+}
+
+// A Room takes deliveries until it has so many, or until the data of their
+// events has reached so many bytes. So the last one may exceed Bytes. An event
+// counts for each of its deliveries.
+type Room struct {
+	Deliveries int
+	// Bytes is the bound for the data of the events. 0: there is none.
+	Bytes int64
 }
 
 // Claimed is a leased delivery with its event.

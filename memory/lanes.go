@@ -1,22 +1,34 @@
 package memory
 
 import (
-	"context"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
+// A tenant is that of queues, with those of their lanes that are in line.
+type tenant struct {
+	name   string
+	queues int           // so many
+	ready  list[lane]    // lanes that had something due at a claim, in turn
+	links  links[tenant] // in Store.ready, if it has such lanes
+	// What follows is of the claim with this number: the room left, and the
+	// lane whose turn it is.
+	claim uint64
+	room  room
+	turn  *lane
+}
+
 // A queue is all deliveries of one hook, whether or not the hook exists.
 type queue struct {
-	ref   hooks.Ref
-	hook  *hooks.Hook // nil: it does not exist
-	lanes [2]lane     // first attempts, retries
-	all   list[delivery]
-	// room is how many more of them the claim with this number may take,
-	// chosen how many of the lanes it serves.
-	claim        uint64
-	room, chosen int
+	ref    hooks.Ref
+	tenant *tenant
+	hook   *hooks.Hook // nil: it does not exist
+	lanes  [2]lane     // first attempts, retries
+	all    list[delivery]
+	// room is how many more of them the claim with this number may take.
+	claim uint64
+	room  int
 }
 
 // A lane is those deliveries of a queue that wait for their first attempt, or
@@ -25,7 +37,7 @@ type lane struct {
 	queue   *queue
 	waiting heap[delivery]
 	due     time.Time   // when the first is, and the hook's throttle has ended
-	links   links[lane] // in Store.ready
+	links   links[lane] // in the tenant's ready
 	index   int         // in Store.later
 }
 
@@ -34,7 +46,13 @@ func (s *Store) queue(ref hooks.Ref) *queue {
 	if q != nil {
 		return q
 	}
-	q = &queue{ref: ref, hook: s.hooks[ref]}
+	t := s.tenants[ref.Tenant]
+	if t == nil {
+		t = &tenant{name: ref.Tenant, ready: list[lane]{of: func(l *lane) *links[lane] { return &l.links }}}
+		s.tenants[ref.Tenant] = t
+	}
+	t.queues++
+	q = &queue{ref: ref, tenant: t, hook: s.hooks[ref]}
 	q.all.of = func(d *delivery) *links[delivery] { return &d.ofHook }
 	for i := range q.lanes {
 		q.lanes[i].queue = q
@@ -42,6 +60,15 @@ func (s *Store) queue(ref hooks.Ref) *queue {
 	}
 	s.queues[ref] = q
 	return q
+}
+
+// forgetQueue forgets a queue that has no deliveries, and its tenant with the
+// last one.
+func (s *Store) forgetQueue(q *queue) {
+	delete(s.queues, q.ref)
+	if q.tenant.queues--; q.tenant.queues == 0 {
+		delete(s.tenants, q.tenant.name)
+	}
 }
 
 func earlier(a, b *delivery) bool {
@@ -98,103 +125,35 @@ func (s *Store) place(l *lane) {
 	case l.index > 0:
 		s.later.fix(l)
 	default:
-		s.ready.remove(l)
+		s.leave(l)
 		s.later.push(l)
 	}
 }
 
 // take takes a lane out of where it is.
 func (s *Store) take(l *lane) {
-	s.ready.remove(l)
+	s.leave(l)
 	if l.index > 0 {
 		s.later.remove(l)
 	}
 }
 
-// Claim implements [hooks.Queue].
-func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
-	if err := s.lock(ctx); err != nil {
-		return nil, time.Time{}, err
+// join puts a lane at the end of its tenant's line, and the tenant at the end
+// of the tenants' line unless it is there.
+func (s *Store) join(l *lane) {
+	t := l.queue.tenant
+	t.ready.push(l)
+	if !t.links.in {
+		s.ready.push(t)
 	}
-	defer s.mu.Unlock()
-	s.claims++
-	s.lastClaim = r.Now
-	for l := s.later.first(); l != nil && !l.due.After(r.Now); l = s.later.first() {
-		s.later.remove(l)
-		s.ready.push(l)
-	}
-	lanes := s.choose(r)
-	var leased []*delivery
-	for len(leased) < r.Limit {
-		before := len(leased)
-		for _, l := range lanes {
-			if len(leased) < r.Limit {
-				leased = s.lease(l, r, leased)
-			}
-		}
-		if len(leased) == before {
-			break
-		}
-	}
-	claimed = make([]hooks.Claimed, 0, len(leased))
-	for _, d := range leased {
-		d.lane().waiting.push(d)
-		claimed = append(claimed, hooks.Claimed{Delivery: d.Delivery, Event: d.event.Event})
-	}
-	for _, l := range lanes { // All were served.
-		s.place(l)
-		if !l.due.After(r.Now) {
-			s.later.remove(l)
-			s.ready.push(l)
-		}
-	}
-	if l := s.later.first(); l != nil {
-		next = l.due
-	}
-	return claimed, next, nil
 }
 
-// choose takes out of the line as many lanes as the claim may serve. Those whose
-// hooks have no room keep their turn.
-func (s *Store) choose(r hooks.ClaimRequest) (lanes []*lane) {
-	var next *lane
-	for l := s.ready.first; l != nil && len(lanes) < r.Limit; l = next {
-		next = l.links.after
-		if l.due.After(r.Now) {
-			s.ready.remove(l)
-			s.later.push(l)
-			continue
-		}
-		if q := l.queue; q.claim != s.claims {
-			room, known := r.Room[q.ref]
-			if !known {
-				room = r.PerHook
-				if room <= 0 {
-					room = r.Limit
-				}
-			}
-			q.claim, q.room, q.chosen = s.claims, room, 0
-		}
-		if l.queue.chosen < l.queue.room {
-			l.queue.chosen++
-			s.ready.remove(l)
-			lanes = append(lanes, l)
-		}
+// leave takes a lane out of line if it is there, and its tenant with the last
+// one.
+func (s *Store) leave(l *lane) {
+	t := l.queue.tenant
+	t.ready.remove(l)
+	if t.ready.len == 0 {
+		s.ready.remove(t)
 	}
-	return lanes
-}
-
-// lease leases the first delivery of the lane, if it is due and there is room,
-// and takes it out of the lane.
-func (s *Store) lease(l *lane, r hooks.ClaimRequest, leased []*delivery) []*delivery {
-	d := l.waiting.first()
-	if d == nil || d.due.After(r.Now) || l.queue.room <= 0 {
-		return leased
-	}
-	l.queue.room--
-	l.waiting.remove(d)
-	d.State = hooks.Leased
-	d.Lease = hooks.Lease{Owner: r.Owner, Token: d.Lease.Token + 1, Until: r.Until}
-	d.due = r.Until
-	return append(leased, d)
 }

@@ -42,10 +42,11 @@ type Store struct {
 	deliveries map[string]*delivery
 	ended      list[delivery] // and not held, in the order in which they ended
 	queues     map[hooks.Ref]*queue
+	tenants    map[string]*tenant // of the queues
 	chains     map[chainKey]*chain
 	sequence   uint64
-	ready      list[lane] // lanes that had something due at a claim, in turn
-	later      heap[lane] // the others, by the time when they have
+	ready      list[tenant] // tenants with lanes that had something due at a claim, in turn
+	later      heap[lane]   // the other lanes, by the time when they have
 	claims     uint64
 	lastClaim  time.Time
 
@@ -67,8 +68,9 @@ func New(o Options) *Store {
 		events:     map[eventKey]*event{},
 		deliveries: map[string]*delivery{},
 		queues:     map[hooks.Ref]*queue{},
+		tenants:    map[string]*tenant{},
 		chains:     map[chainKey]*chain{},
-		ready:      list[lane]{of: func(l *lane) *links[lane] { return &l.links }},
+		ready:      list[tenant]{of: func(t *tenant) *links[tenant] { return &t.links }},
 		later: heap[lane]{
 			less:  func(a, b *lane) bool { return a.due.Before(b.due) },
 			index: func(l *lane) *int { return &l.index },
@@ -175,4 +177,16 @@ func (l *list[T]) remove(x *T) {
 	}
 	*at = links[T]{}
 	l.len--
+}
+
+// toEnd moves x, which is in the list, to the end. It returns what came after x,
+// or x if nothing did.
+func (l *list[T]) toEnd(x *T) *T {
+	after := l.of(x).after
+	if after == nil {
+		return x
+	}
+	l.remove(x)
+	l.push(x)
+	return after
 }

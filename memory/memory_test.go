@@ -33,7 +33,7 @@ func live(t *testing.T, s *memory.Store, first, n int) {
 			entries[i] = hooks.Entry{Event: e, Deliveries: []hooks.Delivery{d}}
 		}
 		require.NoError(t, s.Enqueue(t.Context(), start, entries))
-		claimed, _, err := s.Claim(t.Context(), hooks.ClaimRequest{Now: start, Until: start.Add(time.Minute), Limit: step})
+		claimed, _, err := s.Claim(t.Context(), hooks.ClaimRequest{Now: start, Until: start.Add(time.Minute), Limit: hooks.Room{Deliveries: step}})
 		require.NoError(t, err)
 		require.Len(t, claimed, step)
 		settlements := make([]hooks.Settlement, step)

@@ -262,7 +262,7 @@ func (s *Store) drop(d *delivery) {
 	delete(s.deliveries, d.ID)
 	d.attempts = nil
 	if d.queue.all.remove(d); d.queue.all.len == 0 {
-		delete(s.queues, d.queue.ref)
+		s.forgetQueue(d.queue)
 	}
 	if d.event.left--; d.event.left == 0 {
 		s.bare.push(d.event)

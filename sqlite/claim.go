@@ -12,7 +12,7 @@ import (
 // Claim implements [hooks.Queue].
 func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
 	err = s.writer.do(ctx, func(t *tx) error {
-		c := claim{tx: t, r: r, events: map[int64]*hooks.Event{}}
+		c := newClaim(t, r)
 		claimed, next, err = c.run()
 		return err
 	})
@@ -22,109 +22,143 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 	return claimed, next, nil
 }
 
-// A claim is a call of Claim under way.
+// A claim is a call of Claim under way. The tenants in line take turns: each
+// gives a delivery, from the lane whose turn it is, and goes to the end of the
+// line, as the lane does in the tenant's. What has none to give is passed over.
 type claim struct {
 	*tx
 	r       hooks.ClaimRequest
-	claimed []hooks.Claimed
-	events  map[int64]*hooks.Event // by n
+	room    room
+	ofHooks map[int64]int // the room left of the hooks with these n
+	tenants line[tenantInLine]
+	// read are the tenants that were read, lastTenant the last in line up to
+	// which they were. passed says that some without room were passed over.
+	read       []*tenantInLine
+	lastTenant tenantTurn
+	maxTurn    int64 // of all tenants
+	passed     bool
+	claimed    []hooks.Claimed
+	events     map[int64]*hooks.Event // by n
+}
+
+func newClaim(t *tx, r hooks.ClaimRequest) *claim {
+	c := &claim{tx: t, r: r, room: newRoom(r.Limit), ofHooks: map[int64]int{}, events: map[int64]*hooks.Event{}}
+	c.tenants.read = c.readTenants
+	return c
 }
 
 func (c *claim) run() ([]hooks.Claimed, time.Time, error) {
-	if err := c.expire(c.r.Now); err != nil {
-		return nil, time.Time{}, err
+	err := c.expire(c.r.Now)
+	if err == nil {
+		err = c.lineUp(c.r.Now)
 	}
-	lanes, room, err := c.choose(c.r)
+	for err == nil && c.room.open() {
+		var t *tenantInLine
+		if t, err = c.tenants.next(); err != nil || t == nil {
+			break
+		}
+		var served bool
+		if served, err = c.serve(t); served {
+			c.tenants.push(t)
+		}
+	}
+	if err == nil {
+		err = c.finish()
+	}
 	if err != nil {
 		return nil, time.Time{}, err
-	}
-	if err := c.takeFrom(lanes, room); err != nil {
-		return nil, time.Time{}, err
-	}
-	if len(lanes) > 0 {
-		last, err := first(c, lastTurn)
-		if err != nil {
-			return nil, time.Time{}, err
-		}
-		for i, l := range lanes {
-			if err := c.served(l, c.r.Now, last.int(0)+1+int64(i)); err != nil {
-				return nil, time.Time{}, err
-			}
-		}
 	}
 	next, err := c.next()
 	return c.claimed, next, err
 }
 
-// takeFrom takes from each lane the same, as far as there is something and room,
-// round after round, until the limit is reached.
-func (c *claim) takeFrom(lanes []lane, room map[*hookRow]int) error {
-	for len(lanes) > 0 && len(c.claimed) < c.r.Limit {
-		share := max(1, (c.r.Limit-len(c.claimed))/len(lanes))
-		left := lanes[:0:0]
-		for _, l := range lanes {
-			want := min(share, room[l.hook], c.r.Limit-len(c.claimed))
-			if want <= 0 {
-				continue
-			}
-			got, err := c.take(l, want)
-			if err != nil {
-				return err
-			}
-			if room[l.hook] -= got; got == want && room[l.hook] > 0 {
-				left = append(left, l)
-			}
+// serve takes a delivery of the tenant. It reports whether there was one that the
+// claim may take.
+func (c *claim) serve(t *tenantInLine) (served bool, err error) {
+	for t.room.open() {
+		l, err := t.lanes.next()
+		if err != nil || l == nil {
+			return false, err
 		}
-		lanes = left
+		if c.roomOfHook(l.hook) <= 0 {
+			t.passed = t.passed || !l.touched
+			continue
+		}
+		found, err := c.look(t, l)
+		if err != nil {
+			return false, err
+		}
+		if found {
+			t.lanes.push(l)
+			return true, c.take(t, l)
+		}
 	}
-	return nil
+	return false, nil
 }
 
 const (
 	deliveryColumns = "d.n, d.id, d.state, d.attempts, d.step, d.due, d.owner, d.token, d.until, d.held, d.reason, d.created_at, d.ended_at, d.key"
-	leaseQueued     = `UPDATE hooks_deliveries SET state = 3, queued = NULL, token = token + 1, until = ?, owner = ?
-		WHERE hook = ? + 0 AND retry = ? + 0`
-	eventColumns = "tenant, id, type, time, key, metadata, data"
+	eventColumns    = "tenant, id, type, time, key, metadata, data"
 )
 
 var (
-	queuedFirst = newStatement("SELECT " + deliveryColumns + `, d.event, d.queued FROM hooks_deliveries d
-		WHERE d.hook = ? + 0 AND d.retry = ? + 0 AND d.queued <= ? ORDER BY d.queued, d.n LIMIT ? + 0`)
-	leaseBefore = newStatement(leaseQueued + " AND queued < ?")
-	leaseAt     = newStatement(leaseQueued + " AND queued = ? AND n <= ?")
-	findEvent   = newStatement("SELECT " + eventColumns + " FROM hooks_events WHERE n = ?")
+	queuedAfter = newStatement("SELECT " + deliveryColumns + `, d.event, d.queued FROM hooks_deliveries d
+		WHERE d.hook = ? + 0 AND d.retry = ? + 0 AND d.queued <= ? AND (d.queued, d.n) > (? + 0, ? + 0) ORDER BY d.queued, d.n LIMIT ? + 0`)
+	findEvent = newStatement("SELECT " + eventColumns + " FROM hooks_events WHERE n = ?")
 )
 
-// take leases at most so many deliveries of the lane, the first that are due.
-func (c *claim) take(l lane, want int) (got int, err error) {
-	var firstQueued, queued, n int64
-	err = c.each(queuedFirst, func(r row) error {
-		d := delivery(r, l.hook.ref)
-		d.State = hooks.Leased
-		d.Lease = hooks.Lease{Owner: c.r.Owner, Token: d.Lease.Token + 1, Until: c.r.Until}
-		e, err := c.event(r.int(14))
-		if err != nil {
-			return err
-		}
-		d.EventID, d.EventType = e.ID, e.Type
-		c.claimed = append(c.claimed, hooks.Claimed{Delivery: d, Event: e})
-		queued, n = r.int(15), r.int(0)
-		c.leases[d.ID] = &lease{n: n, token: d.Lease.Token, hook: l.hook.n, key: d.Key, created: d.CreatedAt.UnixMilli(), logged: true}
-		if got++; got == 1 {
-			firstQueued = queued
-		}
-		return nil
-	}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), int64(want))
-	if err != nil || got == 0 {
-		return 0, err
+// A queued delivery is one that is due in a lane.
+type queued struct {
+	hooks.Delivery
+	place
+	event int64
+}
+
+// A place is that of a delivery in its lane.
+type place struct{ queued, n int64 }
+
+// look reports whether there is a delivery in the lane that is due and was not
+// taken. It reads a few ahead.
+func (c *claim) look(t *tenantInLine, l *laneInLine) (found bool, err error) {
+	if !l.touched {
+		l.touched = true
+		t.touched = append(t.touched, l)
+		l.more = l.hook.throttled() <= c.r.Now.UnixMilli()
 	}
-	until, owner := c.r.Until.UnixMilli(), packID(c.r.Owner)
-	if firstQueued < queued {
-		if err := run(c, leaseBefore, until, owner, l.hook.n, int64(l.retry), queued); err != nil {
-			return 0, err
-		}
+	if len(l.queued) == 0 && l.more {
+		ahead := min(l.share+1, readAtOnce)
+		err = c.each(queuedAfter, func(r row) error {
+			l.queued = append(l.queued, queued{delivery(r, l.hook.ref), place{r.int(15), r.int(0)}, r.int(14)})
+			return nil
+		}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), l.last.queued, l.last.n, int64(ahead))
+		l.more = len(l.queued) == ahead
 	}
-	return got, run(c, leaseAt, until, owner, l.hook.n, int64(l.retry), queued, n)
+	return len(l.queued) > 0, err
+}
+
+// take takes the first delivery of the lane.
+func (c *claim) take(t *tenantInLine, l *laneInLine) error {
+	q := &l.queued[0]
+	e, err := c.event(q.event)
+	if err != nil {
+		return err
+	}
+	d := q.Delivery
+	d.EventID, d.EventType = e.ID, e.Type
+	d.State = hooks.Leased
+	d.Lease = hooks.Lease{Owner: c.r.Owner, Token: d.Lease.Token + 1, Until: c.r.Until}
+	c.claimed = append(c.claimed, hooks.Claimed{Delivery: d, Event: e})
+	c.leases[d.ID] = &lease{n: q.n, token: d.Lease.Token, hook: l.hook.n, key: d.Key, created: d.CreatedAt.UnixMilli(), logged: true}
+	if l.served == 0 {
+		l.first = q.place
+	}
+	l.last, l.queued = q.place, l.queued[1:]
+	c.room.take(e.Data)
+	t.room.take(e.Data)
+	c.ofHooks[l.hook.n]--
+	t.served = int64(len(c.claimed))
+	l.served = t.served
+	return nil
 }
 
 // event returns an event, the same for all deliveries of the claim.
@@ -148,6 +182,7 @@ var (
 	ended = newStatement(`SELECT n, hook, step, handed, token, created_at, until, id FROM hooks_deliveries
 		WHERE until <= ? AND queued IS NULL`)
 	queueAgain = newStatement("UPDATE hooks_deliveries SET queued = until WHERE n = ?")
+	nextLane   = newStatement("SELECT min(due) FROM hooks_lanes WHERE turn IS NULL")
 	nextLease  = newStatement("SELECT min(until) FROM hooks_deliveries WHERE until > ? AND queued IS NULL")
 )
 

@@ -229,7 +229,7 @@ var calls = func() map[string]call {
 			return s.Enqueue(ctx, at, []hooks.Entry{{Event: event}})
 		}},
 		"Claim": {true, func(ctx context.Context, s *sqlite.Store) error {
-			_, _, err := s.Claim(ctx, hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: 1})
+			_, _, err := s.Claim(ctx, hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: 1}})
 			return err
 		}},
 		"Settle": {true, func(ctx context.Context, s *sqlite.Store) error {

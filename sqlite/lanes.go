@@ -4,15 +4,15 @@ import (
 	"errors"
 	"math"
 	"time"
-
-	"github.com/seed-2c6e3a5a/hooks"
 )
 
 // A lane is the deliveries of one hook that wait for their first attempt, or
 // those that wait for another. It has a row in hooks_lanes for as long as
 // something is queued in it. The row's due is when the first of these is due and
-// the hook's throttle is over. The lanes that are due stand in line: a claim puts
-// them there, and gives those that it has served a later turn.
+// the hook's throttle is over, or earlier. The lanes that are due stand in line
+// within their tenant, and the tenants that have such lanes stand in line in
+// hooks_tenants: a claim puts them there, and gives those that it has served a
+// later turn.
 
 // A lane is one of a hook's two: 0 is for first attempts, 1 for retries.
 type lane struct {
@@ -31,9 +31,9 @@ func retry(step int64) int {
 }
 
 var (
-	lowerLane = newStatement(`INSERT INTO hooks_lanes (hook, retry, due) VALUES (?, ?, ?)
+	lowerLane = newStatement(`INSERT INTO hooks_lanes (hook, retry, tenant, due) VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET due = excluded.due WHERE due > excluded.due`)
-	setLane    = newStatement("INSERT OR REPLACE INTO hooks_lanes (hook, retry, due, turn) VALUES (?, ?, ?, ?)")
+	setLane    = newStatement("INSERT OR REPLACE INTO hooks_lanes (hook, retry, tenant, due, turn) VALUES (?, ?, ?, ?, ?)")
 	deleteLane = newStatement("DELETE FROM hooks_lanes WHERE hook = ? AND retry = ?")
 	firstOf    = newStatement("SELECT min(queued) FROM hooks_deliveries WHERE hook = ? + 0 AND retry = ? + 0 AND queued IS NOT NULL")
 )
@@ -46,7 +46,7 @@ func (t *tx) queue(h *hookRow, step int64, queued int64) error {
 		return nil
 	}
 	h.due[r] = due
-	return run(t, lowerLane, h.n, int64(r), due)
+	return run(t, lowerLane, h.n, int64(r), h.ref.Tenant, due)
 }
 
 // dueOf returns when the lane is due, by what is queued in it.
@@ -72,9 +72,9 @@ func (t *tx) recheck(l lane, now time.Time) error {
 	case due == never:
 		return run(t, deleteLane, l.hook.n, int64(l.retry))
 	case due > now.UnixMilli():
-		return run(t, setLane, l.hook.n, int64(l.retry), due, nil)
+		return run(t, setLane, l.hook.n, int64(l.retry), l.hook.ref.Tenant, due, nil)
 	}
-	return run(t, lowerLane, l.hook.n, int64(l.retry), due)
+	return run(t, lowerLane, l.hook.n, int64(l.retry), l.hook.ref.Tenant, due)
 }
 
 // recheckBoth is recheck for the lanes of a hook.
@@ -87,76 +87,11 @@ func (t *tx) requeue(h *hookRow) error {
 	for r := range h.due {
 		due, err := t.dueOf(lane{h, r})
 		if err == nil && due != never {
-			err = run(t, setLane, h.n, int64(r), due, nil)
+			err = run(t, setLane, h.n, int64(r), h.ref.Tenant, due, nil)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// served puts a lane where it belongs after a claim: back into line at this turn,
-// or out of it.
-func (t *tx) served(l lane, now time.Time, turn int64) error {
-	due, err := t.dueOf(l)
-	switch {
-	case err != nil:
-		return err
-	case due == never:
-		return run(t, deleteLane, l.hook.n, int64(l.retry))
-	case due > now.UnixMilli():
-		return run(t, setLane, l.hook.n, int64(l.retry), due, nil)
-	}
-	return run(t, setLane, l.hook.n, int64(l.retry), due, turn)
-}
-
-var (
-	lineUp = newStatement(`UPDATE hooks_lanes SET turn = (SELECT coalesce(max(turn), 0) + 1 FROM hooks_lanes WHERE turn IS NOT NULL)
-		WHERE turn IS NULL AND due <= ?`)
-	line     = newStatement("SELECT hook, retry FROM hooks_lanes WHERE turn IS NOT NULL ORDER BY turn")
-	lastTurn = newStatement("SELECT coalesce(max(turn), 0) FROM hooks_lanes WHERE turn IS NOT NULL")
-	nextLane = newStatement("SELECT min(due) FROM hooks_lanes WHERE turn IS NULL")
-)
-
-// choose returns the lanes that the claim serves, in turn, and what room the
-// hooks have. Those without room keep their turn.
-func (t *tx) choose(r hooks.ClaimRequest) (lanes []lane, room map[*hookRow]int, err error) {
-	if err := run(t, lineUp, r.Now.UnixMilli()); err != nil {
-		return nil, nil, err
-	}
-	room, chosen := map[*hookRow]int{}, map[*hookRow]int{}
-	err = t.each(line, func(found row) error {
-		h, err := t.hookN(found.int(0))
-		if err != nil {
-			return err
-		}
-		if _, known := room[h]; !known {
-			room[h] = roomOf(h, r)
-		}
-		if chosen[h] < room[h] {
-			chosen[h]++
-			lanes = append(lanes, lane{h, int(found.int(1))})
-		}
-		if len(lanes) == r.Limit {
-			return errEnough
-		}
-		return nil
-	})
-	if errors.Is(err, errEnough) {
-		err = nil
-	}
-	return lanes, room, err
-}
-
-var errEnough = errors.New("enough")
-
-func roomOf(h *hookRow, r hooks.ClaimRequest) int {
-	if n, ok := r.Room[h.ref]; ok {
-		return n
-	}
-	if r.PerHook > 0 {
-		return r.PerHook
-	}
-	return r.Limit
 }

@@ -175,7 +175,7 @@ func TestLeasesOfOneThatVanishedRunOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := openHost(t, seldom)
 		r, _ := h.endpoint(hooks.Hook{Timeout: 20 * time.Second})
-		claim := hooks.ClaimRequest{Owner: "gone", Limit: 10}
+		claim := hooks.ClaimRequest{Owner: "gone", Limit: hooks.Room{Deliveries: 10}}
 		other, err := hooks.New(h.store, hooks.Config{AllowHTTP: true})
 		require.NoError(t, err)
 		h.stop()

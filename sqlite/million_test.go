@@ -41,10 +41,10 @@ func BenchmarkClaimOfMany(b *testing.B) {
 	for _, many := range []int{1000, million()} {
 		for _, dead := range []bool{false, true} {
 			name := "due=" + strconv.Itoa(many)
-			request := hooks.ClaimRequest{Owner: "o", Limit: 64}
+			request := hooks.ClaimRequest{Owner: "o", Limit: hooks.Room{Deliveries: 64}}
 			if dead {
 				name += "/dead"
-				request.Room = map[hooks.Ref]int{{ID: "many"}: 0}
+				request.Hooks = map[hooks.Ref]int{{ID: "many"}: 0}
 			}
 			b.Run(name, func(b *testing.B) {
 				s := harness.Open(b)

@@ -121,6 +121,7 @@ func (d *Dispatcher[K, V]) Request(now time.Time) (c Claim[K], ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c = Claim[K]{Now: now, Limit: d.freeRoom(), PerTenant: d.roomOfTenant(nil), PerQueue: 3 * firstWindow}
+	c.PerTenant.Items = max(1, c.PerTenant.Items)
 	d.more = c.Limit.Items == 0
 	if d.stopped || d.more {
 		return c, false

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -170,31 +169,6 @@ func (s keepsKeys) Enqueue(ctx context.Context, now time.Time, entries []hooks.E
 		}
 	}
 	return err
-}
-
-// unfair claims all that is due and gives back what comes last in its order.
-type unfair struct {
-	hooks.Store
-	order func(a, b hooks.Delivery) int
-}
-
-func byDue(a, b hooks.Delivery) int     { return a.Due.Compare(b.Due) }
-func latestDue(a, b hooks.Delivery) int { return b.Due.Compare(a.Due) }
-func byID(a, b hooks.Delivery) int      { return cmp.Or(byDue(a, b), cmp.Compare(a.ID, b.ID)) }
-func retriesFirst(a, b hooks.Delivery) int {
-	return cmp.Or(cmp.Compare(min(1, b.Step), min(1, a.Step)), byDue(a, b))
-}
-
-func (s unfair) Claim(ctx context.Context, r hooks.ClaimRequest) ([]hooks.Claimed, time.Time, error) {
-	limit := r.Limit
-	r.Limit = many
-	claimed, next, err := s.Store.Claim(ctx, r)
-	slices.SortStableFunc(claimed, func(a, b hooks.Claimed) int { return s.order(a.Delivery, b.Delivery) })
-	for _, cl := range claimed[min(limit, len(claimed)):] {
-		d := cl.Delivery
-		_, _ = s.Settle(ctx, r.Now, []hooks.Settlement{{DeliveryID: d.ID, Token: d.Lease.Token, State: pending, Due: d.Due, Step: d.Step}})
-	}
-	return claimed[:min(limit, len(claimed))], next, err
 }
 
 type anyToken struct{ hooks.Store }

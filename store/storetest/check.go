@@ -23,6 +23,9 @@ type check struct {
 // many is a limit that no rule reaches.
 const many = 1000
 
+// upTo is room for that many deliveries of any size.
+func upTo(n int) hooks.Room { return hooks.Room{Deliveries: n} }
+
 // ok ends the check on an error.
 func (c *check) ok(err error) {
 	c.Helper()
@@ -109,8 +112,14 @@ func (c *check) oneWins(what string, errs []error, lost error) {
 // create stores these hooks of the home tenant.
 func (c *check) create(ids ...string) {
 	c.Helper()
+	c.createFor(home, ids...)
+}
+
+// createFor stores these hooks of the tenant.
+func (c *check) createFor(tenant string, ids ...string) {
+	c.Helper()
 	for _, id := range ids {
-		c.ok(c.CreateHook(c.Context(), plainHook(home, id)))
+		c.ok(c.CreateHook(c.Context(), plainHook(tenant, id)))
 	}
 }
 
@@ -150,7 +159,7 @@ func (c *check) enqueue(now time.Duration, jobs ...job) {
 // claim leases what is due, for leaseTime.
 func (c *check) claim(now time.Duration, limit int) []hooks.Claimed {
 	c.Helper()
-	claimed, _ := c.request(hooks.ClaimRequest{Now: at(now), Limit: limit})
+	claimed, _ := c.request(hooks.ClaimRequest{Now: at(now), Limit: upTo(limit)})
 	return claimed
 }
 

@@ -64,7 +64,7 @@ var concurrencyRules = []rule{
 		claimed := make([][]hooks.Claimed, 8)
 		for _, err := range c.race(len(claimed), func(i int, s hooks.Store) error {
 			for range total {
-				list, _, err := s.Claim(c.Context(), hooks.ClaimRequest{Owner: fmt.Sprint(i), Now: start, Until: at(leaseTime), Limit: 7})
+				list, _, err := s.Claim(c.Context(), hooks.ClaimRequest{Owner: fmt.Sprint(i), Now: start, Until: at(leaseTime), Limit: upTo(7)})
 				if err != nil || len(list) == 0 {
 					return err
 				}
@@ -142,7 +142,7 @@ var concurrencyRules = []rule{
 					_, err := s.Cancel(c.Context(), start, home, id(n), "")
 					return err
 				}
-				claimed, _, err := s.Claim(c.Context(), hooks.ClaimRequest{Owner: "manager", Now: start, Until: at(leaseTime), Limit: many})
+				claimed, _, err := s.Claim(c.Context(), hooks.ClaimRequest{Owner: "manager", Now: start, Until: at(leaseTime), Limit: upTo(many)})
 				if err == nil && len(claimed) == 0 {
 					err = hooks.ErrConflict
 				}
@@ -171,7 +171,7 @@ func concurrentKeys(c *check) {
 	var triggers atomic.Int32
 	triggers.Store(2)
 	deliver := func(ctx context.Context, s hooks.Store) (int, error) {
-		claimed, _, err := s.Claim(ctx, hooks.ClaimRequest{Owner: "manager", Now: start, Until: at(leaseTime), Limit: 3})
+		claimed, _, err := s.Claim(ctx, hooks.ClaimRequest{Owner: "manager", Now: start, Until: at(leaseTime), Limit: upTo(3)})
 		if err != nil {
 			return 0, err
 		}

@@ -94,7 +94,7 @@ func (c *check) refusesAll(ctx context.Context, want error) {
 		{"HookChanges", func() error { _, err := c.HookChanges(ctx, 0, many); return err }},
 		{"Enqueue", func() error { return c.Enqueue(ctx, start, entries(0, job{n: 9})) }},
 		{"Claim", func() error {
-			_, _, err := c.Claim(ctx, hooks.ClaimRequest{Owner: "manager", Now: at(24 * time.Hour), Until: at(25 * time.Hour), Limit: many})
+			_, _, err := c.Claim(ctx, hooks.ClaimRequest{Owner: "manager", Now: at(24 * time.Hour), Until: at(25 * time.Hour), Limit: upTo(many)})
 			return err
 		}},
 		{"Settle", func() error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -168,15 +169,54 @@ var faults = []fault{
 	{"claims a millisecond early", "queue/due leases/expiry queue/throttle", edited(edit{request: func(r *hooks.ClaimRequest) { r.Now = r.Now.Add(ms) }})},
 	{"claims a millisecond late", "queue/due leases/expiry queue/throttle", edited(edit{request: func(r *hooks.ClaimRequest) { r.Now = r.Now.Add(-ms) }})},
 	{"claims what others have leased", "queue/only_due queue/lease leases/expiry concurrency/claim", edited(edit{request: func(r *hooks.ClaimRequest) { r.Until = r.Now }})},
-	{"ignores Limit", "queue/limit model/*", edited(edit{request: func(r *hooks.ClaimRequest) { r.Limit = many }})},
-	{"ignores PerHook", "queue/per_hook tenants/limits", edited(edit{request: func(r *hooks.ClaimRequest) { r.PerHook = 0 }})},
-	{"ignores Room", "queue/room tenants/limits", edited(edit{request: func(r *hooks.ClaimRequest) { r.Room = nil }})},
-	{"claims one less than it could", "queue/whole", edited(edit{request: func(r *hooks.ClaimRequest) { r.Limit = max(1, r.Limit-1) }})},
+	{"ignores Limit", "rooms/limit model/*", edited(edit{request: func(r *hooks.ClaimRequest) { r.Limit = upTo(many) }})},
+	{"ignores Limit.Bytes", "rooms/limit_bytes rooms/each rooms/together", edited(edit{request: func(r *hooks.ClaimRequest) { r.Limit.Bytes = 0 }})},
+	{"exceeds Limit.Bytes by two events", "rooms/limit_bytes rooms/together", edited(edit{request: func(r *hooks.ClaimRequest) {
+		if r.Limit.Bytes > 0 {
+			r.Limit.Bytes += 100
+		}
+	}})},
+	{"exceeds Limit.Bytes although it is reached", "rooms/limit_bytes", edited(edit{request: func(r *hooks.ClaimRequest) {
+		if r.Limit.Bytes > 0 {
+			r.Limit.Bytes++
+		}
+	}})},
+	{"never exceeds Limit.Bytes", "rooms/limit_bytes rooms/each", measures(ofDelivery, false)},
+	{"counts an event once", "rooms/each", measures(ofEvent, true)},
+	{"ignores PerTenant", "rooms/per_tenant rooms/per_tenant_bytes rooms/together", edited(edit{request: func(r *hooks.ClaimRequest) { r.PerTenant = hooks.Room{} }})},
+	{"ignores PerTenant.Bytes", "rooms/per_tenant_bytes", edited(edit{request: func(r *hooks.ClaimRequest) { r.PerTenant.Bytes = 0 }})},
+	{"takes PerTenant for none without Deliveries", "rooms/per_tenant rooms/per_tenant_bytes queue/due", edited(edit{request: func(r *hooks.ClaimRequest) {
+		if r.PerTenant.Deliveries == 0 {
+			r.Limit = hooks.Room{}
+		}
+	}})},
+	{"ignores Tenants", "rooms/tenants rooms/together turns/uneven", edited(edit{request: func(r *hooks.ClaimRequest) { r.Tenants = nil }})},
+	{"ignores the bytes in Tenants", "rooms/tenants", edited(edit{request: func(r *hooks.ClaimRequest) {
+		r.Tenants = maps.Clone(r.Tenants)
+		for tenant, room := range r.Tenants {
+			r.Tenants[tenant] = upTo(room.Deliveries)
+		}
+	}})},
+	{"has PerTenant bound the tenants in Tenants, too", "rooms/tenants", edited(edit{request: func(r *hooks.ClaimRequest) {
+		r.Tenants = maps.Clone(r.Tenants)
+		for tenant, room := range r.Tenants {
+			if r.PerTenant.Deliveries > 0 {
+				r.Tenants[tenant] = upTo(min(room.Deliveries, r.PerTenant.Deliveries))
+			}
+		}
+	}})},
+	{"ignores PerHook", "rooms/per_hook rooms/together tenants/limits", edited(edit{request: func(r *hooks.ClaimRequest) { r.PerHook = 0 }})},
+	{"ignores Hooks", "rooms/hooks rooms/together tenants/limits", edited(edit{request: func(r *hooks.ClaimRequest) { r.Hooks = nil }})},
+	{"claims one less than it could", "rooms/whole", edited(edit{request: func(r *hooks.ClaimRequest) { r.Limit.Deliveries = max(1, r.Limit.Deliveries-1) }})},
+	{"has what has no room lose its turn", "rooms/keeps_turn rooms/keeps_lane", wrapped(servesAll)},
 	{"ignores throttles", "queue/throttle queue/next_throttle", edited(eachSettlement(func(s *hooks.Settlement) { s.ThrottleUntil = time.Time{} }))},
-	{"serves the whole queue by due time", "lanes/backlog lanes/turns lanes/newcomer", wrapped(func(s hooks.Store) hooks.Store { return unfair{s, byDue} })},
-	{"serves retries first", "lanes/retries lanes/turns", wrapped(func(s hooks.Store) hooks.Store { return unfair{s, retriesFirst} })},
-	{"serves the latest first", "queue/earliest queue/expired_first", wrapped(func(s hooks.Store) hooks.Store { return unfair{s, latestDue} })},
-	{"serves by delivery ID", "queue/first_triggered lanes/even lanes/uneven lanes/tenants", wrapped(func(s hooks.Store) hooks.Store { return unfair{s, byID} })},
+	{"serves the whole queue by due time", "lanes/backlog lanes/turns lanes/newcomer turns/backlog", sorts(by(byDue))},
+	{"serves retries first", "lanes/retries lanes/turns", sorts(by(retriesFirst))},
+	{"serves the latest first", "queue/earliest queue/expired_first", sorts(by(latestDue))},
+	{"serves by delivery ID", "queue/first_triggered lanes/even lanes/uneven lanes/tenants", sorts(by(byID))},
+	{"gives each lane a turn, whatever its tenant", "turns/even turns/uneven turns/backlog turns/turns", sorts(inRounds(hookOf))},
+	{"begins each claim with the same tenant", "turns/turns turns/newcomer", sorts(inRounds(tenantOf))},
+	{"begins each claim with the same lane", "lanes/turns lanes/newcomer turns/lanes", sorts(inRounds(hookOf))},
 	{"returns next late", "queue/next_due queue/next_lease queue/next_throttle queue/next_changed model/*", edited(edit{claimed: func(_ hooks.ClaimRequest, _ *[]hooks.Claimed, next *time.Time) {
 		if !next.IsZero() {
 			*next = next.Add(ms)
@@ -188,7 +228,7 @@ var faults = []fault{
 		}
 	}})},
 	{"returns no next when the limit is reached", "queue/next_later", edited(edit{claimed: func(r hooks.ClaimRequest, list *[]hooks.Claimed, next *time.Time) {
-		if len(*list) == r.Limit {
+		if len(*list) == r.Limit.Deliveries {
 			*next = time.Time{}
 		}
 	}})},

@@ -13,7 +13,7 @@ var leaseRules = []rule{
 		c.enqueue(0, job{n: 1})
 		c.equal("claimed", c.take(0, many), []int{1})
 		c.equal("a millisecond before the end", c.take(leaseTime-ms, many), []int{})
-		claimed, _ := c.request(hooks.ClaimRequest{Owner: "another", Now: at(leaseTime), Limit: many})
+		claimed, _ := c.request(hooks.ClaimRequest{Owner: "another", Now: at(leaseTime), Limit: upTo(many)})
 		c.equal("claimed at the end", numbers(claimed), []int{1})
 		c.equal("lease", c.delivery(1).Lease, hooks.Lease{Owner: "another", Token: 2, Until: at(2 * leaseTime)})
 	}},

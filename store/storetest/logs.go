@@ -128,7 +128,7 @@ func (c *check) attempt(started time.Duration, n int) {
 	s := outcome(c.delivery(n), started, pending)
 	s.Due = at(time.Second)
 	c.endWith(time.Second, s)
-	claimed, _ := c.request(hooks.ClaimRequest{Now: s.Due, Until: at(time.Hour), Limit: many})
+	claimed, _ := c.request(hooks.ClaimRequest{Now: s.Due, Until: at(time.Hour), Limit: upTo(many)})
 	c.equal("claimed again", numbers(claimed), []int{n})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -50,6 +51,7 @@ type job struct {
 	event  string        // Default: eventID(n).
 	typ    string        // Default: "thing.done".
 	key    string        // The ordering key.
+	size   int           // Bytes of the event's data. Default: a few.
 	due    time.Duration // How long after the trigger it is due.
 	step   int
 	leased time.Duration // How long after the trigger its lease ends. 0: it is pending.
@@ -66,11 +68,18 @@ func entries(now time.Duration, jobs ...job) []hooks.Entry {
 		}
 		event := &hooks.Event{
 			ID: d.EventID, Tenant: d.Tenant, Type: d.EventType, Key: d.Key,
-			Time: at(now), Data: json.RawMessage(fmt.Sprintf(`{"n":%d}`, j.n)),
+			Time: at(now), Data: j.data(),
 		}
 		list = append(list, hooks.Entry{Event: event, Deliveries: []hooks.Delivery{d}})
 	}
 	return list
+}
+
+func (j job) data() json.RawMessage {
+	if j.size == 0 {
+		return json.RawMessage(fmt.Sprintf(`{"n":%d}`, j.n))
+	}
+	return json.RawMessage(`"` + strings.Repeat("x", j.size-2) + `"`)
 }
 
 // entry makes of an event and of jobs for it what Enqueue takes.

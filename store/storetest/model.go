@@ -36,6 +36,7 @@ type model struct {
 	deliveries []*hooks.Delivery
 	numbers    map[string]int
 	leases     []modelLease // All there ever were.
+	turns      modelTurns
 	journal    []string
 }
 
@@ -47,7 +48,7 @@ type modelLease struct {
 func walk(c *check, seed uint64, steps int) {
 	m := &model{
 		c: c, rnd: rand.New(rand.NewPCG(seed, 0)), now: start,
-		refs:    []hooks.Ref{{Tenant: home, ID: "a"}, {Tenant: home, ID: "b"}, {Tenant: away, ID: "a"}},
+		refs:    []hooks.Ref{{Tenant: home, ID: "a"}, {Tenant: home, ID: "b"}, {Tenant: away, ID: "a"}, {Tenant: "third", ID: "a"}},
 		health:  map[hooks.Ref]hooks.Health{},
 		numbers: map[string]int{},
 	}
@@ -56,6 +57,7 @@ func walk(c *check, seed uint64, steps int) {
 			c.Logf("Seed %d, journal:\n%s", seed, strings.Join(m.journal, "\n"))
 		}
 	}()
+	m.turns = newModelTurns(m.refs)
 	for _, ref := range m.refs {
 		c.ok(c.CreateHook(c.Context(), plainHook(ref.Tenant, ref.ID)))
 	}
@@ -64,6 +66,7 @@ func walk(c *check, seed uint64, steps int) {
 		m.now = m.now.Add(time.Duration(m.rnd.IntN(3)*m.rnd.IntN(10_000)) * ms)
 		operations[m.rnd.IntN(len(operations))]()
 		m.compare()
+		m.loseTurns()
 		if c.Failed() {
 			c.FailNow()
 		}
@@ -79,7 +82,7 @@ func (m *model) enqueue() {
 	offset := m.now.Sub(start)
 	for range 1 + m.rnd.IntN(4) {
 		ref := m.refs[m.rnd.IntN(len(m.refs))]
-		j := job{n: len(m.numbers), tenant: ref.Tenant, hook: ref.ID, key: []string{"", "k", "l"}[m.rnd.IntN(3)]}
+		j := job{n: len(m.numbers), tenant: ref.Tenant, hook: ref.ID, key: []string{"", "k", "l"}[m.rnd.IntN(3)], size: 2 + m.rnd.IntN(200)}
 		if m.rnd.IntN(3) == 0 {
 			j.due = time.Duration(m.rnd.IntN(20_000)) * ms
 		}
@@ -114,15 +117,21 @@ func (m *model) busy(d *hooks.Delivery, states ...hooks.State) bool {
 func (m *model) claim() {
 	r := hooks.ClaimRequest{
 		Owner: fmt.Sprint(m.rnd.IntN(3)), Now: m.now, Until: m.now.Add(time.Duration(1+m.rnd.IntN(20_000)) * ms),
-		Limit: 1 + m.rnd.IntN(6), PerHook: m.rnd.IntN(4),
+		Limit: m.room(6), PerHook: m.rnd.IntN(4),
+	}
+	r.Limit.Deliveries++
+	if m.rnd.IntN(2) == 0 {
+		r.PerTenant = m.room(4)
 	}
 	if m.rnd.IntN(3) == 0 {
-		r.Room = map[hooks.Ref]int{m.refs[m.rnd.IntN(len(m.refs))]: m.rnd.IntN(3)}
+		r.Hooks = map[hooks.Ref]int{m.refs[m.rnd.IntN(len(m.refs))]: m.rnd.IntN(3)}
+	}
+	if m.rnd.IntN(3) == 0 {
+		r.Tenants = map[string]hooks.Room{m.refs[m.rnd.IntN(len(m.refs))].Tenant: m.room(4)}
 	}
 	claimed, next := m.c.request(r)
 	m.note("claim %+v: %v, next %v", r, numbers(claimed), next)
-	due := m.due()
-	taken := map[hooks.Ref]int{}
+	due := m.due(m.now)
 	for _, cl := range claimed {
 		d := m.find(cl.Delivery.ID)
 		if d == nil || !slices.Contains(due, d) {
@@ -133,45 +142,22 @@ func (m *model) claim() {
 			if o == d {
 				break
 			}
-			if o.HookRef() == d.HookRef() && lane(*o) == lane(*d) {
+			if o.HookRef() == d.HookRef() && laneOf(*o) == laneOf(*d) {
 				m.c.Fatalf("delivery %d was claimed before %d, which comes first in its lane", m.numbers[d.ID], m.numbers[o.ID])
 			}
 		}
 		due = slices.DeleteFunc(due, func(o *hooks.Delivery) bool { return o == d })
-		taken[d.HookRef()]++
 		d.State, d.Lease = leased, hooks.Lease{Owner: r.Owner, Token: d.Lease.Token + 1, Until: r.Until}
 		m.leases = append(m.leases, modelLease{d.ID, d.Lease})
 		m.c.equal("claimed delivery", cl.Delivery, *d)
 	}
-	m.limits(r, len(claimed), taken, due)
+	m.claimed(r, claimed, due)
 	m.next(next, claimed, due)
 }
 
-// limits fails if a claim took more than it may, or left behind what it might
-// have taken.
-func (m *model) limits(r hooks.ClaimRequest, total int, taken map[hooks.Ref]int, left []*hooks.Delivery) {
-	room := func(ref hooks.Ref) int {
-		if n, ok := r.Room[ref]; ok {
-			return n
-		}
-		if r.PerHook > 0 {
-			return r.PerHook
-		}
-		return r.Limit
-	}
-	for ref, n := range taken {
-		if n > room(ref) {
-			m.c.Errorf("a claim took %d deliveries of %v, want at most %d", n, ref, room(ref))
-		}
-	}
-	if total > r.Limit {
-		m.c.Errorf("a claim took %d deliveries, want at most %d", total, r.Limit)
-	}
-	for _, d := range left {
-		if total < r.Limit && taken[d.HookRef()] < room(d.HookRef()) {
-			m.c.Errorf("a claim left delivery %d behind, for which it had room", m.numbers[d.ID])
-		}
-	}
+// room is one for less than so many deliveries, or for some bytes, too.
+func (m *model) room(deliveries int) hooks.Room {
+	return hooks.Room{Deliveries: m.rnd.IntN(deliveries), Bytes: int64(m.rnd.IntN(2) * m.rnd.IntN(400))}
 }
 
 // next fails if a lane of which nothing due was left has something due before
@@ -184,7 +170,7 @@ func (m *model) next(next time.Time, claimed []hooks.Claimed, left []*hooks.Deli
 		}
 		if d.State != pending && d.State != leased || !at.After(m.now) ||
 			slices.ContainsFunc(claimed, func(cl hooks.Claimed) bool { return cl.Delivery.ID == d.ID }) ||
-			slices.ContainsFunc(left, func(o *hooks.Delivery) bool { return o.HookRef() == d.HookRef() && lane(*o) == lane(*d) }) {
+			slices.ContainsFunc(left, func(o *hooks.Delivery) bool { return o.HookRef() == d.HookRef() && laneOf(*o) == laneOf(*d) }) {
 			continue
 		}
 		if next.IsZero() || next.After(at) {
@@ -196,11 +182,12 @@ func (m *model) next(next time.Time, claimed []hooks.Claimed, left []*hooks.Deli
 	}
 }
 
-// due returns the deliveries that are due, in the order of their lanes.
-func (m *model) due() []*hooks.Delivery {
+// due returns the deliveries that were due then and are not throttled, in the
+// order of their lanes.
+func (m *model) due(then time.Time) []*hooks.Delivery {
 	var due []*hooks.Delivery
 	for _, d := range m.deliveries {
-		if (d.State == pending || d.State == leased) && !laneDue(d).After(m.now) && !m.health[d.HookRef()].ThrottledUntil.After(m.now) {
+		if (d.State == pending || d.State == leased) && !laneDue(d).After(then) && !m.health[d.HookRef()].ThrottledUntil.After(m.now) {
 			due = append(due, d)
 		}
 	}
@@ -337,7 +324,7 @@ func (m *model) find(id string) *hooks.Delivery {
 
 // compare fails unless the store has the model's deliveries.
 func (m *model) compare() {
-	stored := slices.Concat(m.c.deliveries(home), m.c.deliveries(away))
+	stored := slices.Concat(m.c.deliveries(home), m.c.deliveries(away), m.c.deliveries("third"))
 	m.c.equal("number of deliveries", len(stored), len(m.deliveries))
 	for _, got := range stored {
 		want := m.find(got.ID)

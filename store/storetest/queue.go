@@ -20,7 +20,7 @@ var queueRules = []rule{
 		c.enqueue(0, job{n: 1, step: 3, due: time.Second})
 		for token := range int64(3) {
 			now := time.Hour * time.Duration(token+1)
-			r := hooks.ClaimRequest{Owner: string('x' + rune(token)), Now: at(now), Until: at(now + 7*time.Second), Limit: many}
+			r := hooks.ClaimRequest{Owner: string('x' + rune(token)), Now: at(now), Until: at(now + 7*time.Second), Limit: upTo(many)}
 			claimed, _ := c.request(r)
 			want := job{n: 1, step: 3, due: time.Second}.delivery(0)
 			want.State, want.Lease = leased, hooks.Lease{Owner: r.Owner, Token: token + 1, Until: r.Until}
@@ -53,50 +53,6 @@ var queueRules = []rule{
 		c.end(ms, 3, cancelled)
 		c.equal("claimed later", c.take(2*ms, many), []int{})
 		c.equal("claimed after the lease", c.take(time.Hour, many), []int{4})
-	}},
-	{"limit", "A claim returns at most Limit deliveries, and the next claims the rest.", func(c *check) {
-		c.create("a", "b")
-		c.enqueue(0, job{n: 1}, job{n: 2}, job{n: 3, hook: "b"}, job{n: 4, step: 1}, job{n: 5})
-		var got []int
-		for _, size := range []int{2, 2, 1, 0} {
-			ns := c.take(0, 2)
-			c.equal("size of a claim", len(ns), size)
-			got = append(got, ns...)
-		}
-		c.equal("claimed in all", sorted(got), []int{1, 2, 3, 4, 5})
-	}},
-	{"whole", "A claim that returns fewer than Limit has left nothing behind that it might have returned.", func(c *check) {
-		for i, hook := range []string{"a", "b", "c", "d"} {
-			c.create(hook)
-			c.fill(hook, 100*i, 5, 0)
-			c.fill(hook, 100*i+50, 5, 1)
-		}
-		claimed, _ := c.request(hooks.ClaimRequest{Now: start, Limit: 4, PerHook: 1})
-		c.equal("claimed with PerHook 1", len(perHook(claimed)), 4)
-		room := map[hooks.Ref]int{{Tenant: home, ID: "a"}: 0, {Tenant: home, ID: "b"}: 1}
-		claimed, _ = c.request(hooks.ClaimRequest{Now: start, Limit: 9, Room: room})
-		c.equal("claimed with Room", len(claimed), 9)
-	}},
-	{"per_hook", "A claim returns at most PerHook deliveries of one hook, whatever their lane; 0 means any number.", func(c *check) {
-		c.create("a", "b")
-		c.fill("a", 0, 6, 0)
-		c.fill("a", 6, 6, 1)
-		c.fill("b", 12, 1, 0)
-		claimed, _ := c.request(hooks.ClaimRequest{Now: start, Limit: many, PerHook: 3})
-		c.equal("claimed with PerHook 3", perHook(claimed), map[hooks.Ref]int{{Tenant: home, ID: "a"}: 3, {Tenant: home, ID: "b"}: 1})
-		c.equal("claimed with PerHook 0", len(c.claim(0, many)), 9)
-	}},
-	{"room", "For a hook in Room, Room is the most that a claim returns, whatever PerHook says.", func(c *check) {
-		c.create("a", "b", "c", "d")
-		for i, hook := range []string{"a", "b", "c", "d"} {
-			c.fill(hook, 10*i, 5, i%2)
-		}
-		a, b, d := hooks.Ref{Tenant: home, ID: "a"}, hooks.Ref{Tenant: home, ID: "b"}, hooks.Ref{Tenant: home, ID: "c"}
-		room := map[hooks.Ref]int{a: 0, b: 4, d: 1, {Tenant: home, ID: "none"}: 3}
-		claimed, _ := c.request(hooks.ClaimRequest{Now: start, Limit: many, PerHook: 2, Room: room})
-		c.equal("claimed with PerHook 2", perHook(claimed), map[hooks.Ref]int{b: 4, d: 1, {Tenant: home, ID: "d"}: 2})
-		claimed, _ = c.request(hooks.ClaimRequest{Now: start, Limit: many, Room: map[hooks.Ref]int{a: 2}})
-		c.equal("claimed with Room alone", perHook(claimed), map[hooks.Ref]int{a: 2, b: 1, d: 4, {Tenant: home, ID: "d"}: 3})
 	}},
 	{"throttle", "A claim returns no delivery of a hook whose Health.ThrottledUntil is after now.", func(c *check) {
 		c.create("a", "b")
@@ -186,12 +142,13 @@ var queueRules = []rule{
 		c.cancel(3*ms, 5)
 		c.next("cancelled", 4*ms, at(time.Minute+2*ms))
 	}},
-	{"next_later", "Limit, PerHook and Room do not make next late for the lanes that have nothing due.", func(c *check) {
+	{"next_later", "The bounds of a claim do not make next late for the lanes that have nothing due.", func(c *check) {
 		c.create("a", "b")
 		c.fill("a", 0, 5, 0)
 		c.enqueue(0, job{n: 8, due: 2 * time.Second}, job{n: 9, due: time.Second, hook: "b"}, job{n: 7, step: 1, due: time.Second + ms})
 		for _, r := range []hooks.ClaimRequest{
-			{Limit: 1}, {Limit: many, PerHook: 1}, {Limit: many, Room: map[hooks.Ref]int{{Tenant: home, ID: "a"}: 0}},
+			{Limit: upTo(1)}, {Limit: upTo(many), PerHook: 1}, {Limit: upTo(many), PerTenant: upTo(1)},
+			{Limit: upTo(many), Hooks: map[hooks.Ref]int{{Tenant: home, ID: "a"}: 0}}, {Limit: upTo(many), Tenants: map[string]hooks.Room{home: {}}},
 		} {
 			r.Now = start
 			_, next := c.request(r)
@@ -204,7 +161,7 @@ var queueRules = []rule{
 // now and want.
 func (c *check) next(what string, now time.Duration, want time.Time) {
 	c.Helper()
-	_, next := c.request(hooks.ClaimRequest{Now: at(now), Limit: many, Until: at(24 * time.Hour)})
+	_, next := c.request(hooks.ClaimRequest{Now: at(now), Limit: upTo(many), Until: at(24 * time.Hour)})
 	if want.IsZero() {
 		c.equal("next, "+what, next, want)
 		return
@@ -223,9 +180,16 @@ func (c *check) notLate(what string, next, now, latest time.Time) {
 // fill enqueues that many deliveries for the hook, numbered from n.
 func (c *check) fill(hook string, n, count, step int) {
 	c.Helper()
+	c.fillLike(count, job{n: n, hook: hook, step: step})
+}
+
+// fillLike enqueues that many deliveries like j, numbered from its n.
+func (c *check) fillLike(count int, j job) {
+	c.Helper()
 	jobs := make([]job, count)
 	for i := range jobs {
-		jobs[i] = job{n: n + i, hook: hook, step: step}
+		jobs[i] = j
+		jobs[i].n += i
 	}
 	c.enqueue(0, jobs...)
 }

@@ -76,7 +76,7 @@ func (c *check) everyState() {
 	c.Helper()
 	c.enqueue(0, job{n: 2, step: 1, due: 7 * 24 * time.Hour}, job{n: 3, step: 1}, job{n: 4, step: 1}, job{n: 5, step: 1},
 		job{n: 6, step: 1, key: "k"}, job{n: 7, step: 1}, job{n: 1, step: 1, key: "k"})
-	claimed, _ := c.request(hooks.ClaimRequest{Now: start, Until: at(12 * time.Hour), Limit: many})
+	claimed, _ := c.request(hooks.ClaimRequest{Now: start, Until: at(12 * time.Hour), Limit: upTo(many)})
 	c.equal("claimed", sorted(numbers(claimed)), []int{3, 4, 5, 6, 7})
 	c.end(ms, 4, succeeded)
 	c.end(ms, 5, dead)

@@ -75,6 +75,8 @@ var groups = []group{
 	{"changes", changeRules},
 	{"events", eventRules},
 	{"queue", queueRules},
+	{"rooms", roomRules},
+	{"turns", turnRules},
 	{"lanes", laneRules},
 	{"leases", leaseRules},
 	{"states", stateRules},

@@ -95,17 +95,17 @@ var tenantRules = []rule{
 		c.end(0, 1, succeeded)
 		c.equal("claimed next", c.take(ms, many), []int{4})
 	}},
-	{"limits", "PerHook and Room count the hooks of two tenants apart.", func(c *check) {
+	{"limits", "PerHook and Hooks count the hooks of two tenants apart.", func(c *check) {
 		c.create("a")
 		c.ok(c.CreateHook(c.Context(), plainHook(away, "a")))
 		for n := range 12 {
 			c.enqueue(0, job{n: n, tenant: []string{home, away}[n%2]})
 		}
 		mine, theirs := hooks.Ref{Tenant: home, ID: "a"}, hooks.Ref{Tenant: away, ID: "a"}
-		claimed, _ := c.request(hooks.ClaimRequest{Now: start, Limit: many, PerHook: 2})
+		claimed, _ := c.request(hooks.ClaimRequest{Now: start, Limit: upTo(many), PerHook: 2})
 		c.equal("claimed by PerHook", perHook(claimed), map[hooks.Ref]int{mine: 2, theirs: 2})
-		claimed, _ = c.request(hooks.ClaimRequest{Now: start, Limit: many, PerHook: 2, Room: map[hooks.Ref]int{mine: 3}})
-		c.equal("claimed by Room", perHook(claimed), map[hooks.Ref]int{mine: 3, theirs: 2})
+		claimed, _ = c.request(hooks.ClaimRequest{Now: start, Limit: upTo(many), PerHook: 2, Hooks: map[hooks.Ref]int{mine: 3}})
+		c.equal("claimed by Hooks", perHook(claimed), map[hooks.Ref]int{mine: 3, theirs: 2})
 	}},
 	{"names", "Tenants and IDs are told apart to the letter, and each by itself.", func(c *check) {
 		refs := []hooks.Ref{

@@ -20,7 +20,7 @@ var timeRules = []rule{
 		s.ThrottleUntil = at(time.Minute)
 		health := c.endWith(5*ms, s)
 		c.equal("health", health, c.hook(home, "a").Health)
-		claimed, next := c.request(hooks.ClaimRequest{Now: at(time.Minute), Until: at(2 * time.Minute), Limit: many})
+		claimed, next := c.request(hooks.ClaimRequest{Now: at(time.Minute), Until: at(2 * time.Minute), Limit: upTo(many)})
 		c.equal("claimed", sorted(numbers(claimed)), []int{1, 2})
 		stats := c.stats(0, time.Hour, "a")
 		c.equal("LastErrorAt", stats["a"].LastErrorAt, s.Attempt.StartedAt)

@@ -1,0 +1,136 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// Claim implements [hooks.Queue].
+func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, time.Time{}, err
+	}
+	defer s.mu.Unlock()
+	s.claims++
+	s.lastClaim = r.Now
+	for l := s.later.first(); l != nil && !l.due.After(r.Now); l = s.later.first() {
+		s.later.remove(l)
+		s.join(l)
+	}
+	c := claim{Store: s, r: r, room: newRoom(r.Limit)}
+	c.run()
+	claimed = make([]hooks.Claimed, len(c.leased))
+	for i, d := range c.leased {
+		d.lane().waiting.push(d)
+		s.place(d.lane())
+		claimed[i] = hooks.Claimed{Delivery: d.Delivery, Event: d.event.Event}
+	}
+	if l := s.later.first(); l != nil {
+		next = l.due
+	}
+	return claimed, next, nil
+}
+
+// A claim is a call of Claim under way. It goes along the line of the tenants:
+// each gives a delivery, from the lane whose turn it is, and goes to the end, as
+// the lane does in the tenant's line. What has none to give is passed over.
+type claim struct {
+	*Store
+	r      hooks.ClaimRequest
+	room   room
+	leased []*delivery // out of their lanes
+}
+
+func (c *claim) run() {
+	for t := c.ready.first; t != nil && c.room.open(); {
+		next := t.links.after
+		if c.serve(t) {
+			next = c.ready.toEnd(t)
+		}
+		t = next
+	}
+}
+
+// serve leases a delivery of the tenant. It reports whether there was one that
+// the claim may take.
+func (c *claim) serve(t *tenant) bool {
+	if t.claim != c.claims {
+		t.claim, t.turn, t.room = c.claims, t.ready.first, c.roomOf(t.name)
+	}
+	for l := t.turn; l != nil && t.room.open(); {
+		next := l.links.after
+		d := c.first(l)
+		if d != nil && c.takeRoom(l.queue) {
+			c.lease(l, d)
+			t.turn = t.ready.toEnd(l)
+			return true
+		}
+		if d == nil {
+			c.place(l)
+		}
+		l = next
+	}
+	t.turn = nil
+	return false
+}
+
+// first returns the first delivery of the lane if it is due.
+func (c *claim) first(l *lane) *delivery {
+	d := l.waiting.first()
+	if d == nil || d.due.After(c.r.Now) || l.due.After(c.r.Now) {
+		return nil
+	}
+	return d
+}
+
+func (c *claim) lease(l *lane, d *delivery) {
+	l.waiting.remove(d)
+	c.room.take(d.event.Data)
+	l.queue.tenant.room.take(d.event.Data)
+	d.State = hooks.Leased
+	d.Lease = hooks.Lease{Owner: c.r.Owner, Token: d.Lease.Token + 1, Until: c.r.Until}
+	d.due = c.r.Until
+	c.leased = append(c.leased, d)
+}
+
+// takeRoom takes the room of a delivery of the hook, if there is.
+func (c *claim) takeRoom(q *queue) bool {
+	if q.claim != c.claims {
+		room, known := c.r.Hooks[q.ref]
+		if !known {
+			room = cmp.Or(c.r.PerHook, math.MaxInt)
+		}
+		q.claim, q.room = c.claims, room
+	}
+	q.room--
+	return q.room >= 0
+}
+
+func (c *claim) roomOf(tenant string) room {
+	if r, known := c.r.Tenants[tenant]; known {
+		return newRoom(r)
+	}
+	r := c.r.PerTenant
+	r.Deliveries = cmp.Or(r.Deliveries, math.MaxInt)
+	return newRoom(r)
+}
+
+// A room is what is left of a [hooks.Room].
+type room struct {
+	deliveries int
+	bytes      int64
+}
+
+func newRoom(r hooks.Room) room { return room{r.Deliveries, cmp.Or(r.Bytes, math.MaxInt64)} }
+
+func (r *room) open() bool { return r.deliveries > 0 && r.bytes > 0 }
+
+// take takes up the room of a delivery whose event has this data.
+func (r *room) take(data []byte) {
+	r.deliveries--
+	r.bytes -= int64(len(data))
+}

@@ -1,0 +1,240 @@
+package sqlite
+
+import (
+	"errors"
+	"math"
+	"time"
+)
+
+// A line is that of the tenants, or of the lanes of a tenant, as a claim goes
+// along it: first come those that it has not served, then the others in the order
+// in which it served them.
+type line[T any] struct {
+	waiting, served []*T
+	// read returns the next that wait. It is nil when all were read.
+	read func() ([]*T, error)
+}
+
+// next takes the first out of line. It returns nil when nobody is left.
+func (l *line[T]) next() (next *T, err error) {
+	if len(l.waiting) == 0 && l.read != nil {
+		if l.waiting, err = l.read(); err != nil {
+			return nil, err
+		}
+	}
+	from := &l.waiting
+	if len(*from) == 0 {
+		from = &l.served
+	}
+	if len(*from) == 0 {
+		return nil, nil
+	}
+	next, *from = (*from)[0], (*from)[1:]
+	return next, nil
+}
+
+// push puts one that was served at the end.
+func (l *line[T]) push(x *T) { l.served = append(l.served, x) }
+
+// unread reports whether there are some in line that the claim has not come to.
+func (l *line[T]) unread() bool { return l.read != nil || len(l.waiting) > 0 }
+
+// A tenantInLine is a tenant as a claim comes to it.
+type tenantInLine struct {
+	tenant  string
+	room    room
+	share   int // so many deliveries, as far as one can tell
+	lanes   line[laneInLine]
+	last    laneTurn      // of the lanes that were read
+	maxTurn int64         // of all its lanes
+	touched []*laneInLine // the lanes that were looked into
+	passed  bool          // Others were passed over, for lack of room.
+	served  int64         // when, for the last time: after so many deliveries; 0: never
+}
+
+// A laneInLine is a lane as a claim comes to it.
+type laneInLine struct {
+	lane
+	share       int // so many deliveries, as far as one can tell
+	touched     bool
+	queued      []queued // due, and not taken yet
+	more        bool     // There may be more that are due.
+	first, last place    // of those taken
+	served      int64    // as in tenantInLine
+}
+
+type (
+	tenantTurn struct {
+		turn   int64
+		tenant string
+	}
+	laneTurn struct{ turn, hook, retry int64 }
+)
+
+// readAtOnce is how many tenants, lanes, or deliveries of a lane a claim reads at
+// once at most.
+const readAtOnce = 100
+
+var (
+	lineUpTenants = newStatement(`INSERT OR IGNORE INTO hooks_tenants (tenant, turn)
+		SELECT tenant, (SELECT coalesce(max(turn), 0) + 1 FROM hooks_tenants) FROM hooks_lanes WHERE turn IS NULL AND due <= ?`)
+	lineUpLanes = newStatement(`UPDATE hooks_lanes AS l SET turn =
+		(SELECT coalesce(max(turn), 0) + 1 FROM hooks_lanes WHERE tenant = l.tenant AND turn IS NOT NULL)
+		WHERE turn IS NULL AND due <= ?`)
+	tenantsAfter = newStatement(`SELECT turn, tenant, (SELECT max(turn) FROM hooks_tenants) FROM hooks_tenants
+		WHERE (turn, tenant) > (? + 0, ? || '') ORDER BY turn, tenant`)
+	lanesAfter = newStatement(`SELECT turn, hook, retry, (SELECT max(turn) FROM hooks_lanes WHERE tenant = ?1 || '' AND turn IS NOT NULL)
+		FROM hooks_lanes WHERE tenant = ?1 || '' AND turn IS NOT NULL AND (turn, hook, retry) > (?2 + 0, ?3 + 0, ?4 + 0)
+		ORDER BY turn, hook, retry`)
+)
+
+// lineUp puts into line what has become due.
+func (t *tx) lineUp(now time.Time) error {
+	return errors.Join(run(t, lineUpTenants, now.UnixMilli()), run(t, lineUpLanes, now.UnixMilli()))
+}
+
+var errEnough = errors.New("enough")
+
+// readTenants reads the next tenants in line that have room.
+func (c *claim) readTenants() (read []*tenantInLine, err error) {
+	err = c.each(tenantsAfter, func(r row) error {
+		if len(read) == min(c.room.deliveries, readAtOnce) {
+			return errEnough
+		}
+		c.lastTenant, c.maxTurn = tenantTurn{r.int(0), r.text(1)}, r.int(2)
+		t := &tenantInLine{tenant: c.lastTenant.tenant, room: c.roomOf(c.lastTenant.tenant)}
+		if !t.room.open() {
+			c.passed = true
+			return nil
+		}
+		t.lanes.read = func() ([]*laneInLine, error) { return c.readLanes(t) }
+		read = append(read, t)
+		return nil
+	}, c.lastTenant.turn, c.lastTenant.tenant)
+	if errors.Is(err, errEnough) {
+		err = nil
+	} else {
+		c.tenants.read = nil
+	}
+	for _, t := range read {
+		t.share = shareOf(min(c.room.deliveries, t.room.deliveries), len(read))
+	}
+	c.read = append(c.read, read...)
+	return read, err
+}
+
+// readLanes reads the tenant's next lanes in line whose hooks have room.
+func (c *claim) readLanes(t *tenantInLine) (read []*laneInLine, err error) {
+	err = c.each(lanesAfter, func(r row) error {
+		if len(read) == min(t.share, readAtOnce) {
+			return errEnough
+		}
+		t.last, t.maxTurn = laneTurn{r.int(0), r.int(1), r.int(2)}, r.int(3)
+		h, err := c.hookN(t.last.hook)
+		if err != nil {
+			return err
+		}
+		if c.roomOfHook(h) <= 0 {
+			t.passed = true
+			return nil
+		}
+		start := place{math.MinInt64, math.MinInt64}
+		read = append(read, &laneInLine{lane: lane{h, int(t.last.retry)}, last: start})
+		return nil
+	}, t.tenant, t.last.turn, t.last.hook, t.last.retry)
+	if errors.Is(err, errEnough) {
+		err = nil
+	} else {
+		t.lanes.read = nil
+	}
+	for _, l := range read {
+		l.share = shareOf(t.share, len(read))
+	}
+	return read, err
+}
+
+// shareOf divides among n, and rounds up.
+func shareOf(all, n int) int { return (all-1)/n + 1 }
+
+const leaseQueued = `UPDATE hooks_deliveries SET state = 3, queued = NULL, token = token + 1, until = ?, owner = ?
+	WHERE hook = ? + 0 AND retry = ? + 0`
+
+var (
+	leaseBefore  = newStatement(leaseQueued + " AND queued < ?")
+	leaseAt      = newStatement(leaseQueued + " AND queued = ? AND n <= ?")
+	setTenant    = newStatement("UPDATE hooks_tenants SET turn = ? WHERE tenant = ?")
+	deleteTenant = newStatement("DELETE FROM hooks_tenants WHERE tenant = ?")
+)
+
+// finish leases what was taken, and gives those that were served their new turns.
+// Who is alone in a line needs none.
+func (c *claim) finish() error {
+	alone := len(c.read) == 1 && !c.passed && !c.tenants.unread()
+	for _, t := range c.read {
+		stays, err := c.finishLanes(t)
+		switch {
+		case err != nil:
+			return err
+		case !stays:
+			err = run(c, deleteTenant, t.tenant)
+		case t.served > 0 && !alone:
+			err = run(c, setTenant, c.maxTurn+t.served, t.tenant)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finishLanes is finish for the lanes of a tenant. It reports whether some are
+// still in line.
+func (c *claim) finishLanes(t *tenantInLine) (stay bool, err error) {
+	stay = t.passed || t.lanes.unread()
+	alone := len(t.touched) == 1 && !stay
+	for _, l := range t.touched {
+		if err := c.lease(l); err != nil {
+			return false, err
+		}
+		due, err := c.dueAfter(l)
+		switch {
+		case err != nil:
+		case due == never:
+			err = run(c, deleteLane, l.hook.n, int64(l.retry))
+		case due > c.r.Now.UnixMilli():
+			err = run(c, setLane, l.hook.n, int64(l.retry), t.tenant, due, nil)
+		default:
+			stay = true
+			if l.served > 0 && !alone {
+				err = run(c, setLane, l.hook.n, int64(l.retry), t.tenant, due, t.maxTurn+l.served)
+			}
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return stay, nil
+}
+
+// lease leases what was taken of the lane.
+func (c *claim) lease(l *laneInLine) error {
+	if l.served == 0 {
+		return nil
+	}
+	until, owner := c.r.Until.UnixMilli(), packID(c.r.Owner)
+	if l.first.queued < l.last.queued {
+		if err := run(c, leaseBefore, until, owner, l.hook.n, int64(l.retry), l.last.queued); err != nil {
+			return err
+		}
+	}
+	return run(c, leaseAt, until, owner, l.hook.n, int64(l.retry), l.last.queued, l.last.n)
+}
+
+// dueAfter returns when the lane is due after the claim.
+func (c *claim) dueAfter(l *laneInLine) (int64, error) {
+	if len(l.queued) == 0 {
+		return c.dueOf(l.lane)
+	}
+	l.hook.due[l.retry] = l.queued[0].queued // No throttle keeps it.
+	return l.hook.due[l.retry], nil
+}

@@ -1,0 +1,152 @@
+package storetest
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// modelTurns is what a model knows of the claims so far: who is ahead of whom,
+// of the tenants and, within each tenant, of its lanes.
+type modelTurns struct {
+	lastClaim time.Time
+	tenants   leads
+	lanes     map[string]leads // By tenant.
+}
+
+func newModelTurns(refs []hooks.Ref) modelTurns {
+	t := modelTurns{tenants: leads{}, lanes: map[string]leads{}}
+	for _, ref := range refs {
+		t.lanes[ref.Tenant] = leads{}
+	}
+	return t
+}
+
+// A waiting is for which tenants, and for which of their lanes, there is
+// something due.
+type waiting struct {
+	tenants map[string]bool
+	lanes   map[string]map[string]bool // By tenant.
+}
+
+func newWaiting() waiting { return waiting{map[string]bool{}, map[string]map[string]bool{}} }
+
+func (w waiting) lane(d *hooks.Delivery) {
+	if w.lanes[d.Tenant] == nil {
+		w.lanes[d.Tenant] = map[string]bool{}
+	}
+	w.lanes[d.Tenant][laneOf(*d)] = true
+}
+
+// A load is what a claim took of a tenant, or in all.
+type load struct {
+	deliveries     int
+	bytes, largest int64
+}
+
+func (l *load) add(cl hooks.Claimed) {
+	size := int64(len(cl.Event.Data))
+	l.deliveries++
+	l.bytes += size
+	l.largest = max(l.largest, size)
+}
+
+// leaves reports whether the load leaves room for another delivery.
+func (l load) leaves(r hooks.Room) bool {
+	return l.deliveries < r.Deliveries && (r.Bytes == 0 || l.bytes < r.Bytes)
+}
+
+// exceeds reports whether the load has more than fits, whichever came last.
+func (l load) exceeds(r hooks.Room) bool {
+	return l.deliveries > r.Deliveries || r.Bytes > 0 && l.deliveries > 0 && l.bytes-l.largest >= r.Bytes
+}
+
+// claimed fails if a claim took more than it may, left behind what it might have
+// taken, or left out somebody's turn. Left is what is still due.
+func (m *model) claimed(r hooks.ClaimRequest, claimed []hooks.Claimed, left []*hooks.Delivery) {
+	var all load
+	tenants, taken := map[string]*load{}, perHook(claimed)
+	for _, ref := range m.refs {
+		tenants[ref.Tenant] = &load{}
+		if n := taken[ref]; n > hookRoom(r, ref) {
+			m.c.Errorf("a claim took %d deliveries of %v, want at most %d", n, ref, hookRoom(r, ref))
+		}
+	}
+	for _, cl := range claimed {
+		all.add(cl)
+		tenants[cl.Delivery.Tenant].add(cl)
+	}
+	for tenant, load := range tenants {
+		if load.exceeds(tenantRoom(r, tenant)) {
+			m.c.Errorf("a claim took %+v of tenant %s, want %+v", *load, tenant, tenantRoom(r, tenant))
+		}
+	}
+	if all.exceeds(r.Limit) {
+		m.c.Errorf("a claim took %+v, want %+v", all, r.Limit)
+	}
+	waits := newWaiting()
+	for _, d := range left {
+		if taken[d.HookRef()] >= hookRoom(r, d.HookRef()) {
+			continue
+		}
+		waits.lane(d)
+		if !tenants[d.Tenant].leaves(tenantRoom(r, d.Tenant)) {
+			continue
+		}
+		waits.tenants[d.Tenant] = true
+		if all.leaves(r.Limit) {
+			m.c.Errorf("a claim left delivery %d behind, for which it had room", m.numbers[d.ID])
+		}
+	}
+	m.takeTurns(r.Now, claimed, waits)
+}
+
+func (m *model) takeTurns(now time.Time, claimed []hooks.Claimed, waits waiting) {
+	m.turns.lastClaim = now
+	if unfair := m.turns.tenants.add(count(claimed, tenantOf), waits.tenants); unfair != "" {
+		m.c.Errorf("tenants: %s", unfair)
+	}
+	got := map[string]map[string]int{}
+	for _, cl := range claimed {
+		if got[cl.Delivery.Tenant] == nil {
+			got[cl.Delivery.Tenant] = map[string]int{}
+		}
+		got[cl.Delivery.Tenant][laneOf(cl.Delivery)]++
+	}
+	for tenant, leads := range m.turns.lanes {
+		if unfair := leads.add(got[tenant], waits.lanes[tenant]); unfair != "" {
+			m.c.Errorf("lanes of tenant %s: %s", tenant, unfair)
+		}
+	}
+}
+
+// loseTurns takes note of those that have nothing left of what was due at the
+// last claim, and so may have lost their place.
+func (m *model) loseTurns() {
+	kept := newWaiting()
+	for _, d := range m.due(m.turns.lastClaim) {
+		kept.lane(d)
+	}
+	for tenant, leads := range m.turns.lanes {
+		leads.keep(kept.lanes[tenant])
+		kept.tenants[tenant] = len(kept.lanes[tenant]) > 0
+	}
+	m.turns.tenants.keep(kept.tenants)
+}
+
+func tenantRoom(r hooks.ClaimRequest, tenant string) hooks.Room {
+	if room, ok := r.Tenants[tenant]; ok {
+		return room
+	}
+	room := r.PerTenant
+	room.Deliveries = cmp.Or(room.Deliveries, many)
+	return room
+}
+
+func hookRoom(r hooks.ClaimRequest, ref hooks.Ref) int {
+	if n, ok := r.Hooks[ref]; ok {
+		return n
+	}
+	return cmp.Or(r.PerHook, many)
+}
