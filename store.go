@@ -97,6 +97,11 @@ type Queue interface {
 	// that Token, and then nothing of it was written. The others are not
 	// affected.
 	//
+	// An attempt that is stored replaces the answer to the one before it, unless
+	// [KeepsAnswer] says that it stays: of that attempt, Response.Header and
+	// Response.Body go, and Response.Dropped is set if it had either. Nothing
+	// else of it changes.
+	//
 	// When a delivery with an ordering key ends without Hold, or its hook does
 	// not exist, the earliest triggered blocked one of the same hook and key
 	// becomes pending, due now.

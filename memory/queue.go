@@ -157,7 +157,7 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 	d.Reason = st.Reason
 	if st.Attempt != nil {
 		d.Attempts++
-		d.attempts = append(d.attempts, st.Attempt)
+		d.log(st.Attempt)
 	}
 	if st.State == hooks.Pending {
 		d.State, d.Due, d.Step = hooks.Pending, st.Due, st.Step
@@ -178,6 +178,19 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 		s.replace(d.queue)
 	}
 	return hooks.Settled{Health: h.Health}
+}
+
+// log adds an attempt, and drops the answer to the one before it unless that is
+// kept.
+func (d *delivery) log(a *hooks.Attempt) {
+	if last := len(d.attempts) - 1; last >= 0 && !hooks.KeepsAnswer(d.attempts[last].Number) {
+		thinned := *d.attempts[last] // The stored one may be in use elsewhere.
+		if r := &thinned.Response; len(r.Header) > 0 || len(r.Body) > 0 {
+			r.Header, r.Body, r.Dropped = nil, nil, true
+			d.attempts[last] = &thinned
+		}
+	}
+	d.attempts = append(d.attempts, a)
 }
 
 // replace places the lanes of a queue anew.

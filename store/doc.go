@@ -44,6 +44,15 @@
 // deliveries are stored, claimed and settled as usual, and stay in the log. So
 // a foreign key from deliveries to hooks would be wrong.
 //
+// # Attempts and their answers
+//
+// An endpoint chooses how long its answers are, and a delivery may be retried a
+// hundred times and redelivered without end. So the log keeps the answers to few
+// of the attempts of a delivery: when Settle stores attempt n, it drops header and
+// body of the answer to attempt n-1, unless [hooks.KeepsAnswer] keeps it, and marks
+// it as dropped. The first attempt costs nothing by that, a later one an update of
+// one row at most.
+//
 // # Leases and tokens
 //
 // No transaction stays open while a request is on its way. Claim writes owner,

@@ -223,6 +223,12 @@ var faults = []fault{
 	{"keeps attempts as text", "values/attempt", edited(eachAttempt(func(a *hooks.Attempt) {
 		a.Response.Body = []byte(strings.ToValidUTF8(string(a.Response.Body), "?"))
 	}))},
+	{"keeps no answer but the latest", "leases/dropped", edited(eachAttempt(func(a *hooks.Attempt) {
+		if a.State == pending && a.Number > 1 {
+			a.Response = hooks.AttemptResponse{Status: a.Response.Status, Truncated: a.Response.Truncated, Dropped: true}
+		}
+	}))},
+	{"does not tell that answers are missing", "leases/dropped", edited(eachAttempt(func(a *hooks.Attempt) { a.Response.Dropped = false }))},
 	{"forgets the reason", "leases/outcome", edited(eachSettlement(func(s *hooks.Settlement) { s.Reason = "" }))},
 
 	// States and keys.
