@@ -151,12 +151,22 @@ type LogStore interface {
 	// at since or later and before until, for each of these hooks. A hook
 	// without any is in the result with zeros.
 	Stats(ctx context.Context, tenant string, hookIDs []string, since, until time.Time) (map[string]Stats, error)
-	// Purge removes at most limit of what is older than before, and returns
-	// how many rows it removed: deliveries that ended earlier and are not
-	// held, with their attempts; events triggered earlier that have no
-	// delivery left; traces of hooks deleted earlier. A result below limit
+	// Purge removes what is too old or too much by r, and returns how many
+	// rows it counted, at most r.Limit: deliveries that ended before r.Before
+	// and are not held; if r.KeepPerHook is above 0, of the ended deliveries
+	// of each hook those that are not held and not among the r.KeepPerHook
+	// that ended last; events triggered before r.Before that have no delivery
+	// left; traces of hooks deleted before r.Before. A result below r.Limit
 	// means that nothing is left to remove.
-	Purge(ctx context.Context, before time.Time, limit int) (int, error)
+	//
+	// A delivery takes its attempts along, and its event if that has no other
+	// and was triggered before r.Before, or if the delivery was too much.
+	// These need not be counted.
+	//
+	// A store may wait until a hook has an eighth more than r.KeepPerHook, so
+	// that it need not look through the log of a hook for each delivery that
+	// ends.
+	Purge(ctx context.Context, r PurgeRequest) (int, error)
 }
 
 // A Notifier is a Store that can tell when it has been written to, which saves
@@ -182,6 +192,16 @@ type ClaimRequest struct {
 	Limit   int
 	PerHook int
 	Room    map[Ref]int
+}
+
+// A PurgeRequest says what a purge removes; see [LogStore].
+type PurgeRequest struct {
+	// Before is the time before which everything is too old. Zero: nothing is.
+	Before time.Time
+	// KeepPerHook is how many ended deliveries of a hook are not too many. 0:
+	// any number.
+	KeepPerHook int
+	Limit       int
 }
 
 // Claimed is a leased delivery with its event.

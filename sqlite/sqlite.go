@@ -75,6 +75,7 @@ type Store struct {
 
 	purging sync.Mutex
 	purged  int64 // the hook whose deliveries Purge removed last
+	ends    ends
 }
 
 var (

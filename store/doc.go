@@ -179,9 +179,12 @@
 //     the release of the next of the key. A lost lease is the answer to one
 //     settlement, not an error of the call; the others are written.
 //   - Redeliver, Cancel: the state, and the blocking or the release.
-//   - Purge: each delivery with its attempts. The limit is there so that a large
-//     purge is many short transactions. Whether the attempts count as rows is
-//     the store's choice, as long as the result stays within the limit.
+//   - Purge: each delivery with its attempts and, if it is to go, its event. The
+//     limit is there so that a large purge is many short transactions. Whether
+//     what goes along counts as rows is the store's choice, as long as the result
+//     stays within the limit. A Manager purges each minute, so what that costs
+//     when there is nothing to remove should not grow with the logs, also not for
+//     KeepPerHook: that is why a store may wait until there is an eighth more.
 //
 // # Optional abilities
 //
