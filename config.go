@@ -72,6 +72,15 @@ type Config struct {
 	// Retention is how long ended deliveries, their attempts and their events
 	// are kept. Default: 30 days; negative: for ever.
 	Retention time.Duration
+	// MaxLogPerHook is how many ended deliveries of a hook are kept, with
+	// their attempts, whatever Retention says. When there are an eighth more,
+	// those that ended first are removed, within a minute, until there are no
+	// more than that; deliveries that hold an ordering key back stay. An event
+	// goes with its last delivery, and a second one with its ID is then no
+	// duplicate any more: so keep more than a hook gets in the time in which
+	// you might repeat a Trigger. Default 0: any number, since how long that
+	// protects should not depend on the traffic unless you say so.
+	MaxLogPerHook int
 
 	// Logger gets what an operator should know. Default: slog.Default().
 	Logger *slog.Logger
@@ -149,6 +158,8 @@ func (c Config) validate() error {
 		return invalid("lease", "must be 1s to 1h")
 	case c.PollInterval < time.Millisecond || c.PollInterval > time.Minute:
 		return invalid("pollInterval", "must be 1ms to 1m")
+	case c.MaxLogPerHook < 0:
+		return invalid("maxLogPerHook", "must not be negative")
 	case strings.ContainsFunc(c.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }):
 		return invalid("userAgent", "must be printable ASCII")
 	}

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"math/bits"
 	"net/http"
 	"time"
 )
@@ -83,8 +84,8 @@ type Lease struct {
 	Until time.Time
 }
 
-// An Attempt is one try to deliver, as the log keeps it. Its headers and bodies
-// may be shared and must not be changed.
+// An Attempt is one try to deliver, as the log keeps it: see [KeepsAnswer] for
+// what it drops. Its headers and bodies may be shared and must not be changed.
 type Attempt struct {
 	// DeliveryID and Number, counted from 1, name the attempt.
 	DeliveryID string
@@ -136,7 +137,17 @@ type AttemptResponse struct {
 	Body []byte
 	// Truncated says that the answer was longer.
 	Truncated bool
+	// Dropped says that there was a header or a body that the log no longer
+	// keeps, see [KeepsAnswer].
+	Dropped bool
 }
+
+// KeepsAnswer reports whether the log keeps the header and the body of the
+// answer to a delivery's attempt with this number once there is a later one: it
+// does for the powers of two, so for the first attempt, the second, the fourth
+// and so on. The answer to the latest attempt is always kept. Of n attempts, at
+// most 2 + log2(n) have an answer; everything else about them stays in the log.
+func KeepsAnswer(number int) bool { return bits.OnesCount(uint(max(0, number))) == 1 }
 
 // An ErrorClass is the kind of a failed attempt.
 type ErrorClass string

@@ -146,14 +146,18 @@ func (e *engine) dueAt(t time.Time) {
 	}
 }
 
-// purge removes, step by step, what is older than Config.Retention, and what
-// the dispatcher knows of hooks that are gone.
+// purge removes, step by step, what is older than Config.Retention or more than
+// Config.MaxLogPerHook, and what the dispatcher knows of hooks that are gone.
 func (e *engine) purge(ctx context.Context) {
 	for sleep(ctx, purgeInterval) {
 		e.dispatch.Prune(func(ref Ref) bool { return e.m.index.get(ref) == nil })
-		for n := purgeStep; n == purgeStep && e.m.cfg.Retention > 0 && ctx.Err() == nil; {
+		r := PurgeRequest{KeepPerHook: e.m.cfg.MaxLogPerHook, Limit: purgeStep}
+		if e.m.cfg.Retention > 0 {
+			r.Before = stamp(now().Add(-e.m.cfg.Retention))
+		}
+		for n := r.Limit; n == r.Limit && (e.m.cfg.Retention > 0 || r.KeepPerHook > 0) && ctx.Err() == nil; {
 			var err error
-			if n, err = e.m.store.Purge(ctx, stamp(now().Add(-e.m.cfg.Retention)), purgeStep); err != nil && ctx.Err() == nil {
+			if n, err = e.m.store.Purge(ctx, r); err != nil && ctx.Err() == nil {
 				e.m.report("purge the log", err)
 			}
 		}

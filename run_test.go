@@ -490,6 +490,30 @@ func TestEndedDeliveriesArePurged(t *testing.T) {
 	})
 }
 
+func TestALogIsBoundedByCount(t *testing.T) {
+	t.Parallel()
+	for name, retention := range map[string]time.Duration{"for a month": 0, "for ever": -1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				rig := hookstest.New(t, func(c *hooks.Config) { c.MaxLogPerHook, c.Retention = 100, retention })
+				rig.Endpoint("*")
+				seldom := rig.Endpoint("seldom")
+				for range 30 {
+					trigger(t, rig.Manager, 50)
+					time.Sleep(time.Second)
+				}
+				_, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "seldom"})
+				require.NoError(t, err)
+				require.Len(t, deliveries(t, rig.Manager, hooks.LogQuery{}), 1502)
+				time.Sleep(time.Minute)
+				assert.Len(t, deliveries(t, rig.Manager, hooks.LogQuery{}), 101)
+				assert.Len(t, deliveries(t, rig.Manager, hooks.LogQuery{HookID: seldom.Hook.ID}), 1, "the log of one hook takes no room from that of another")
+			})
+		})
+	}
+}
+
 func TestABacklogIsSentWithoutPause(t *testing.T) {
 	t.Parallel()
 	for _, count := range []int{1, 3, 40} {

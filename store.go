@@ -106,6 +106,11 @@ type Queue interface {
 	// that Token, and then nothing of it was written. The others are not
 	// affected.
 	//
+	// An attempt that is stored replaces the answer to the one before it, unless
+	// [KeepsAnswer] says that it stays: of that attempt, Response.Header and
+	// Response.Body go, and Response.Dropped is set if it had either. Nothing
+	// else of it changes.
+	//
 	// When a delivery with an ordering key ends without Hold, or its hook does
 	// not exist, the earliest triggered blocked one of the same hook and key
 	// becomes pending, due now.
@@ -155,12 +160,22 @@ type LogStore interface {
 	// at since or later and before until, for each of these hooks. A hook
 	// without any is in the result with zeros.
 	Stats(ctx context.Context, tenant string, hookIDs []string, since, until time.Time) (map[string]Stats, error)
-	// Purge removes at most limit of what is older than before, and returns
-	// how many rows it removed: deliveries that ended earlier and are not
-	// held, with their attempts; events triggered earlier that have no
-	// delivery left; traces of hooks deleted earlier. A result below limit
+	// Purge removes what is too old or too much by r, and returns how many
+	// rows it counted, at most r.Limit: deliveries that ended before r.Before
+	// and are not held; if r.KeepPerHook is above 0, of the ended deliveries
+	// of each hook those that are not held and not among the r.KeepPerHook
+	// that ended last; events triggered before r.Before that have no delivery
+	// left; traces of hooks deleted before r.Before. A result below r.Limit
 	// means that nothing is left to remove.
-	Purge(ctx context.Context, before time.Time, limit int) (int, error)
+	//
+	// A delivery takes its attempts along, and its event if that has no other
+	// and was triggered before r.Before, or if the delivery was too much.
+	// These need not be counted.
+	//
+	// A store may wait until a hook has an eighth more than r.KeepPerHook, so
+	// that it need not look through the log of a hook for each delivery that
+	// ends.
+	Purge(ctx context.Context, r PurgeRequest) (int, error)
 }
 
 // A Notifier is a Store that can tell when it has been written to, which saves
@@ -203,6 +218,16 @@ type Room struct {
 	Deliveries int
 	// Bytes is the bound for the data of the events. 0: there is none.
 	Bytes int64
+}
+
+// A PurgeRequest says what a purge removes; see [LogStore].
+type PurgeRequest struct {
+	// Before is the time before which everything is too old. Zero: nothing is.
+	Before time.Time
+	// KeepPerHook is how many ended deliveries of a hook are not too many. 0:
+	// any number.
+	KeepPerHook int
+	Limit       int
 }
 
 // Claimed is a leased delivery with its event.

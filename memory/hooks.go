@@ -70,6 +70,7 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 				s.letGo(d, now)
 			}
 		}
+		s.trim()
 	}
 	s.changed(ref, now)
 	return nil

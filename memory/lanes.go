@@ -26,6 +26,7 @@ type queue struct {
 	hook   *hooks.Hook // nil: it does not exist
 	lanes  [2]lane     // first attempts, retries
 	all    list[delivery]
+	ended  list[delivery] // held ones included, in the order in which they ended
 	// room is how many more of them the claim with this number may take.
 	claim uint64
 	room  int
@@ -54,6 +55,7 @@ func (s *Store) queue(ref hooks.Ref) *queue {
 	t.queues++
 	q = &queue{ref: ref, tenant: t, hook: s.hooks[ref]}
 	q.all.of = func(d *delivery) *links[delivery] { return &d.ofHook }
+	q.ended.of = func(d *delivery) *links[delivery] { return &d.ofEnded }
 	for i := range q.lanes {
 		q.lanes[i].queue = q
 		q.lanes[i].waiting = heap[delivery]{less: earlier, index: func(d *delivery) *int { return &d.index }}

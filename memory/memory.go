@@ -23,12 +23,19 @@ type Options struct {
 	// ID is refused as a duplicate for as long as its event is kept.
 	// Default: 10,000.
 	MaxEnded int
+	// MaxEndedBytes bounds the same by what it takes of memory, in bytes,
+	// within a fifth or so: ended deliveries with their attempts, and events
+	// all of whose deliveries have ended. What has not ended, or holds an
+	// ordering key back, is neither counted nor dropped, since nothing that
+	// was acknowledged may be lost. What a delivery that waits can take is
+	// bounded by its schedule, and by [hooks.KeepsAnswer]. Default: 64 MiB.
+	MaxEndedBytes int
 }
 
 // A Store is a [hooks.Store] in memory. It may be used concurrently, also by
 // several Managers of one process.
 type Store struct {
-	maxEnded int
+	maxEnded, maxBytes int
 
 	mu sync.Mutex
 	// All that follows is guarded by mu.
@@ -41,6 +48,7 @@ type Store struct {
 	bare       list[event] // events without a delivery
 	deliveries map[string]*delivery
 	ended      list[delivery] // and not held, in the order in which they ended
+	bytes      int            // what ended, and events that have no other deliveries, take
 	queues     map[hooks.Ref]*queue
 	tenants    map[string]*tenant // of the queues
 	chains     map[chainKey]*chain
@@ -63,6 +71,7 @@ var (
 func New(o Options) *Store {
 	return &Store{
 		maxEnded:   cmp.Or(max(0, o.MaxEnded), 10_000),
+		maxBytes:   cmp.Or(max(0, o.MaxEndedBytes), 64<<20),
 		hooks:      map[hooks.Ref]*hooks.Hook{},
 		latest:     map[hooks.Ref]int64{},
 		events:     map[eventKey]*event{},
@@ -89,6 +98,8 @@ type event struct {
 	triggered  time.Time
 	deliveries []delivery
 	left       int // of the deliveries, those not dropped
+	waiting    int // of these, those not in Store.ended
+	bytes      int // its part of Store.bytes
 	links      links[event]
 }
 
@@ -101,8 +112,10 @@ type delivery struct {
 	due      time.Time
 	index    int // in the heap of its lane or chain
 	attempts []*hooks.Attempt
+	bytes    int             // its part of Store.bytes
 	links    links[delivery] // among those that have ended
 	ofHook   links[delivery] // among those of the queue
+	ofEnded  links[delivery] // among those of the queue that have ended, or are held
 }
 
 // lock locks the store for a call, unless the context has ended.

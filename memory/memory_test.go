@@ -145,3 +145,60 @@ func TestTransactions(t *testing.T) {
 		assert.Empty(t, events)
 	})
 }
+
+// answer has a delivery with this ID succeed with an answer of so many bytes.
+func answer(t *testing.T, s *memory.Store, id string, bytes int) {
+	t.Helper()
+	e := &hooks.Event{ID: id, Type: "order.paid", Time: start}
+	d := hooks.Delivery{
+		ID: id, HookID: "hook", EventID: id, State: hooks.Leased, CreatedAt: start,
+		Lease: hooks.Lease{Token: 1, Until: start.Add(time.Minute)},
+	}
+	require.NoError(t, s.Enqueue(t.Context(), start, []hooks.Entry{{Event: e, Deliveries: []hooks.Delivery{d}}}))
+	_, err := s.Settle(t.Context(), start, []hooks.Settlement{{
+		DeliveryID: id, Token: 1, State: hooks.Succeeded,
+		Attempt: &hooks.Attempt{DeliveryID: id, Number: 1, Response: hooks.AttemptResponse{Body: make([]byte, bytes)}},
+	}})
+	require.NoError(t, err)
+}
+
+func TestWhatHasEndedIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	s := memory.New(memory.Options{MaxEndedBytes: 100_000})
+	kept := func() (ids []string) {
+		page, err := s.Deliveries(t.Context(), hooks.LogQuery{PageQuery: hooks.PageQuery{OldestFirst: true}})
+		require.NoError(t, err)
+		for _, d := range page.Items {
+			events, err := s.Events(t.Context(), "", []string{d.ID})
+			require.NoError(t, err)
+			assert.Len(t, events, 1, d.ID)
+			ids = append(ids, d.ID)
+		}
+		return ids
+	}
+	for i := range 9 {
+		answer(t, s, fmt.Sprint(i), 20_000)
+	}
+	assert.Equal(t, []string{"5", "6", "7", "8"}, kept())
+	answer(t, s, "large", 70_000)
+	assert.Equal(t, []string{"8", "large"}, kept(), "what ended first goes first")
+	answer(t, s, "too large", 200_000)
+	assert.Empty(t, kept())
+
+	big := &hooks.Event{ID: "waits", Type: "a", Data: make([]byte, 150_000)}
+	d := hooks.Delivery{ID: "waits", HookID: "hook", EventID: "waits", State: hooks.Pending, Due: start, CreatedAt: start}
+	require.NoError(t, s.Enqueue(t.Context(), start, []hooks.Entry{{Event: big, Deliveries: []hooks.Delivery{d}}}))
+	answer(t, s, "small", 10)
+	assert.ElementsMatch(t, []string{"small", "waits"}, kept(), "what waits is neither dropped nor counted")
+	_, err := s.Cancel(t.Context(), start.Add(time.Second), "", "waits", "")
+	require.NoError(t, err)
+	assert.Empty(t, kept(), "now it counts")
+
+	for i := range 9 {
+		e := &hooks.Event{ID: fmt.Sprint("bare ", i), Type: "a", Data: make([]byte, 30_000)}
+		require.NoError(t, s.Enqueue(t.Context(), start, []hooks.Entry{{Event: e}}))
+	}
+	events, err := s.Events(t.Context(), "", []string{"bare 0", "bare 5", "bare 6", "bare 8"})
+	require.NoError(t, err)
+	assert.Len(t, events, 2)
+}

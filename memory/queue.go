@@ -56,10 +56,11 @@ func (s *Store) unused(entries []hooks.Entry) error {
 func (s *Store) enqueue(now time.Time, entries []hooks.Entry) {
 	pending := false
 	for _, entry := range entries {
-		e := &event{Event: entry.Event, triggered: now, left: len(entry.Deliveries)}
+		e := &event{Event: entry.Event, triggered: now, left: len(entry.Deliveries), waiting: len(entry.Deliveries)}
 		s.events[eventKey{e.Tenant, e.ID}] = e
 		if e.left == 0 {
 			s.bare.push(e)
+			s.count(e)
 			s.trim()
 			continue
 		}
@@ -106,6 +107,8 @@ func (s *Store) start(d *delivery) {
 // next of its ordering key go unless it is held.
 func (s *Store) end(d *delivery, now time.Time, state hooks.State, held bool) {
 	d.State, d.Held, d.EndedAt, d.Due = state, held, now, time.Time{}
+	d.queue.ended.remove(d) // It may have been held.
+	d.queue.ended.push(d)
 	if !held {
 		s.letGo(d, now)
 	}
@@ -115,7 +118,7 @@ func (s *Store) end(d *delivery, now time.Time, state hooks.State, held bool) {
 // ordering key go.
 func (s *Store) letGo(d *delivery, now time.Time) {
 	d.Held = false
-	s.ended.push(d)
+	s.file(d)
 	if d.Key == "" {
 		return
 	}
@@ -157,7 +160,7 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 	d.Reason = st.Reason
 	if st.Attempt != nil {
 		d.Attempts++
-		d.attempts = append(d.attempts, st.Attempt)
+		d.log(st.Attempt)
 	}
 	if st.State == hooks.Pending {
 		d.State, d.Due, d.Step = hooks.Pending, st.Due, st.Step
@@ -180,6 +183,19 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 	return hooks.Settled{Health: h.Health}
 }
 
+// log adds an attempt, and drops the answer to the one before it unless that is
+// kept.
+func (d *delivery) log(a *hooks.Attempt) {
+	if last := len(d.attempts) - 1; last >= 0 && !hooks.KeepsAnswer(d.attempts[last].Number) {
+		thinned := *d.attempts[last] // The stored one may be in use elsewhere.
+		if r := &thinned.Response; len(r.Header) > 0 || len(r.Body) > 0 {
+			r.Header, r.Body, r.Dropped = nil, nil, true
+			d.attempts[last] = &thinned
+		}
+	}
+	d.attempts = append(d.attempts, a)
+}
+
 // replace places the lanes of a queue anew.
 func (s *Store) replace(q *queue) {
 	for i := range q.lanes {
@@ -200,7 +216,7 @@ func (s *Store) Redeliver(ctx context.Context, now time.Time, tenant, deliveryID
 	if !d.State.Ended() {
 		return hooks.Delivery{}, fmt.Errorf("delivery %q is %s: %w", deliveryID, d.State, hooks.ErrConflict)
 	}
-	s.ended.remove(d)
+	s.unfile(d)
 	d.State, d.Due, d.Step = hooks.Pending, now, 0
 	d.EndedAt, d.Held, d.Reason = time.Time{}, false, ""
 	s.start(d)
@@ -240,62 +256,4 @@ func (s *Store) find(tenant, deliveryID string) (*delivery, error) {
 		return nil, fmt.Errorf("delivery %q: %w", deliveryID, hooks.ErrNotFound)
 	}
 	return d, nil
-}
-
-// trim drops what has ended and is too much.
-func (s *Store) trim() {
-	for s.ended.len > s.maxEnded {
-		d := s.ended.first
-		s.drop(d)
-		if d.event.left == 0 {
-			s.dropEvent(d.event)
-		}
-	}
-	for s.bare.len > s.maxEnded {
-		s.dropEvent(s.bare.first)
-	}
-}
-
-// drop forgets an ended delivery and its attempts.
-func (s *Store) drop(d *delivery) {
-	s.ended.remove(d)
-	delete(s.deliveries, d.ID)
-	d.attempts = nil
-	if d.queue.all.remove(d); d.queue.all.len == 0 {
-		s.forgetQueue(d.queue)
-	}
-	if d.event.left--; d.event.left == 0 {
-		s.bare.push(d.event)
-	}
-}
-
-func (s *Store) dropEvent(e *event) {
-	s.bare.remove(e)
-	delete(s.events, eventKey{e.Tenant, e.ID})
-}
-
-// Purge implements [hooks.LogStore].
-func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
-	if err := s.lock(ctx); err != nil {
-		return 0, err
-	}
-	defer s.mu.Unlock()
-	n := 0
-	for d := s.ended.first; d != nil && n < limit; {
-		next := d.links.after
-		if d.EndedAt.Before(before) {
-			s.drop(d)
-			n++
-		}
-		d = next
-	}
-	for e := s.bare.first; e != nil && n < limit; {
-		next := e.links.after
-		if e.triggered.Before(before) {
-			s.dropEvent(e)
-			n++
-		}
-		e = next
-	}
-	return n + s.forget(before, limit-n), nil
 }

@@ -3,50 +3,115 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"os"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Checkpoints copy what was committed from the write-ahead log to the database
 // file, so that the log can start over. They run beside the writer, whose commits
 // would otherwise each so often take as long as a thousand. The writer makes one
 // itself if these do not keep up.
+//
+// While somebody reads for long, the log cannot start over, and grows. Its file is
+// cut when that is over: by the writer, when it starts over (PRAGMA
+// journal_size_limit), or here, if nobody writes.
 type checkpoints struct {
 	db      *sql.DB
-	pending int // operations since the last, of the leader
+	log     string // the file
+	pending int    // operations since the last, of the leader
 	wanted  chan struct{}
+	// watched says that the file will be looked at, written asks for it.
+	watched atomic.Bool
+	written chan struct{}
+	closed  chan struct{}
 	stopped sync.WaitGroup
 	once    sync.Once
 }
 
-// operationsPerCheckpoint leaves about a thousand pages to a checkpoint.
-const operationsPerCheckpoint = 256
+const (
+	// operationsPerCheckpoint leaves about a thousand pages to a checkpoint.
+	operationsPerCheckpoint = 256
+	// pagesPerCheckpoint is how long the log is when the writer makes one.
+	pagesPerCheckpoint = 8192
+	// maxLog is how long the file of the log may stay, in bytes: longer than
+	// it becomes while nobody reads for long.
+	maxLog = 40 << 20
+	// lookAfter is how long after a commit to look at the file.
+	lookAfter = 5 * time.Second
+)
 
-func newCheckpoints(db *sql.DB) *checkpoints {
-	c := &checkpoints{db: db, wanted: make(chan struct{}, 1)}
-	c.stopped.Go(func() {
-		for range c.wanted {
-			// It may fail, for a reader or another process is in the way: the
-			// next will do.
-			_, _ = c.db.ExecContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)")
-		}
-	})
+func newCheckpoints(db *sql.DB, file string) *checkpoints {
+	c := &checkpoints{
+		db: db, log: file + "-wal",
+		wanted: make(chan struct{}, 1), written: make(chan struct{}, 1), closed: make(chan struct{}),
+	}
+	c.stopped.Go(c.run)
 	return c
+}
+
+func (c *checkpoints) run() {
+	look := time.NewTimer(lookAfter)
+	defer look.Stop()
+	for {
+		select {
+		case <-c.closed:
+			return
+		case <-c.wanted:
+			c.checkpoint("PASSIVE")
+		case <-c.written:
+			look.Reset(lookAfter)
+		case <-look.C:
+			c.watched.Store(false)
+			if !c.shorten() {
+				look.Reset(lookAfter)
+			}
+		}
+	}
+}
+
+// shorten cuts the file of the log if it is too long. It reports whether it is no
+// longer.
+func (c *checkpoints) shorten() bool {
+	// First without the lock that keeps writers out, so that the second, which
+	// takes it, has nothing left to copy.
+	return !c.tooLong() || c.checkpoint("PASSIVE") && c.checkpoint("TRUNCATE") && !c.tooLong()
+}
+
+func (c *checkpoints) tooLong() bool {
+	info, err := os.Stat(c.log)
+	return err == nil && info.Size() > maxLog
+}
+
+// checkpoint reports whether all of the log was copied. It may not be, because a
+// reader or another process is in the way: the next will do.
+func (c *checkpoints) checkpoint(mode string) bool {
+	var busy, pages, copied int
+	err := c.db.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &pages, &copied)
+	return err == nil && busy == 0 && copied == pages
 }
 
 // committed takes note of a commit of so many operations.
 func (c *checkpoints) committed(operations int) {
-	if c.pending += operations; c.pending < operationsPerCheckpoint {
-		return
+	if c.pending += operations; c.pending >= operationsPerCheckpoint {
+		c.pending = 0
+		signal(c.wanted)
 	}
-	c.pending = 0
+	if !c.watched.Swap(true) {
+		signal(c.written)
+	}
+}
+
+func signal(c chan<- struct{}) {
 	select {
-	case c.wanted <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
 // stop ends the checkpoints, when there are no more commits.
 func (c *checkpoints) stop() {
-	c.once.Do(func() { close(c.wanted) })
+	c.once.Do(func() { close(c.closed) })
 	c.stopped.Wait()
 }

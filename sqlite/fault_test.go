@@ -245,7 +245,7 @@ var calls = func() map[string]call {
 			return err
 		}},
 		"Purge": {true, func(ctx context.Context, s *sqlite.Store) error {
-			_, err := s.Purge(ctx, at.Add(time.Hour), 100)
+			_, err := s.Purge(ctx, hooks.PurgeRequest{Before: at.Add(time.Hour), Limit: 100})
 			return err
 		}},
 		"Hooks": {false, func(ctx context.Context, s *sqlite.Store) error {
@@ -529,7 +529,7 @@ func TestAClosedStore(t *testing.T) {
 			db := handle(t, path, 4)
 			s, err := sqlite.New(t.Context(), db, sqlite.Options{})
 			require.NoError(t, err)
-			_, err = s.Purge(t.Context(), time.Unix(0, 0), 1)
+			_, err = s.Purge(t.Context(), hooks.PurgeRequest{Before: time.Unix(0, 0), Limit: 1})
 			require.NoError(t, err)
 			require.NoError(t, db.Close())
 			return s

@@ -148,9 +148,12 @@ func unpackAttempt(r row) (hooks.Attempt, error) {
 		DeliveryID: r.id(16), Number: int(r.int(0)), Tenant: r.text(17), HookID: r.text(18),
 		EventID: r.id(19), EventType: r.text(20),
 		StartedAt: r.time(1), Duration: time.Duration(r.int(2)), State: r.state(3), NextAt: r.time(4),
-		Request:  hooks.AttemptRequest{Method: r.text(5), URL: r.text(6), BodySize: int(r.int(8))},
-		Response: hooks.AttemptResponse{Status: int(r.int(10)), Truncated: r.bool(11), Body: r.bytes(15)},
-		Class:    hooks.ErrorClass(r.text(12)), Error: r.text(13),
+		Request: hooks.AttemptRequest{Method: r.text(5), URL: r.text(6), BodySize: int(r.int(8))},
+		Response: hooks.AttemptResponse{
+			Status: int(r.int(10)), Body: r.bytes(15),
+			Truncated: r.int(11)&bodyTruncated != 0, Dropped: r.int(11)&answerDropped != 0,
+		},
+		Class: hooks.ErrorClass(r.text(12)), Error: r.text(13),
 	}
 	copy(a.Request.BodySHA256[:], r.bytes(9))
 	var err, err2 error

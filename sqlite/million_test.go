@@ -106,7 +106,7 @@ func BenchmarkRetention(b *testing.B) {
 		go func() {
 			defer close(purged)
 			for {
-				n, err := s.Purge(b.Context(), at.Add(time.Minute), 500)
+				n, err := s.Purge(b.Context(), hooks.PurgeRequest{Before: at.Add(time.Minute), Limit: 500})
 				if !assert.NoError(b, err) || n < 500 {
 					return
 				}

@@ -7,9 +7,9 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// purgeStep is how many rows Purge removes in one transaction, so that nobody
-// waits for long.
-const purgeStep = 50
+// purgeStep is how many deliveries, each with its attempts and often its event,
+// Purge removes in one transaction, so that nobody waits for long.
+const purgeStep = 25
 
 var (
 	// endedFrom goes through the logs of the hooks in the order of their n.
@@ -22,59 +22,77 @@ var (
 
 // Purge implements [hooks.LogStore]. It finds out what to remove before it holds
 // others up, and then removes it in steps.
-func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (removed int, err error) {
+func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (removed int, err error) {
 	s.purging.Lock()
 	defer s.purging.Unlock()
-	for removed < limit {
-		found, err := s.old(ctx, before, limit-removed)
+	for removed < r.Limit {
+		found, err := s.old(ctx, r, r.Limit-removed)
 		if err != nil || found.empty() {
 			return removed, err
 		}
-		for !found.empty() && removed < limit {
-			var n int
-			step := found.cut(purgeStep)
+		for !found.empty() && removed < r.Limit {
+			var done purged
+			step := found.cut(min(purgeStep, r.Limit-removed))
 			err := s.writer.do(ctx, func(t *tx) (err error) {
-				n, err = t.purge(before, step, min(purgeStep, limit-removed))
+				done, err = t.purge(r.Before, step)
 				return err
 			})
 			if err != nil {
 				return removed, err
 			}
-			removed += n
+			s.ends.removed(done)
+			removed += done.rows
 		}
 	}
 	return removed, nil
 }
 
-// Old is what may be removed, by n.
-type old struct{ deliveries, events, hooks []int64 }
+// Old is what may be removed, but for the deliveries by n.
+type old struct {
+	deliveries    []endedDelivery
+	events, hooks []int64
+}
+
+// An endedDelivery goes if it has still ended before then. One that is too much
+// takes its event along, whenever that was triggered.
+type endedDelivery struct {
+	n, before int64
+	tooMuch   bool
+}
 
 func (o *old) empty() bool { return len(o.deliveries)+len(o.events)+len(o.hooks) == 0 }
 
 // cut takes n off the front.
 func (o *old) cut(n int) (step old) {
-	for _, part := range [][2]*[]int64{{&o.deliveries, &step.deliveries}, {&o.events, &step.events}, {&o.hooks, &step.hooks}} {
-		from, to := part[0], part[1]
-		k := min(n, len(*from))
-		*to, *from = (*from)[:k], (*from)[k:]
-		n -= k
-	}
+	step.deliveries, o.deliveries = split(o.deliveries, n)
+	step.events, o.events = split(o.events, n-len(step.deliveries))
+	step.hooks, o.hooks = split(o.hooks, n-len(step.deliveries)-len(step.events))
 	return step
 }
 
-// old finds at most limit of what is older than before, of each kind.
-func (s *Store) old(ctx context.Context, before time.Time, limit int) (o old, err error) {
+func split[T any](all []T, n int) (front, rest []T) {
+	n = min(n, len(all))
+	return all[:n], all[n:]
+}
+
+// old finds at most limit of what is to go, of each kind.
+func (s *Store) old(ctx context.Context, q hooks.PurgeRequest, limit int) (o old, err error) {
 	err = s.reads(ctx, func(r *reader) error {
-		at := before.UnixMilli()
+		at := q.Before.UnixMilli()
 		// Where it stopped before, there is more to find.
 		start := s.purged
 		for _, part := range [][2]int64{{start, never}, {0, start}} {
 			err := r.each(endedFrom, func(r row) error {
 				s.purged = r.int(0)
-				o.deliveries = append(o.deliveries, r.int(1))
+				o.deliveries = append(o.deliveries, endedDelivery{n: r.int(1), before: at})
 				return nil
 			}, part[0], part[1], at, int64(limit-len(o.deliveries)))
 			if err != nil {
+				return err
+			}
+		}
+		if q.KeepPerHook > 0 {
+			if err := s.ends.tooMuch(r, q.KeepPerHook, limit, &o.deliveries); err != nil {
 				return err
 			}
 		}
@@ -112,63 +130,58 @@ var (
 		AND n < (SELECT coalesce(min(n), 1 << 46) << 16 >> 32 << 32 FROM hooks_deliveries)`)
 )
 
-// purge removes what was found, as far as it is still old, and returns how many
-// deliveries, events and traces of hooks that were.
-func (t *tx) purge(before time.Time, o old, limit int) (removed int, err error) {
-	owners := map[int64]bool{}
-	for _, n := range o.deliveries {
-		if removed == limit {
-			break
+// Purged is what a step has removed.
+type purged struct {
+	rows       int           // that count
+	deliveries map[int64]int // so many of each hook
+	hooks      []int64       // that nothing is left of
+}
+
+// purge removes what was found, as far as it is still to go.
+func (t *tx) purge(before time.Time, o old) (done purged, err error) {
+	done.deliveries = map[int64]int{}
+	for _, d := range o.deliveries {
+		if err := t.purgeDelivery(before, d, &done); err != nil {
+			return done, err
 		}
-		count, hook, err := t.purgeDelivery(n, before, limit-removed)
-		if err != nil {
-			return 0, err
-		}
-		removed += count
-		owners[hook] = true
 	}
 	for _, n := range o.events {
-		if removed == limit {
-			break
-		}
 		if err := run(t, deleteEvent, n); err != nil {
-			return 0, err
+			return done, err
 		}
-		removed++
+		done.rows++
 	}
 	for _, n := range o.hooks {
-		if removed == limit {
-			break
-		}
 		r, err := first(t, forgetHook, n, before.UnixMilli())
 		if err != nil {
-			return 0, err
+			return done, err
 		}
 		if r != nil {
-			removed++
-			owners[n] = true
+			done.rows++
+			done.deliveries[n] += 0
 		}
 	}
-	for n := range owners {
+	for n := range done.deliveries {
 		r, err := first(t, deleteHook, n)
 		if err != nil {
-			return 0, err
+			return done, err
 		}
 		if r != nil {
 			t.forget(hooks.Ref{Tenant: r.text(0), ID: r.text(1)})
+			done.hooks = append(done.hooks, n)
 		}
 	}
-	return removed, run(t, deleteRequests)
+	return done, run(t, deleteRequests)
 }
 
 // purgeDelivery removes a delivery, its attempts, and its event if that has no
-// other and the limit permits.
-func (t *tx) purgeDelivery(n int64, before time.Time, limit int) (removed int, hook int64, err error) {
-	d, err := first(t, oldDelivery, n, before.UnixMilli())
+// other.
+func (t *tx) purgeDelivery(before time.Time, e endedDelivery, done *purged) error {
+	d, err := first(t, oldDelivery, e.n, e.before)
 	if err != nil || d == nil {
-		return 0, 0, err
+		return err
 	}
-	hook = d.int(0)
+	hook := d.int(0)
 	told := []entry{{d.int(1), entryCreated}, {d.int(2), entryOfEnd(d.int(3))}}
 	err = t.each(deleteAttempts, func(r row) error {
 		kind := entryAttempt
@@ -177,23 +190,25 @@ func (t *tx) purgeDelivery(n int64, before time.Time, limit int) (removed int, h
 		}
 		told = append(told, entry{r.int(0), r.int(1)<<entryBits + kind})
 		return nil
-	}, n)
+	}, e.n)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	if err := t.untell(hook, n, told...); err != nil {
-		return 0, 0, err
+	if err := t.untell(hook, e.n, told...); err != nil {
+		return err
 	}
-	if err := run(t, deleteDelivery, n); err != nil {
-		return 0, 0, err
+	if err := run(t, deleteDelivery, e.n); err != nil {
+		return err
 	}
+	done.rows++
+	done.deliveries[hook]++
 	event := d.int(4)
 	left, err := first(t, hasDelivery, d.int(5), d.int(5)+d.int(6), event)
 	if err != nil || left != nil {
-		return 1, hook, err
+		return err
 	}
-	if limit < 2 || d.int(7) >= before.UnixMilli() {
-		return 1, hook, run(t, makeBare, event)
+	if !e.tooMuch && d.int(7) >= before.UnixMilli() {
+		return run(t, makeBare, event)
 	}
-	return 2, hook, run(t, deleteEvent, event)
+	return run(t, deleteEvent, event)
 }

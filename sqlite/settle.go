@@ -144,6 +144,14 @@ var (
 	insertAttempt = newStatement(`INSERT INTO hooks_attempts
 		(n, started_at, duration, state, next_at, request, body_size, body_sha256, status, truncated, class, error,
 		response_header, response_body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	dropAnswer = newStatement(`UPDATE hooks_attempts SET truncated = truncated | 4, response_header = NULL, response_body = NULL
+		WHERE n = ? AND (response_header IS NOT NULL OR response_body IS NOT NULL)`)
+)
+
+// The bits of hooks_attempts.truncated, which says what is missing of the answer.
+const (
+	bodyTruncated = 1
+	answerDropped = 4
 )
 
 // log writes down the attempt, and what there is to tell in the log.
@@ -173,6 +181,11 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 		return fmt.Errorf("the number of an attempt must be 1 to %d, not %d", maxAttempt, a.Number)
 	}
 	n := delivery<<attemptBits + int64(a.Number)
+	if a.Number > 1 && !hooks.KeepsAnswer(a.Number-1) {
+		if err := run(t, dropAnswer, n-1); err != nil {
+			return err
+		}
+	}
 	sent, err := t.request(h, n, &a.Request)
 	if err != nil {
 		return err
@@ -183,8 +196,13 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	}
 	return run(t, insertAttempt, n, a.StartedAt.UnixMilli(), int64(a.Duration),
 		packState(a.State), packTime(a.NextAt), sent, int64(a.Request.BodySize), digest,
-		int64(a.Response.Status), packBool(a.Response.Truncated), packText(string(a.Class)), packText(a.Error),
+		int64(a.Response.Status), missing(&a.Response), packText(string(a.Class)), packText(a.Error),
 		packBytes(packHeader(a.Response.Header)), packBytes(a.Response.Body))
+}
+
+// missing returns the bits of hooks_attempts.truncated.
+func missing(r *hooks.AttemptResponse) int64 {
+	return packBool(r.Truncated)*bodyTruncated | packBool(r.Dropped)*answerDropped
 }
 
 // A request is what attempts have in common. Those whose n have the same upper

@@ -75,6 +75,7 @@ type Store struct {
 
 	purging sync.Mutex
 	purged  int64 // the hook whose deliveries Purge removed last
+	ends    ends
 }
 
 var (
@@ -84,7 +85,9 @@ var (
 
 // Open opens the database file, or creates it, and migrates its tables. The
 // file is in WAL mode: beside it there are two more while it is open, with
-// "-wal" and "-shm" added to its name. The error wraps [ErrNewerSchema],
+// "-wal" and "-shm" added to its name. The first grows with what is written while
+// somebody reads for long, such as a backup, and is cut to at most 40 MiB within
+// some seconds after that. The error wraps [ErrNewerSchema],
 // [ErrDamaged], [ErrReadOnly] or [ErrBusy] for what they say. The context is for
 // Open alone.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
@@ -105,7 +108,9 @@ func open(ctx context.Context, path string, o Options) (s *Store, err error) {
 		db.SetMaxIdleConns(connections)
 		return db
 	}
-	write := connect(1, fmt.Sprintf("PRAGMA busy_timeout = %d; PRAGMA wal_autocheckpoint = 8192; PRAGMA cache_size = -16000", lockWait.Milliseconds()))
+	write := connect(1, fmt.Sprintf(
+		"PRAGMA busy_timeout = %d; PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %d; PRAGMA cache_size = -16000",
+		lockWait.Milliseconds(), pagesPerCheckpoint, maxLog))
 	checkpoint := connect(1, "PRAGMA busy_timeout = 0")
 	read := connect(readers, "PRAGMA busy_timeout = 10000; PRAGMA query_only = 1")
 	opened := handles{read, checkpoint, write}
@@ -121,7 +126,11 @@ func open(ctx context.Context, path string, o Options) (s *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &Store{writer: w, read: read, opened: opened, checkpoints: newCheckpoints(checkpoint)}
+	file, err := fileOf(ctx, write)
+	if err != nil {
+		return nil, err
+	}
+	s = &Store{writer: w, read: read, opened: opened, checkpoints: newCheckpoints(checkpoint, file)}
 	w.committed = s.checkpoints.committed
 	return s, nil
 }
@@ -166,7 +175,8 @@ func prepareFile(ctx context.Context, db *sql.DB, o Options) error {
 // The handle has to be of the driver github.com/mattn/go-sqlite3 and to allow more
 // than one connection, since a [Tx] needs another beside its own; each transaction
 // of the host takes one away. In WAL mode ("_journal_mode=WAL" in the name of the
-// data source) readers and writers do not hold each other up. The Store leaves the
+// data source) readers and writers do not hold each other up; how long the file of
+// the log may stay is up to you, see PRAGMA journal_size_limit. The Store leaves the
 // connections as they were. Once Run has returned, close the Store and then the
 // handle. The context is for New alone.
 //
@@ -225,9 +235,8 @@ func newWriter(ctx context.Context, db *sql.DB, o Options) (*writer, error) {
 // newFileCheck returns a function that fails when the file of the database is
 // no longer where it was.
 func newFileCheck(ctx context.Context, db *sql.DB) (func() error, error) {
-	var path string
-	const find = "SELECT coalesce(file, '') FROM pragma_database_list WHERE name = 'main'"
-	if err := db.QueryRowContext(ctx, find).Scan(&path); err != nil {
+	path, err := fileOf(ctx, db)
+	if err != nil {
 		return nil, err
 	}
 	if path == "" { // in memory
@@ -247,6 +256,13 @@ func newFileCheck(ctx context.Context, db *sql.DB) (func() error, error) {
 		}
 		return nil
 	}, nil
+}
+
+// fileOf returns the path of the database file, or "" if it is in memory.
+func fileOf(ctx context.Context, db *sql.DB) (path string, err error) {
+	const find = "SELECT coalesce(file, '') FROM pragma_database_list WHERE name = 'main'"
+	err = db.QueryRowContext(ctx, find).Scan(&path)
+	return path, err
 }
 
 // Close waits for the writes under way and closes what Open has opened. Calls

@@ -44,6 +44,15 @@
 // deliveries are stored, claimed and settled as usual, and stay in the log. So
 // a foreign key from deliveries to hooks would be wrong.
 //
+// # Attempts and their answers
+//
+// An endpoint chooses how long its answers are, and a delivery may be retried a
+// hundred times and redelivered without end. So the log keeps the answers to few
+// of the attempts of a delivery: when Settle stores attempt n, it drops header and
+// body of the answer to attempt n-1, unless [hooks.KeepsAnswer] keeps it, and marks
+// it as dropped. The first attempt costs nothing by that, a later one an update of
+// one row at most.
+//
 // # Leases and tokens
 //
 // No transaction stays open while a request is on its way. Claim writes owner,
@@ -170,9 +179,12 @@
 //     the release of the next of the key. A lost lease is the answer to one
 //     settlement, not an error of the call; the others are written.
 //   - Redeliver, Cancel: the state, and the blocking or the release.
-//   - Purge: each delivery with its attempts. The limit is there so that a large
-//     purge is many short transactions. Whether the attempts count as rows is
-//     the store's choice, as long as the result stays within the limit.
+//   - Purge: each delivery with its attempts and, if it is to go, its event. The
+//     limit is there so that a large purge is many short transactions. Whether
+//     what goes along counts as rows is the store's choice, as long as the result
+//     stays within the limit. A Manager purges each minute, so what that costs
+//     when there is nothing to remove should not grow with the logs, also not for
+//     KeepPerHook: that is why a store may wait until there is an eighth more.
 //
 // # Optional abilities
 //

@@ -286,7 +286,7 @@ func (s *forgetful) Attempts(ctx context.Context, q hooks.LogQuery) (hooks.Page[
 
 type purgesHeld struct{ hooks.Store }
 
-func (s purgesHeld) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
+func (s purgesHeld) Purge(ctx context.Context, r hooks.PurgeRequest) (int, error) {
 	page, err := s.Deliveries(ctx, hooks.LogQuery{Tenant: home, States: []hooks.State{dead}, PageQuery: all})
 	for _, d := range page.Items {
 		_, _ = s.Cancel(ctx, d.EndedAt, home, d.ID, "")
@@ -294,7 +294,7 @@ func (s purgesHeld) Purge(ctx context.Context, before time.Time, limit int) (int
 	if err != nil {
 		return 0, err
 	}
-	return s.Store.Purge(ctx, before, limit)
+	return s.Store.Purge(ctx, r)
 }
 
 // numbered takes a cursor for the number of elements before it.
@@ -454,7 +454,7 @@ func (idle) CreateHook(context.Context, hooks.Hook) error                    { r
 func (idle) UpdateHook(context.Context, hooks.Hook) error                    { return nil }
 func (idle) DeleteHook(context.Context, hooks.Ref, time.Time) error          { return nil }
 func (idle) Enqueue(context.Context, time.Time, []hooks.Entry) error         { return nil }
-func (idle) Purge(context.Context, time.Time, int) (int, error)              { return 0, nil }
+func (idle) Purge(context.Context, hooks.PurgeRequest) (int, error)          { return 0, nil }
 func (idle) Events(context.Context, string, []string) ([]hooks.Event, error) { return nil, nil }
 
 func (idle) Hooks(context.Context, hooks.HookQuery) (hooks.Page[hooks.Hook], error) {

@@ -72,7 +72,7 @@ var changeRules = []rule{
 		c.ok(c.DeleteHook(c.Context(), hooks.Ref{Tenant: home, ID: "b"}, at(ms)))
 		rises("second delete")
 		for range 5 {
-			_, err := c.Purge(c.Context(), at(time.Hour), many)
+			_, err := c.Purge(c.Context(), hooks.PurgeRequest{Before: at(time.Hour), Limit: many})
 			c.ok(err)
 		}
 		c.create("c")

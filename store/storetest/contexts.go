@@ -107,7 +107,10 @@ func (c *check) refusesAll(ctx context.Context, want error) {
 		{"Deliveries", func() error { _, err := c.Deliveries(ctx, hooks.LogQuery{Tenant: home}); return err }},
 		{"Attempts", func() error { _, err := c.Attempts(ctx, hooks.LogQuery{Tenant: home}); return err }},
 		{"Stats", func() error { _, err := c.Stats(ctx, home, []string{"a"}, start, at(time.Hour)); return err }},
-		{"Purge", func() error { _, err := c.Purge(ctx, at(24*time.Hour), many); return err }},
+		{"Purge", func() error {
+			_, err := c.Purge(ctx, hooks.PurgeRequest{Before: at(24 * time.Hour), Limit: many})
+			return err
+		}},
 	} {
 		c.is(call.name, call.call(), want)
 		c.unchanged(call.name+" with a context that has ended", before)

@@ -21,7 +21,7 @@ type edit struct {
 	hookQuery   func(*hooks.HookQuery)
 	logQuery    func(*hooks.LogQuery)
 	window      func(since, until *time.Time)
-	purge       func(before *time.Time, limit *int)
+	purge       func(*hooks.PurgeRequest)
 
 	// What comes out.
 	err        func(error) error
@@ -152,11 +152,9 @@ func (e edit) Stats(ctx context.Context, tenant string, ids []string, since, unt
 	return stats, e.out(err)
 }
 
-func (e edit) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
-	if e.purge != nil {
-		e.purge(&before, &limit)
-	}
-	n, err := e.Store.Purge(e.in(ctx), before, limit)
+func (e edit) Purge(ctx context.Context, r hooks.PurgeRequest) (int, error) {
+	apply(e.purge, &r)
+	n, err := e.Store.Purge(e.in(ctx), r)
 	apply(e.purged, &n)
 	return n, e.out(err)
 }

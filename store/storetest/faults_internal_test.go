@@ -263,6 +263,12 @@ var faults = []fault{
 	{"keeps attempts as text", "values/attempt", edited(eachAttempt(func(a *hooks.Attempt) {
 		a.Response.Body = []byte(strings.ToValidUTF8(string(a.Response.Body), "?"))
 	}))},
+	{"keeps no answer but the latest", "leases/dropped", edited(eachAttempt(func(a *hooks.Attempt) {
+		if a.State == pending && a.Number > 1 {
+			a.Response = hooks.AttemptResponse{Status: a.Response.Status, Truncated: a.Response.Truncated, Dropped: true}
+		}
+	}))},
+	{"does not tell that answers are missing", "leases/dropped", edited(eachAttempt(func(a *hooks.Attempt) { a.Response.Dropped = false }))},
 	{"forgets the reason", "leases/outcome", edited(eachSettlement(func(s *hooks.Settlement) { s.Reason = "" }))},
 
 	// States and keys.
@@ -314,11 +320,13 @@ var faults = []fault{
 			m[id] = s
 		}
 	}})},
-	{"purges what is not older", "purge/ended purge/events purge/hooks", edited(edit{purge: func(before *time.Time, _ *int) { *before = before.Add(ms) }})},
-	{"purges too little", "purge/ended purge/events", edited(edit{purge: func(before *time.Time, _ *int) { *before = before.Add(-ms) }})},
-	{"ignores the limit of Purge", "purge/limit", edited(edit{purge: func(_ *time.Time, limit *int) { *limit = many }})},
+	{"purges what is not older", "purge/ended purge/events purge/hooks", edited(edit{purge: func(r *hooks.PurgeRequest) { r.Before = r.Before.Add(ms) }})},
+	{"purges too little", "purge/ended purge/events", edited(edit{purge: func(r *hooks.PurgeRequest) { r.Before = r.Before.Add(-ms) }})},
+	{"ignores the limit of Purge", "purge/limit", edited(edit{purge: func(r *hooks.PurgeRequest) { r.Limit = many }})},
+	{"keeps any number for each hook", "purge/per_hook", edited(edit{purge: func(r *hooks.PurgeRequest) { r.KeepPerHook = 0 }})},
+	{"keeps one less for each hook", "purge/per_hook", edited(edit{purge: func(r *hooks.PurgeRequest) { r.KeepPerHook-- }})},
 	{"stops purging early", "purge/limit", edited(edit{purged: func(n *int) { *n = 0 }})},
-	{"purges held deliveries", "purge/kept", wrapped(func(s hooks.Store) hooks.Store { return purgesHeld{s} })},
+	{"purges held deliveries", "purge/kept purge/per_hook", wrapped(func(s hooks.Store) hooks.Store { return purgesHeld{s} })},
 
 	// Pages.
 	{"ignores Offset", "paging/offset", edited(edit{

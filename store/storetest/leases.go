@@ -67,6 +67,7 @@ var leaseRules = []rule{
 		c.equal("counts", []int{c.delivery(1).Attempts, c.delivery(2).Attempts}, []int{0, 0})
 		c.equal("claimed", c.take(ms, many), []int{1})
 	}},
+	{"dropped", "An attempt replaces the answer to the one before it unless KeepsAnswer says that it stays; Dropped tells, and nothing else changes.", droppedAnswers},
 	{"stale_token", "A settlement whose Token is not the lease's gets ErrLeaseLost, and nothing of it is written; the others are not affected.", func(c *check) {
 		c.create("a", "b", "c")
 		c.enqueue(0, job{n: 1}, job{n: 2, hook: "b"}, job{n: 3, hook: "c"})
@@ -210,6 +211,44 @@ func settleHealth(c *check) {
 		c.equal(what+", as stored", c.hook(home, "a").Health, want)
 	}
 	c.equal("health of another hook", c.hook(home, "b").Health, hooks.Health{})
+}
+
+func droppedAnswers(c *check) {
+	c.create("a")
+	c.enqueue(0, job{n: 1}, job{n: 2, leased: 24 * time.Hour})
+	ends := retry(c.delivery(2))
+	ends.State = dead
+	c.endWith(0, ends)
+	other := first(c, c.attempts(home))
+	var want []hooks.Attempt
+	for i := range 11 {
+		now := time.Duration(i+1) * time.Minute
+		c.equal("claimed", c.take(now, 1), []int{1})
+		d := c.delivery(1)
+		s := outcome(d, now, pending)
+		if i == 6 { // A redelivery does not start anew.
+			s = outcome(d, now, dead)
+		}
+		if s.Attempt = fullAttempt(d); i == 4 {
+			s.Attempt.Response = hooks.AttemptResponse{} // There was no answer.
+		}
+		s.Attempt.Number, s.Attempt.StartedAt, s.Attempt.State, s.Attempt.NextAt = i+1, at(now), s.State, s.Due
+		if i == 8 {
+			s.Attempt.Response.Body = nil
+		}
+		want = append(want, *s.Attempt)
+		if r := &want[max(0, i-1)].Response; i > 0 && !hooks.KeepsAnswer(i) && (r.Body != nil || r.Header != nil) {
+			r.Header, r.Body, r.Dropped = nil, nil, true
+		}
+		c.endWith(now, s)
+		if i == 6 {
+			c.redeliver(now, 1)
+		}
+		page, err := c.Attempts(c.Context(), hooks.LogQuery{Tenant: home, DeliveryIDs: []string{id(1)}, PageQuery: hooks.PageQuery{OldestFirst: true}})
+		c.ok(err)
+		c.equal(fmt.Sprintf("attempts after number %d", i+1), page.Items, want)
+	}
+	c.equal("attempt of another", c.attempts(home)[11], other)
 }
 
 // attemptNames are the attempts' deliveries and numbers.

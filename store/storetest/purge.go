@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -70,27 +71,65 @@ var purgeRules = []rule{
 		c.purge(ms, many)
 		c.equal("events in the end", c.events(home, ids...), []hooks.Event{})
 	}},
+	{"per_hook", "With KeepPerHook, Purge removes of each hook what ended before the last so many, with attempts and events, but nothing that has not ended or is held.", func(c *check) {
+		c.create("a", "b")
+		c.enqueue(0, job{n: 0, key: "k"}, job{n: 1, key: "k"}, job{n: 2, due: time.Hour})
+		c.equal("claimed", c.take(0, many), []int{0})
+		c.hold(ms, 0)
+		for n := 3; n < 12; n++ {
+			c.enqueue(0, job{n: n, hook: []string{"a", "b", "a"}[n%3], leased: time.Hour})
+		}
+		c.enqueue(0, job{n: 12, leased: time.Hour}, job{n: 13, hook: "b", event: eventID(12)}, job{n: 14, tenant: away, leased: time.Hour})
+		for i, n := range []int{11, 9, 12, 8, 6, 5, 3, 10, 7, 4} { // 12, 11, 9, 8, 6, 5, 3 are of a.
+			c.end(time.Duration(i+2)*ms, n, []hooks.State{succeeded, dead}[i%2])
+		}
+		before := c.snapshot()
+		c.shorten(7+1, many)
+		c.unchanged("Purge that keeps all", before)
+		c.shorten(3, many)
+		c.equal("deliveries", sorted(c.deliveryNumbers(hooks.LogQuery{})), []int{0, 1, 2, 3, 4, 5, 6, 7, 10, 13})
+		c.equal("attempts", len(c.attempts(home)), 7)
+		c.equal("events that are gone", eventIDs(c.events(home, eventID(8), eventID(9), eventID(11))), []string{})
+		c.equal("event that has a delivery left", len(c.events(home, eventID(12))), 1)
+		c.equal("deliveries of the other tenant", len(c.deliveries(away)), 1)
+		c.ok(c.Enqueue(c.Context(), at(time.Second), entries(time.Second, job{n: 8}))) // The ID of its event is free.
+
+		// What was redelivered ends anew.
+		c.redeliver(time.Second, 5)
+		c.equal("claimed", len(c.take(time.Second, many)), 3)
+		c.end(2*time.Second, 5, succeeded)
+		c.shorten(2, 1)
+		c.equal("deliveries in the end", sorted(c.deliveryNumbers(hooks.LogQuery{HookID: "a"})), []int{0, 1, 2, 3, 5, 8})
+		c.cancel(3*time.Second, 0)
+		c.shorten(1, many)
+		c.equal("deliveries after the held one was cancelled", sorted(c.deliveryNumbers(hooks.LogQuery{HookID: "a"})), []int{0, 1, 2, 8})
+	}},
 	{"limit", "Purge removes at most limit rows and returns how many; a result below limit means that nothing is left to remove.", func(c *check) {
 		c.create("a")
 		for n := range 12 {
 			c.enqueue(0, job{n: n, leased: time.Hour})
 			c.end(0, n, succeeded)
 		}
-		left := func() int { return len(c.deliveries(home)) + len(c.snapshot().Tenants[home].Events) }
+		var alone []string
+		for n := range 12 {
+			alone = append(alone, fmt.Sprint("alone-", n))
+			c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{{Event: fullEvent(alone[n])}}))
+		}
+		left := func() int { return len(c.deliveries(home)) + len(c.events(home, alone...)) }
 		before := left()
 		for range 50 {
-			n, err := c.Purge(c.Context(), at(time.Hour), 5)
+			n, err := c.Purge(c.Context(), hooks.PurgeRequest{Before: at(time.Hour), Limit: 5})
 			c.ok(err)
 			after := left()
 			if removed := before - after; n > 5 || removed > n {
-				c.Errorf("a call with limit 5 returned %d and removed %d deliveries and events", n, removed)
+				c.Errorf("a call with limit 5 returned %d and removed %d deliveries and lone events", n, removed)
 			}
 			if before = after; n < 5 {
 				break
 			}
 		}
-		c.equal("deliveries and events left", before, 0)
-		n, err := c.Purge(c.Context(), at(time.Hour), 5)
+		c.equal("deliveries and lone events left", before, 0)
+		n, err := c.Purge(c.Context(), hooks.PurgeRequest{Before: at(time.Hour), Limit: 5})
 		c.ok(err)
 		c.equal("result when nothing is left", n, 0)
 	}},
@@ -114,11 +153,24 @@ var purgeRules = []rule{
 func (c *check) purge(before time.Duration, limit int) {
 	c.Helper()
 	for range 100 {
-		n, err := c.Purge(c.Context(), at(before), limit)
+		n, err := c.Purge(c.Context(), hooks.PurgeRequest{Before: at(before), Limit: limit})
 		c.ok(err)
 		if n < limit {
 			return
 		}
 	}
 	c.Fatalf("Purge with limit %d still finds something to remove after 100 calls", limit)
+}
+
+// shorten calls Purge until no hook has more than keep ended deliveries.
+func (c *check) shorten(keep, limit int) {
+	c.Helper()
+	for range 100 {
+		n, err := c.Purge(c.Context(), hooks.PurgeRequest{KeepPerHook: keep, Limit: limit})
+		c.ok(err)
+		if n < limit {
+			return
+		}
+	}
+	c.Fatalf("Purge that keeps %d still finds something to remove after 100 calls", keep)
 }

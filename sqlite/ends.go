@@ -1,0 +1,99 @@
+package sqlite
+
+import (
+	"errors"
+	"math"
+)
+
+// Ends tell which hooks may have too many ended deliveries in their logs, so that
+// few logs have to be looked through. There is a number for each hook: at least
+// as many as have ended. A purge adds what has come into the logs since the last,
+// and counts anew where that may be too much. Nothing of it is stored: the first
+// purge of a process looks through all logs.
+type ends struct {
+	upTo int64         // so far, the logs have been counted; 0: not at all
+	of   map[int64]int // by the hook's n
+}
+
+// endsLate is how much later than others an end may come into the log that was
+// earlier, in milliseconds. So far back, ends are counted again: the number may
+// become too large by that, but not too small.
+const endsLate = 10_000
+
+var (
+	endsSince = newStatement(`SELECT h.n, count(*), max(l.at) FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
+		WHERE h.n > ? AND l.at > ? AND l.entry IN (1, 2, 3) GROUP BY h.n`)
+	countAllEnds = newStatement("SELECT count(*) FROM hooks_log WHERE hook = ? AND entry IN (1, 2, 3)")
+	firstEnds    = newStatement(`SELECT l.delivery, l.at, d.held IS NULL AND d.ended_at = l.at
+		FROM hooks_log l CROSS JOIN hooks_deliveries d ON d.n = l.delivery
+		WHERE l.hook = ? AND l.entry IN (1, 2, 3) ORDER BY l.at, l.delivery LIMIT ?`)
+)
+
+// tooMuch adds deliveries of hooks with more than keep to found, until there are
+// limit. A hook is left alone until it has an eighth more.
+func (e *ends) tooMuch(r *reader, keep, limit int, found *[]endedDelivery) error {
+	if err := e.count(r); err != nil {
+		return err
+	}
+	for hook, n := range e.of {
+		if len(*found) >= limit {
+			return nil
+		}
+		if n <= keep+keep/8 {
+			continue
+		}
+		all, err := first(r, countAllEnds, hook)
+		if err != nil {
+			return err
+		}
+		e.of[hook] = int(all.int(0))
+		if e.of[hook] <= keep+keep/8 {
+			continue
+		}
+		err = r.each(firstEnds, func(r row) error {
+			if r.bool(2) {
+				*found = append(*found, endedDelivery{n: r.int(0), before: r.int(1) + 1, tooMuch: true})
+			}
+			if len(*found) >= limit {
+				return errEnough
+			}
+			return nil
+		}, hook, int64(e.of[hook]-keep))
+		if err != nil && !errors.Is(err, errEnough) {
+			return err
+		}
+	}
+	return nil
+}
+
+// count adds what has come into the logs.
+func (e *ends) count(r *reader) (err error) {
+	defer func() {
+		if err != nil { // Some were counted, and some not.
+			*e = ends{}
+		}
+	}()
+	since := int64(math.MinInt64)
+	if e.of == nil {
+		e.of = map[int64]int{}
+	} else {
+		since = e.upTo - endsLate
+	}
+	return r.each(endsSince, func(r row) error {
+		e.of[r.int(0)] += int(r.int(1))
+		e.upTo = max(e.upTo, r.int(2))
+		return nil
+	}, int64(0), since)
+}
+
+// removed takes note of what a purge has removed.
+func (e *ends) removed(p purged) {
+	for hook, n := range p.deliveries {
+		if _, known := e.of[hook]; known {
+			e.of[hook] -= n
+		}
+	}
+	for _, hook := range p.hooks {
+		delete(e.of, hook)
+	}
+}
