@@ -12,13 +12,13 @@ type item struct {
 	lane *lane    // in the buffer
 }
 
-// compiled is the item's hook, or nil if it was gone or does not compile.
+// compiled is the outline of the item's hook, or nil if it was gone or its
+// protocol is unknown.
 func (it item) compiled() *compiled {
 	if it.hook == nil {
 		return nil
 	}
-	c, _ := it.hook.get()
-	return c
+	return it.hook.outline
 }
 
 // A buffer holds the deliveries that this Manager has leased and not yet

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -199,7 +200,6 @@ func (e *engine) claimOnce(ctx context.Context) error {
 	items := make([]item, len(claimed))
 	for i := range claimed {
 		items[i] = item{Claimed: &claimed[i], hook: e.m.index.get(claimed[i].Delivery.HookRef())}
-		items[i].compiled() // Here, since the buffer asks for it under its lock.
 	}
 	e.buffer.claimed(r, items)
 	if !next.IsZero() {
@@ -241,6 +241,13 @@ func (e *engine) deliver(d *deadline, items []item) outcome {
 		e.results.put(released(&it.Delivery))
 	}
 	items = items[:most]
+	if slices.ContainsFunc(items, item.undecided) {
+		var o outcome
+		if items, o = e.decide(d.parent, c, items); len(items) == 0 {
+			return o
+		}
+		began = time.Now()
+	}
 	until := items[0].Delivery.Lease.Until
 	for _, it := range items {
 		if it.Delivery.Lease.Until.Before(until) {

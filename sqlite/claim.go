@@ -81,7 +81,7 @@ func (c *claim) takeFrom(lanes []lane, room map[*hookRow]int) error {
 }
 
 const (
-	deliveryColumns = "d.n, d.id, d.state, d.attempts, d.step, d.due, d.owner, d.token, d.until, d.held, d.reason, d.created_at, d.ended_at, d.key"
+	deliveryColumns = "d.n, d.id, d.state, d.attempts, d.step, d.due, d.owner, d.token, d.until, d.held, d.reason, d.created_at, d.ended_at, d.key, d.undecided"
 	leaseQueued     = `UPDATE hooks_deliveries SET state = 3, queued = NULL, token = token + 1, until = ?, owner = ?
 		WHERE hook = ? + 0 AND retry = ? + 0`
 	eventColumns = "tenant, id, type, time, key, metadata, data"
@@ -102,13 +102,13 @@ func (c *claim) take(l lane, want int) (got int, err error) {
 		d := delivery(r, l.hook.ref)
 		d.State = hooks.Leased
 		d.Lease = hooks.Lease{Owner: c.r.Owner, Token: d.Lease.Token + 1, Until: c.r.Until}
-		e, err := c.event(r.int(14))
+		e, err := c.event(r.int(15))
 		if err != nil {
 			return err
 		}
 		d.EventID, d.EventType = e.ID, e.Type
 		c.claimed = append(c.claimed, hooks.Claimed{Delivery: d, Event: e})
-		queued, n = r.int(15), r.int(0)
+		queued, n = r.int(16), r.int(0)
 		c.leases[d.ID] = &lease{n: n, token: d.Lease.Token, hook: l.hook.n, key: d.Key, created: d.CreatedAt.UnixMilli(), logged: true}
 		if got++; got == 1 {
 			firstQueued = queued
@@ -205,7 +205,7 @@ func delivery(r row, hook hooks.Ref) hooks.Delivery {
 		ID: r.id(1), Tenant: hook.Tenant, HookID: hook.ID, Key: r.text(13),
 		State: r.state(2), Attempts: int(r.int(3)), Step: int(r.int(4)), Due: r.time(5),
 		Lease: hooks.Lease{Owner: r.id(6), Token: r.int(7), Until: r.time(8)},
-		Held:  r.bool(9), Reason: r.text(10), CreatedAt: r.time(11), EndedAt: r.time(12),
+		Held:  r.bool(9), Reason: r.text(10), CreatedAt: r.time(11), EndedAt: r.time(12), Undecided: r.bool(14),
 	}
 }
 

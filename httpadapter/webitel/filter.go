@@ -1,12 +1,12 @@
 package webitel
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel/internal/js"
@@ -92,15 +92,13 @@ func operand(operation string, raw json.RawMessage) (any, *js.Pattern, error) {
 	return value, pattern, nil
 }
 
-// accepts reports whether all conditions hold. All patterns together have the time
-// of one, give or take the last.
-func (f filter) accepts(r *record) (bool, error) {
-	began := time.Now()
+// accepts reports whether all conditions hold. When ctx ends, it returns its error.
+func (f filter) accepts(ctx context.Context, r *record) (bool, error) {
 	for _, c := range f {
-		if c.pattern != nil && time.Since(began) > js.MatchTimeout {
-			return false, fmt.Errorf("filter[%q]: the patterns before took more than %v", c.name, js.MatchTimeout)
+		if err := ctx.Err(); err != nil {
+			return false, err
 		}
-		holds, err := c.holds(r.value(c.name))
+		holds, err := c.holds(ctx, r.value(c.name))
 		if err != nil {
 			return false, fmt.Errorf("filter[%q]: %w", c.name, err)
 		}
@@ -111,7 +109,7 @@ func (f filter) accepts(r *record) (bool, error) {
 	return true, nil
 }
 
-func (c condition) holds(value any) (bool, error) {
+func (c condition) holds(ctx context.Context, value any) (bool, error) {
 	switch c.operation {
 	case equal:
 		return c.equals(value), nil
@@ -121,7 +119,7 @@ func (c condition) holds(value any) (bool, error) {
 		if value == js.Undefined {
 			return false, nil
 		}
-		return c.pattern.In(js.Text(value))
+		return c.pattern.In(ctx, js.Text(value))
 	}
 	order, ok := js.Compare(value, c.value)
 	return ok && compares[c.operation](order), nil

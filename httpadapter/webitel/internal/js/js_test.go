@@ -98,7 +98,7 @@ func TestPatterns(t *testing.T) {
 			continue
 		}
 		for k, input := range v.Texts {
-			found, err := pattern.In(input)
+			found, err := pattern.In(t.Context(), input)
 			require.NoError(t, err, text)
 			assert.Equal(t, v.Found[i][k:k+1], bit(found), "%q in %q", text, input)
 		}
@@ -115,7 +115,7 @@ func TestCatastrophicPatterns(t *testing.T) {
 	} {
 		pattern, err := js.NewPattern(text)
 		require.NoError(t, err, text)
-		found, err := pattern.In(hostile)
+		found, err := pattern.In(t.Context(), hostile)
 		assert.False(t, found, text)
 		require.Error(t, err, text)
 		assert.Regexp(t, `^the pattern (took more than 250ms|has too many ways to match)$`, err.Error())
