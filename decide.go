@@ -13,8 +13,6 @@ const (
 	runTime = time.Second
 	// slotWait is how long it waits for a slot.
 	slotWait = time.Second
-	// slotPause is how long a hook is left alone whose filter found no slot.
-	slotPause = time.Second
 	// A hook is disabled when its filter was not evaluated in time so often
 	// in a row, for so long: a machine that is slow for a moment disables none.
 	maxTimeouts   = 5
@@ -64,9 +62,12 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 		return send, e.timedOut(ctx, c, late, began)
 	}
 	for _, it := range late {
+		if ctx.Err() == nil {
+			it.Delivery.Due = roundUp(e.m.slots.comeBack(c.hook.Tenant))
+		}
 		e.results.put(released(&it.Delivery))
 	}
-	return send, outcome{failed: true, slow: true, throttled: roundUp(time.Now().Add(slotPause))}
+	return send, o
 }
 
 // waitForSlot takes a slot for the hook's tenant. It waits no longer than the

@@ -24,10 +24,16 @@ type slotUse struct {
 	at   time.Time
 	held bool
 	turn chan struct{} // closed when a slot is given to who waits; nil: nobody waits
+	// mean is how long a slot is held, next when to come back for one at best.
+	mean time.Duration
+	next time.Time
 }
 
 const (
 	usedHalf = 10 * time.Second
+	// minSlotPause and maxSlotPause bound how soon to come back.
+	minSlotPause = time.Millisecond
+	maxSlotPause = time.Minute
 	// maxSlotUses is beyond which number of tenants those are forgotten who
 	// have used little.
 	maxSlotUses = 1024
@@ -66,8 +72,8 @@ func (s *slots) give(u *slotUse) {
 	u.held, u.used, u.at = true, u.lately(now), now
 }
 
-// wait is try, but that it waits until ctx ends. It returns false at once if
-// another waits for the tenant's slot already.
+// wait is try, but that it waits until ctx ends, unless another waits for the
+// tenant's slot already.
 func (s *slots) wait(ctx context.Context, tenant string) bool {
 	s.mu.Lock()
 	if s.take(tenant) {
@@ -100,13 +106,35 @@ func (s *slots) wait(ctx context.Context, tenant string) bool {
 	return true // The turn came at the same moment.
 }
 
+// comeBack says when to try again to those who got none. They get times one after
+// the other, as far apart as the tenant's evaluations take.
+func (s *slots) comeBack(tenant string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	u := s.tenants[tenant]
+	if u == nil {
+		return now.Add(minSlotPause)
+	}
+	if u.next.Before(now) {
+		u.next = now
+	}
+	u.next = u.next.Add(max(u.mean, minSlotPause))
+	if last := now.Add(maxSlotPause); u.next.After(last) {
+		u.next = last
+	}
+	return u.next
+}
+
 // release gives the tenant's slot back.
 func (s *slots) release(tenant string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	u := s.tenants[tenant]
-	u.used += now.Sub(u.at)
+	took := now.Sub(u.at)
+	u.mean += (took - u.mean) / 4
+	u.used += took
 	u.at, u.held = now, false
 	s.free++
 	var next *slotUse

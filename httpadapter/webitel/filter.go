@@ -47,6 +47,7 @@ var compares = map[string]func(order int) bool{
 
 func parseFilter(views map[string]conditionView) (filter, error) {
 	var f filter
+	folds := 0
 	for _, name := range slices.Sorted(maps.Keys(views)) {
 		c := condition{name: name, operation: views[name].Operation}
 		field := fmt.Sprintf("settings.filter[%q]", name)
@@ -56,6 +57,11 @@ func parseFilter(views map[string]conditionView) (filter, error) {
 		var err error
 		if c.value, c.pattern, err = operand(c.operation, views[name].Value); err != nil {
 			return nil, &hooks.InvalidError{Field: field + ".value", Reason: err.Error()}
+		}
+		if c.pattern != nil {
+			if folds += c.pattern.Folds(); folds > js.MaxFolds {
+				return nil, &hooks.InvalidError{Field: field + ".value", Reason: "must have narrower ranges, because it ignores case like the patterns before"}
+			}
 		}
 		f = append(f, c)
 	}

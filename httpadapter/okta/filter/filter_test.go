@@ -250,6 +250,43 @@ func TestWorkIsBounded(t *testing.T) {
 	assert.True(t, passes)
 }
 
+// endsAfter is a context that ends when it has been asked so many times.
+type endsAfter struct {
+	context.Context
+	left int
+}
+
+func (c *endsAfter) Err() error {
+	if c.left--; c.left < 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// A long evaluation ends with its context, wherever it is, and gives its result
+// when it is made again.
+func TestMatchEndsWithTheContext(t *testing.T) {
+	event, err := filter.NewEvent(&hooks.Event{Type: "a", Data: []byte(`{"list":[{"x":1}` + strings.Repeat(`,{"x":1}`, 10_000) + `],"text":"` + strings.Repeat("x", 200_000) + `"}`)})
+	require.NoError(t, err)
+	for _, expression := range []string{
+		`event.list.?[x eq 2].size() eq 0`,
+		`not event.list.contains('x') and not event.list.contains('y')`,
+		`event.text` + strings.Repeat(".toLowerCase().toUpperCase()", 5) + ` ne 'y'`,
+		`event.text.contains('y') or event.text.substringBefore('y') eq event.text and event.text le event.text`,
+	} {
+		f, err := filter.Parse(expression)
+		require.NoError(t, err)
+		for looks := range 3 {
+			passes, err := f.Match(&endsAfter{t.Context(), looks}, event)
+			require.ErrorIs(t, err, context.DeadlineExceeded, expression)
+			assert.False(t, passes)
+		}
+		passes, err := f.Match(t.Context(), event)
+		require.NoError(t, err, expression)
+		assert.True(t, passes, expression)
+	}
+}
+
 // FuzzFilter parses and evaluates anything: no expression panics or takes long,
 // and each gives the same again.
 func FuzzFilter(f *testing.F) {

@@ -28,10 +28,18 @@ const MaxPattern = 1024
 type Pattern struct {
 	expression *regexp2.Regexp
 	sticky     bool
+	folds      int
 }
+
+// Folds is how many characters its classes have, if it ignores case; see
+// [MaxFolds].
+func (p *Pattern) Folds() int { return p.folds }
 
 // literal is a pattern with flags, on one line.
 var literal = regexp.MustCompile(`^/([^\n\r\x{2028}\x{2029}]*)/([gimy]*)$`)
+
+// modifiers finds groups that may ignore case by themselves.
+var modifiers = regexp.MustCompile(`\(\?[a-z]*i`)
 
 // NewPattern returns the pattern of a text: what is between the slashes of
 // "/pattern/flags" if it has that form, with flags of g, i, m and y, or else all
@@ -56,11 +64,18 @@ func NewPattern(text string) (*Pattern, error) {
 			options |= regexp2.Multiline
 		}
 	}
+	folds := 0
+	if options&regexp2.IgnoreCase != 0 || modifiers.MatchString(source) {
+		var err error
+		if source, folds, err = narrowed(source); err != nil {
+			return nil, err
+		}
+	}
 	expression, err := regexp2.Compile(source, options)
 	if err != nil {
 		return nil, err
 	}
-	return &Pattern{expression: expression, sticky: strings.ContainsRune(flags, 'y')}, nil
+	return &Pattern{expression: expression, sticky: strings.ContainsRune(flags, 'y'), folds: folds}, nil
 }
 
 // In reports whether the pattern occurs in a text, at its beginning if it has the
