@@ -25,13 +25,10 @@ func (it item) waiting() dispatch.Item[item] {
 // limitsOf returns the limits of a hook, which may be gone.
 func (m *Manager) limitsOf(x *indexed) dispatch.Limits {
 	l := dispatch.Limits{InFlight: m.cfg.MaxInFlightPerHook, Batch: 1}
-	if x == nil {
+	if x == nil || x.outline == nil {
 		return l
 	}
-	c, err := x.get()
-	if err != nil {
-		return l
-	}
+	c := x.outline
 	l.Batch, l.Gather = c.batch, c.gather
 	if c.hook.MaxInFlight > 0 {
 		l.InFlight = c.hook.MaxInFlight

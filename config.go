@@ -99,7 +99,10 @@ type Observer struct {
 	// for Hook.DisabledReason.
 	HookDisabled func(Hook)
 	// FilterFailed is called when a filter could not be evaluated, so that
-	// the event was not delivered to the hook. It is called by Trigger.
+	// the event was not delivered to the hook. It is called by Trigger and,
+	// for what was left undecided there, by Run. For each tenant it is called
+	// ten times at once and then once in ten seconds at most, and so is the
+	// line in the log, which says how many were left out.
 	FilterFailed func(Hook, Event, error)
 	// Failure is called when the store or code of the host fails. Run goes on
 	// and tries again.

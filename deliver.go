@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"slices"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
@@ -59,6 +60,12 @@ func (w *worker) deliver(items []item, o *dispatch.Outcome) {
 	most := min(len(items), c.batch)
 	w.giveBack(items[most:])
 	items = items[:most]
+	if slices.ContainsFunc(items, item.undecided) {
+		if items, *o = w.decide(w.requests, c, items); len(items) == 0 {
+			return
+		}
+		began = time.Now()
+	}
 	until := items[0].Delivery.Lease.Until
 	for _, it := range items {
 		if it.Delivery.Lease.Until.Before(until) {

@@ -28,8 +28,9 @@ const (
 	Succeeded State = "succeeded"
 	// Dead has used up its attempts, or was refused for good.
 	Dead State = "dead"
-	// Cancelled ended without a last attempt: by hand, or because its hook
-	// was deleted, disabled or no longer verified when it fell due.
+	// Cancelled ended without a last attempt: by hand, because its hook was
+	// deleted, disabled or no longer verified when it fell due, or because the
+	// hook's filter, evaluated only then, did not let the event through.
 	Cancelled State = "cancelled"
 )
 
@@ -48,6 +49,11 @@ type Delivery struct {
 	Key string
 
 	State State
+	// Undecided says that the hook's filter has not let the event through yet,
+	// because there was no time for it when the event was triggered. Run
+	// evaluates it before the next attempt, and cancels the delivery if it
+	// does not let the event through. So it does after a redelivery.
+	Undecided bool
 	// Attempts counts the attempts made, over all redeliveries.
 	Attempts int
 	// Step is the index of the next attempt in the schedule. A redelivery
@@ -175,6 +181,9 @@ const (
 	// ClassRequest: no request could be made of the event, or the code that
 	// makes it panicked.
 	ClassRequest ErrorClass = "request"
+	// ClassFilter: the hook's filter could not be evaluated in the time that
+	// it had. Nothing was sent.
+	ClassFilter ErrorClass = "filter"
 	// ClassInterrupted: the Manager stopped before the attempt ended. It does
 	// not count against the schedule.
 	ClassInterrupted ErrorClass = "interrupted"

@@ -44,14 +44,22 @@ type Event struct {
 type Receipt struct {
 	// EventID is the ID of the stored event.
 	EventID string
-	// Deliveries is the number of hooks that it goes to.
+	// Deliveries is the number of hooks that it goes to, with the Undecided.
 	Deliveries int
+	// Undecided is how many of them have a filter for which there was no time:
+	// Run evaluates it before it sends anything. See [Manager.Trigger].
+	Undecided int
 }
 
 // Trigger records an event and returns once it is stored durably. From then on
 // it is delivered, by this Manager or another on the same store, at least once
 // to each hook that wanted it at this moment. Bad input is an [InvalidError],
 // an ID that was used [ErrDuplicate]; any error means that nothing was stored.
+//
+// The filters of the hooks are evaluated here, for a tenth of a second in all at
+// most, and for a few milliseconds when those of others keep the processors busy.
+// What is not decided by then is stored as [Delivery].Undecided, and decided by
+// Run. When ctx ends, Trigger returns its error.
 func (m *Manager) Trigger(ctx context.Context, e Event) (Receipt, error) {
 	receipts, err := m.TriggerBatch(ctx, []Event{e})
 	if err != nil {
@@ -61,7 +69,8 @@ func (m *Manager) Trigger(ctx context.Context, e Event) (Receipt, error) {
 }
 
 // TriggerBatch records events in one commit, all or none, in this order. It is
-// otherwise like [Manager.Trigger].
+// otherwise like [Manager.Trigger], but that the filters have a tenth of a second
+// more each time that the number of events doubles.
 func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, error) {
 	t, err := m.prepareTrigger(ctx, events, m.engine.Load())
 	if err != nil {
@@ -119,35 +128,38 @@ func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engin
 	if err := m.index.refresh(ctx); err != nil {
 		return nil, fmt.Errorf("trigger: read the hooks: %w", err)
 	}
+	matches, err := m.matchAll(ctx, t.entries)
+	if err != nil {
+		return nil, fmt.Errorf("trigger: evaluate the filters: %w", err)
+	}
 	for i := range t.entries {
-		m.addDeliveries(t, &t.entries[i])
+		m.addDeliveries(t, &t.entries[i], matches[i])
 	}
 	return t, nil
 }
 
-// addDeliveries makes the deliveries of an entry's event.
-func (m *Manager) addDeliveries(t *trigger, entry *Entry) {
-	e := entry.Event
-	hooks := m.matching(e)
-	if len(hooks) == 0 {
+// addDeliveries makes the deliveries of an entry's event to these hooks.
+func (m *Manager) addDeliveries(t *trigger, entry *Entry, matches []match) {
+	if len(matches) == 0 {
 		return
 	}
-	entry.Deliveries = make([]Delivery, len(hooks))
-	for i, x := range hooks {
-		c, _ := x.get()
+	e := entry.Event
+	entry.Deliveries = make([]Delivery, len(matches))
+	for i, x := range matches {
+		c := x.hook.outline
 		d := &entry.Deliveries[i]
 		*d = Delivery{
 			ID: newID(), Tenant: e.Tenant, HookID: c.hook.ID, EventID: e.ID, EventType: e.Type, Key: e.Key,
-			State: Pending, Due: stamp(t.now.Add(c.schedule[0])), CreatedAt: t.now,
+			State: Pending, Undecided: x.verdict == undecided, Due: stamp(t.now.Add(c.schedule[0])), CreatedAt: t.now,
 		}
 		if t.engine == nil || e.Key != "" || d.Due.After(t.now) {
 			continue
 		}
-		if q := t.engine.dispatch.Reserve(d.HookRef(), m.limitsOf(x), len(e.Data)); q != nil {
+		if q := t.engine.dispatch.Reserve(d.HookRef(), m.limitsOf(x.hook), len(e.Data)); q != nil {
 			d.State = Leased
 			d.Lease = Lease{Owner: m.owner, Token: 1, Until: stamp(t.now.Add(m.cfg.Lease))}
 			t.queues = append(t.queues, q)
-			t.handed = append(t.handed, item{&Claimed{Delivery: *d, Event: e}, x}.waiting())
+			t.handed = append(t.handed, item{&Claimed{Delivery: *d, Event: e}, x.hook}.waiting())
 		}
 	}
 }
@@ -172,6 +184,11 @@ func (t *trigger) receipts() []Receipt {
 	receipts := make([]Receipt, len(t.entries))
 	for i, entry := range t.entries {
 		receipts[i] = Receipt{EventID: entry.Event.ID, Deliveries: len(entry.Deliveries)}
+		for j := range entry.Deliveries {
+			if entry.Deliveries[j].Undecided {
+				receipts[i].Undecided++
+			}
+		}
 	}
 	return receipts
 }

@@ -41,8 +41,9 @@ func mustCompile(t testing.TB, text string) *filter {
 	return f
 }
 
-func TestFilterMatches(t *testing.T) {
-	tests := map[string]bool{
+// filterResults has filters and whether they let the event paid through.
+func filterResults() map[string]bool {
+	return map[string]bool{
 		// Names.
 		`type == "order.paid"`:                               true,
 		`type startsWith "order." and type != "order.paid"`:  false,
@@ -126,17 +127,21 @@ func TestFilterMatches(t *testing.T) {
 		`any(["Ann", "Bob"], # == data.customer.name)`:              true,
 		`any(data.tags, data[#] == nil)`:                            true,
 	}
+}
+
+func TestFilterMatches(t *testing.T) {
 	event := paid()
-	for text, want := range tests {
-		if got, err := mustCompile(t, text).match(event); got != want || err != nil {
+	for text, want := range filterResults() {
+		if got, err := mustCompile(t, text).match(t.Context(), event); got != want || err != nil {
 			t.Errorf("%s: got %v, %v", text, got, err)
 		}
 	}
 }
 
-// What cannot be decided is no match, and told.
-func TestFilterFailures(t *testing.T) {
-	tests := map[string]string{
+// filterFailures has filters that cannot be evaluated for the event paid, and
+// the reason.
+func filterFailures() map[string]string {
+	return map[string]string{
 		`data.a.b == 1`:                    "filter failed: cannot fetch b from nil (line 1, column 8)",
 		`data.a.b ?? true`:                 "filter failed: cannot fetch b from nil (line 1, column 8)",
 		"true &&\n  data.missing > 1":      "filter failed: invalid operation: nil > int (line 2, column 16)",
@@ -158,9 +163,13 @@ func TestFilterFailures(t *testing.T) {
 		`date(data.customer.name) < time`:  "filter failed: invalid date Ann (line 1, column 1)",
 		`float(data.customer.name) > 1`:    "filter failed: invalid operation: float(Ann) (line 1, column 1)",
 	}
+}
+
+// What cannot be decided is no match, and told.
+func TestFilterFailures(t *testing.T) {
 	event := paid()
-	for text, want := range tests {
-		got, err := mustCompile(t, text).match(event)
+	for text, want := range filterFailures() {
+		got, err := mustCompile(t, text).match(t.Context(), event)
 		if got || err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, %v, want %s", text, got, err, want)
 		}
@@ -185,7 +194,7 @@ func TestFilterExamplesOfTheDocs(t *testing.T) {
 
 func TestFilterFailureIsShort(t *testing.T) {
 	event := &filterEvent{Event: &Event{Data: json.RawMessage(`"` + strings.Repeat("ä", 1<<16) + `"`)}}
-	_, err := mustCompile(t, `date(data) < time`).match(event)
+	_, err := mustCompile(t, `date(data) < time`).match(t.Context(), event)
 	if err == nil || len(err.Error()) > 300 || !utf8.ValidString(err.Error()) {
 		t.Errorf("got %.400v", err)
 	}
@@ -333,7 +342,7 @@ func TestFilterIsHostile(t *testing.T) {
 				return
 			}
 			for _, event := range []*filterEvent{deep, wide, text} {
-				if matched, err := f.match(event); matched && err != nil {
+				if matched, err := f.match(t.Context(), event); matched && err != nil {
 					t.Errorf("matched and failed: %v", err)
 				}
 			}
@@ -349,10 +358,10 @@ func TestFilterWorkIsBounded(t *testing.T) {
 	light := mustCompile(t, `type == "" && data.a[0] < 5 && data.pad != "x" && data.a != nil`)
 	heavy := mustCompile(t, `all(data.a, `+strings.Repeat("# > 0 and ", 90)+`true) or data.pad matches "x{700}"`)
 	for size, want := range map[int]bool{1 << 10: true, 1 << 20: false} {
-		if got, err := light.match(sized(size)); !got || err != nil {
+		if got, err := light.match(t.Context(), sized(size)); !got || err != nil {
 			t.Errorf("light filter, %d bytes: got %v, %v", size, got, err)
 		}
-		if got, err := heavy.match(sized(size)); got != want || (err == nil) != want {
+		if got, err := heavy.match(t.Context(), sized(size)); got != want || (err == nil) != want {
 			t.Errorf("heavy filter, %d bytes: got %v, %v", size, got, err)
 		}
 	}
@@ -360,17 +369,17 @@ func TestFilterWorkIsBounded(t *testing.T) {
 
 func TestFilterEventIsDecodedOnceIfNeeded(t *testing.T) {
 	event := &filterEvent{Event: &Event{Type: "a", Data: json.RawMessage(`not JSON`)}}
-	if got, err := mustCompile(t, `type == "a"`).match(event); !got || err != nil {
+	if got, err := mustCompile(t, `type == "a"`).match(t.Context(), event); !got || err != nil {
 		t.Errorf("a filter that does not use data: got %v, %v", got, err)
 	}
 	for range 2 {
-		if got, err := mustCompile(t, `data.x == 1`).match(event); got || err == nil {
+		if got, err := mustCompile(t, `data.x == 1`).match(t.Context(), event); got || err == nil {
 			t.Errorf("data is not JSON: got %v, %v", got, err)
 		}
 	}
 	event = &filterEvent{Event: &Event{Data: json.RawMessage(`{"x": 1}`)}}
 	for range 2 {
-		if got, err := mustCompile(t, `data.x == 1`).match(event); !got || err != nil {
+		if got, err := mustCompile(t, `data.x == 1`).match(t.Context(), event); !got || err != nil {
 			t.Errorf("got %v, %v", got, err)
 		}
 		event.Data = json.RawMessage(`{"x": 2}`) // is not read again
@@ -389,7 +398,7 @@ func TestFilterIntegersAreExact(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := f.match(event); got != want || err != nil {
+			if got, err := f.match(t.Context(), event); got != want || err != nil {
 				t.Fatalf("%d == %d: got %v, %v", n, m, got, err)
 			}
 		}
@@ -410,7 +419,7 @@ func TestFilterCache(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if _, err := f.match(paid()); err != nil {
+				if _, err := f.match(t.Context(), paid()); err != nil {
 					t.Error(err)
 				}
 				if _, err := compileFilter(fmt.Sprintf("data.x = %d", i)); err == nil {
@@ -455,11 +464,11 @@ func FuzzFilter(f *testing.F) {
 			return
 		}
 		event := &filterEvent{Event: &Event{Type: "a.b", Data: json.RawMessage(data), Metadata: map[string]string{"a": "b"}}}
-		first, err := filter.match(event)
+		first, err := filter.match(t.Context(), event)
 		if first && err != nil {
 			t.Fatalf("matched and failed: %v", err)
 		}
-		if again, _ := filter.match(event); again != first {
+		if again, _ := filter.match(t.Context(), event); again != first {
 			t.Fatalf("got %v, then %v", first, again)
 		}
 	})

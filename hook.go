@@ -154,8 +154,9 @@ type Health struct {
 
 // After returns the health after a settlement made at now. It is the rule that
 // every store applies in Settle: a success clears, but for a throttle that has
-// not ended; a failed attempt counts and may throttle; anything else changes
-// nothing.
+// not ended; a failed attempt counts and may throttle, unless it was
+// interrupted or nothing could be sent because of the filter; anything else
+// changes nothing.
 func (h Health) After(s Settlement, now time.Time) Health {
 	switch {
 	case s.State == Succeeded:
@@ -163,7 +164,7 @@ func (h Health) After(s Settlement, now time.Time) Health {
 			return Health{ThrottledUntil: h.ThrottledUntil}
 		}
 		return Health{}
-	case s.Attempt == nil || s.Attempt.Class == ClassInterrupted:
+	case s.Attempt == nil || s.Attempt.Class == ClassInterrupted || s.Attempt.Class == ClassFilter:
 		return h
 	}
 	h.Failures++

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,8 @@ type Manager struct {
 	catalogue map[string]bool
 	guard     *guard
 	index     *index
+	slots     *slots
+	filterLog rateLog
 	// send is for deliveries and keeps connections; sendOnce is for requests
 	// made outside of Run and leaves nothing behind.
 	send, sendOnce *sender
@@ -56,6 +59,8 @@ func New(store Store, cfg Config) (*Manager, error) {
 		protocols: map[string]Protocol{StandardWebhooks: newStandard(cfg.UserAgent)},
 		catalogue: map[string]bool{},
 		guard:     g,
+		slots:     newSlots(max(1, runtime.GOMAXPROCS(0)/2)),
+		filterLog: rateLog{tenants: map[string]*rated{}},
 		send:      newSender(cfg, g, true),
 		sendOnce:  newSender(cfg, g, false),
 	}
@@ -65,7 +70,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 	for _, t := range cfg.Catalogue {
 		m.catalogue[t.Name] = true
 	}
-	m.index = newIndex(store, m.compile, func(ref Ref) {
+	m.index = newIndex(store, m, func(ref Ref) {
 		if e := m.engine.Load(); e != nil {
 			e.dispatch.Renew(ref)
 			e.dispatch.SetTenants(m.index.countTenants())

@@ -10,28 +10,32 @@ import (
 	"time"
 )
 
-// A compiled hook is a hook made ready for matching and sending.
+// A compiled hook is a hook made ready for matching and sending. Its outline
+// lacks endpoint and filter, which take time to make.
 type compiled struct {
 	hook     *Hook
 	traits   Traits
 	endpoint Endpoint
 	filter   *filter
+	pace     *pace
 	schedule []time.Duration
 	timeout  time.Duration
 	// batch is how many deliveries may share a request, gather how long they
 	// wait for each other.
 	batch  int
 	gather time.Duration
+	// filterTime is what the filter may take in Run.
+	filterTime time.Duration
 }
 
-// compile makes a hook ready, or says what is wrong with it. The hook must not
-// be changed afterwards.
-func (m *Manager) compile(h *Hook) (*compiled, error) {
+// outline returns the outline of a hook, or nil if its protocol is unknown. The
+// hook must not be changed afterwards.
+func (m *Manager) outline(h *Hook) *compiled {
 	p, ok := m.protocols[h.Protocol]
 	if !ok {
-		return nil, unknownProtocol(h.Protocol)
+		return nil
 	}
-	c := &compiled{hook: h, traits: p.Traits(), schedule: h.Schedule, timeout: h.Timeout}
+	c := &compiled{hook: h, traits: p.Traits(), pace: &pace{}, schedule: h.Schedule, timeout: h.Timeout}
 	if len(c.schedule) == 0 {
 		c.schedule = c.traits.Schedule
 	}
@@ -41,9 +45,19 @@ func (m *Manager) compile(h *Hook) (*compiled, error) {
 	c.timeout = min(c.timeout, m.cfg.Lease*3/4)
 	c.batch = max(1, min(h.MaxBatch, c.traits.MaxBatch))
 	// Half of the time that the lease leaves, see engine.
-	c.gather = min(h.BatchWindow, (m.cfg.Lease*7/8-c.timeout)/2)
+	spare := (m.cfg.Lease*7/8 - c.timeout) / 2
+	c.gather, c.filterTime = min(h.BatchWindow, spare), min(runTime, c.timeout, spare)
+	return c
+}
+
+// compile makes a hook ready, or says what is wrong with it.
+func (m *Manager) compile(h *Hook) (*compiled, error) {
+	c := m.outline(h)
+	if c == nil {
+		return nil, unknownProtocol(h.Protocol)
+	}
 	err := contain(func() (err error) {
-		c.endpoint, err = p.Compile(*h)
+		c.endpoint, err = m.protocols[h.Protocol].Compile(*h)
 		return err
 	})
 	if err != nil {
@@ -76,51 +90,13 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// matching returns the hooks that want the event, all of which compile.
-func (m *Manager) matching(e *Event) []*indexed {
-	event := filterEvent{Event: e}
-	return slices.DeleteFunc(m.index.match(e), func(x *indexed) bool {
-		c, err := x.get()
-		ok := err == nil && (c.hook.Verified || !c.traits.RequireVerified)
-		if ok {
-			ok, err = c.accepts(&event)
-		}
-		if err != nil {
-			m.reportFilter(*x.hook, e, err)
-		}
-		return !ok || err != nil
-	})
-}
-
-func (c *compiled) accepts(e *filterEvent) (ok bool, err error) {
-	if c.filter != nil {
-		if ok, err = c.filter.match(e); !ok || err != nil {
-			return false, err
-		}
-	}
-	err = contain(func() (err error) {
-		ok, err = c.endpoint.Accepts(e.Event)
-		return err
-	})
-	return ok, err
-}
-
-func (m *Manager) reportFilter(h Hook, e *Event, err error) {
-	m.log.Warn("hooks: an event was not delivered because the hook's filter failed",
-		"tenant", h.Tenant, "hook", h.ID, "event", e.ID, "type", e.Type, "error", err)
-	m.observe(func() {
-		if m.cfg.Observer.FilterFailed != nil {
-			m.cfg.Observer.FilterFailed(h, *e, err)
-		}
-	})
-}
-
 // An index holds all hooks in memory, so that the cost of finding those that
 // want an event depends on their number alone. It follows the store's changes:
 // refresh reads them when the last look is older than maxStale or something
 // was changed here.
 type index struct {
 	store   HookStore
+	outline func(*Hook) *compiled
 	compile func(*Hook) (*compiled, error)
 	// notify is told of each hook that was changed.
 	notify func(Ref)
@@ -143,17 +119,22 @@ type index struct {
 // indexed is a hook in the index. It is compiled when it is first wanted.
 type indexed struct {
 	hook    *Hook
+	outline *compiled // nil if the protocol is unknown
 	compile func(*Hook) (*compiled, error)
 	// replaced says that the index holds a later state of the hook, or none.
 	replaced atomic.Bool
 
 	once     sync.Once
+	done     atomic.Bool
 	compiled *compiled
 	err      error
 }
 
 func (x *indexed) get() (*compiled, error) {
-	x.once.Do(func() { x.compiled, x.err = x.compile(x.hook) })
+	x.once.Do(func() {
+		x.compiled, x.err = x.compile(x.hook)
+		x.done.Store(true)
+	})
 	return x.compiled, x.err
 }
 
@@ -172,9 +153,9 @@ const (
 	changesPerRead = 1000
 )
 
-func newIndex(store HookStore, compile func(*Hook) (*compiled, error), notify func(Ref)) *index {
+func newIndex(store HookStore, m *Manager, notify func(Ref)) *index {
 	return &index{
-		store: store, compile: compile, notify: notify, looking: make(chan struct{}, 1),
+		store: store, outline: m.outline, compile: m.compile, notify: notify, looking: make(chan struct{}, 1),
 		hooks: map[Ref]*indexed{}, tenants: map[string]*patterns{},
 	}
 }
@@ -235,7 +216,7 @@ func (x *index) apply(changes []HookChange) {
 			continue
 		}
 		h := change.Hook
-		entry := &indexed{hook: &h, compile: x.compile}
+		entry := &indexed{hook: &h, outline: x.outline(&h), compile: x.compile}
 		x.hooks[ref] = entry
 		x.subscribe(entry)
 	}

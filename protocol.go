@@ -49,8 +49,12 @@ type Traits struct {
 // methods may be called concurrently.
 type Endpoint interface {
 	// Accepts reports whether the protocol's own filter lets the event
-	// through. An error means no, and is reported to the observer.
-	Accepts(e *Event) (bool, error)
+	// through. An error means no, and is reported to the observer, unless ctx
+	// has ended: then Accepts is called again later, by Run if it was called
+	// by Trigger. One that may take longer than a millisecond has to look at
+	// ctx and to return its error, because nothing else can stop it. ctx is
+	// valid during the call only.
+	Accepts(ctx context.Context, e *Event) (bool, error)
 	// Request makes the request for these messages, one unless the hook's
 	// MaxBatch allows more. It may make requests of its own with send
 	// first. An error is a failed attempt; of those that are no

@@ -38,7 +38,7 @@ type testProtocol struct {
 	traits  hooks.Traits
 	secret  func() (hooks.Secret, error)
 	compile func(hooks.Hook) error
-	accepts func(hooks.Hook, *hooks.Event) (bool, error)
+	accepts func(context.Context, hooks.Hook, *hooks.Event) (bool, error)
 	request func(context.Context, hooks.Send, hooks.Hook, []hooks.Message) (hooks.Request, error)
 	judge   func(hooks.Response) hooks.Verdict
 	verify  func(context.Context, hooks.Send, hooks.Hook) error
@@ -81,11 +81,11 @@ type testEndpoint struct {
 	hook hooks.Hook
 }
 
-func (e *testEndpoint) Accepts(event *hooks.Event) (bool, error) {
+func (e *testEndpoint) Accepts(ctx context.Context, event *hooks.Event) (bool, error) {
 	if e.accepts == nil {
 		return true, nil
 	}
-	return e.accepts(e.hook, event)
+	return e.accepts(ctx, e.hook, event)
 }
 
 func (e *testEndpoint) Request(ctx context.Context, send hooks.Send, msgs []hooks.Message) (hooks.Request, error) {
@@ -671,7 +671,7 @@ func TestAProtocolHasItsOwnFilter(t *testing.T) {
 	var failed []string
 	h := newHost(t, speaks(&testProtocol{
 		name: "filtering",
-		accepts: func(h hooks.Hook, e *hooks.Event) (bool, error) {
+		accepts: func(_ context.Context, h hooks.Hook, e *hooks.Event) (bool, error) {
 			if e.Type == "odd" {
 				return true, errors.New("cannot tell")
 			}
@@ -708,7 +708,7 @@ func TestPanicsOfAProtocolAreContained(t *testing.T) {
 			traits:  hooks.Traits{Schedule: []time.Duration{0, time.Minute}},
 			secret:  func() (hooks.Secret, error) { bang("secret"); return "", nil },
 			compile: func(hooks.Hook) error { bang("compile"); return nil },
-			accepts: func(hooks.Hook, *hooks.Event) (bool, error) { bang("accepts"); return true, nil },
+			accepts: func(context.Context, hooks.Hook, *hooks.Event) (bool, error) { bang("accepts"); return true, nil },
 			request: func(_ context.Context, _ hooks.Send, h hooks.Hook, msgs []hooks.Message) (hooks.Request, error) {
 				bang("request")
 				return post(h, msgs[0])

@@ -8,7 +8,7 @@ import (
 // settlement decides what an attempt makes of its delivery, and completes the
 // attempt with that.
 func (d Delivery) settlement(a *Attempt, c *compiled, result attempted) Settlement {
-	s := Settlement{DeliveryID: d.ID, Token: d.Lease.Token, Step: d.Step, Reason: a.Error, Attempt: a}
+	s := Settlement{DeliveryID: d.ID, Token: d.Lease.Token, Step: d.Step, Undecided: d.Undecided, Reason: a.Error, Attempt: a}
 	switch {
 	case result.verdict.Success:
 		s.State = Succeeded
@@ -55,14 +55,14 @@ func (a attempted) throttledUntil(failures int) time.Time {
 // released gives a delivery back as it was.
 func released(d *Delivery) result {
 	return result{Settlement{
-		DeliveryID: d.ID, Token: d.Lease.Token, State: Pending, Due: d.Due, Step: d.Step, Reason: d.Reason,
+		DeliveryID: d.ID, Token: d.Lease.Token, State: Pending, Due: d.Due, Step: d.Step, Undecided: d.Undecided, Reason: d.Reason,
 	}, about{delivery: d}}
 }
 
 // cancelled ends a delivery without an attempt.
 func cancelled(d *Delivery, reason string) result {
 	return result{Settlement{
-		DeliveryID: d.ID, Token: d.Lease.Token, State: Cancelled, Step: d.Step, Reason: reason,
+		DeliveryID: d.ID, Token: d.Lease.Token, State: Cancelled, Step: d.Step, Undecided: d.Undecided, Reason: reason,
 	}, about{delivery: d}}
 }
 
@@ -78,7 +78,7 @@ func brokenHook(h *Hook, err error) *compiled {
 
 type brokenEndpoint struct{ err error }
 
-func (e brokenEndpoint) Accepts(*Event) (bool, error) { return false, e.err }
+func (e brokenEndpoint) Accepts(context.Context, *Event) (bool, error) { return false, e.err }
 
 func (e brokenEndpoint) Request(context.Context, Send, []Message) (Request, error) {
 	return Request{}, e.err

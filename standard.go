@@ -99,7 +99,7 @@ type standardEndpoint struct {
 	header, logHeader http.Header
 }
 
-func (*standardEndpoint) Accepts(*Event) (bool, error) { return true, nil }
+func (*standardEndpoint) Accepts(context.Context, *Event) (bool, error) { return true, nil }
 
 func (e *standardEndpoint) Request(_ context.Context, _ Send, msgs []Message) (Request, error) {
 	return e.signed(msgs[0].Event, msgs[0].Now)

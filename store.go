@@ -246,6 +246,8 @@ type Settlement struct {
 	// Due and Step are those of the next attempt, if State is pending.
 	Due  time.Time
 	Step int
+	// Undecided becomes the delivery's.
+	Undecided bool
 	// Hold keeps the ordering key of a dead delivery back.
 	Hold bool
 	// Reason becomes the delivery's.

@@ -157,7 +157,7 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 	}
 	s.unwait(d)
 	d.Lease = hooks.Lease{Token: d.Lease.Token}
-	d.Reason = st.Reason
+	d.Reason, d.Undecided = st.Reason, st.Undecided
 	if st.Attempt != nil {
 		d.Attempts++
 		d.log(st.Attempt)

@@ -40,12 +40,12 @@ func (t *tx) find(tenant, deliveryID string) (*found, error) {
 	if r == nil {
 		return nil, fmt.Errorf("delivery %q: %w", deliveryID, hooks.ErrNotFound)
 	}
-	h, err := t.hookN(r.int(14))
+	h, err := t.hookN(r.int(15))
 	if err != nil {
 		return nil, err
 	}
 	f := &found{delivery(r, h.ref), r.int(0), h}
-	f.EventID, f.EventType = r.id(16), r.text(17)
+	f.EventID, f.EventType = r.id(17), r.text(18)
 	return f, nil
 }
 

@@ -97,7 +97,7 @@ func (c *claim) serve(t *tenantInLine) (served bool, err error) {
 }
 
 const (
-	deliveryColumns = "d.n, d.id, d.state, d.attempts, d.step, d.due, d.owner, d.token, d.until, d.held, d.reason, d.created_at, d.ended_at, d.key"
+	deliveryColumns = "d.n, d.id, d.state, d.attempts, d.step, d.due, d.owner, d.token, d.until, d.held, d.reason, d.created_at, d.ended_at, d.key, d.undecided"
 	eventColumns    = "tenant, id, type, time, key, metadata, data"
 )
 
@@ -128,7 +128,7 @@ func (c *claim) look(t *tenantInLine, l *laneInLine) (found bool, err error) {
 	if len(l.queued) == 0 && l.more {
 		ahead := min(l.share+1, readAtOnce)
 		err = c.each(queuedAfter, func(r row) error {
-			l.queued = append(l.queued, queued{delivery(r, l.hook.ref), place{r.int(15), r.int(0)}, r.int(14)})
+			l.queued = append(l.queued, queued{delivery(r, l.hook.ref), place{r.int(16), r.int(0)}, r.int(15)})
 			return nil
 		}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), l.last.queued, l.last.n, int64(ahead))
 		l.more = len(l.queued) == ahead
@@ -240,7 +240,7 @@ func delivery(r row, hook hooks.Ref) hooks.Delivery {
 		ID: r.id(1), Tenant: hook.Tenant, HookID: hook.ID, Key: r.text(13),
 		State: r.state(2), Attempts: int(r.int(3)), Step: int(r.int(4)), Due: r.time(5),
 		Lease: hooks.Lease{Owner: r.id(6), Token: r.int(7), Until: r.time(8)},
-		Held:  r.bool(9), Reason: r.text(10), CreatedAt: r.time(11), EndedAt: r.time(12),
+		Held:  r.bool(9), Reason: r.text(10), CreatedAt: r.time(11), EndedAt: r.time(12), Undecided: r.bool(14),
 	}
 }
 

@@ -23,8 +23,8 @@ var (
 		(n, tenant, id, type, time, triggered_at, first, deliveries, key, metadata, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	deleteEvents   = newStatement("DELETE FROM hooks_events WHERE n > ?")
 	insertDelivery = newStatement(`INSERT INTO hooks_deliveries
-		(n, id, event, hook, state, handed, step, retry, attempts, created_at, due, queued, token, until, owner, key)
-		VALUES (?, ?, ?, ?, ?, ?, ?7, ?7 > 0, ?, ?, ?, ?, ?, ?, ?, ?)`)
+		(n, id, event, hook, state, handed, step, retry, attempts, created_at, due, queued, token, until, owner, key, undecided)
+		VALUES (?, ?, ?, ?, ?, ?, ?7, ?7 > 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	isKeyUsed = newStatement(`SELECT 1 FROM hooks_deliveries
 		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) LIMIT 1`)
 )
@@ -78,7 +78,7 @@ func (t *tx) enqueueDelivery(event int64, d *hooks.Delivery) error {
 	t.lastDelivery++
 	n, state := t.lastDelivery, packState(d.State)
 	due := d.Due.UnixMilli()
-	var queued driver.Value
+	var queued, undecided driver.Value
 	if d.Key != "" {
 		used, err := first(t, isKeyUsed, h.n, d.Key)
 		if err != nil {
@@ -91,8 +91,11 @@ func (t *tx) enqueueDelivery(event int64, d *hooks.Delivery) error {
 	if state == pending {
 		queued = due
 	}
+	if d.Undecided {
+		undecided = int64(1)
+	}
 	err = run(t, insertDelivery, n, packID(d.ID), event, h.n, state, packBool(state == leased), int64(d.Step), int64(d.Attempts),
-		d.CreatedAt.UnixMilli(), due, queued, d.Lease.Token, packTime(d.Lease.Until), packID(d.Lease.Owner), packText(d.Key))
+		d.CreatedAt.UnixMilli(), due, queued, d.Lease.Token, packTime(d.Lease.Until), packID(d.Lease.Owner), packText(d.Key), undecided)
 	if err != nil {
 		return err
 	}

@@ -97,8 +97,8 @@ var deliveries = listing[hooks.Delivery]{
 	state:      "d.state",
 	handedOver: true,
 	make: func(r row) (hooks.Delivery, error) {
-		d := delivery(r, hooks.Ref{Tenant: r.text(14), ID: r.text(15)})
-		d.EventID, d.EventType = r.id(16), r.text(17)
+		d := delivery(r, hooks.Ref{Tenant: r.text(15), ID: r.text(16)})
+		d.EventID, d.EventType = r.id(17), r.text(18)
 		return d, nil
 	},
 	compare: func(a, b hooks.Delivery) int {

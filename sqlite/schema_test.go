@@ -167,6 +167,7 @@ func TestAnEarlierSchema(t *testing.T) {
 	t.Parallel()
 	// Each step takes a file back by one version, the first one from the latest.
 	back := []string{
+		`ALTER TABLE hooks_deliveries DROP COLUMN undecided`,
 		`DROP INDEX hooks_hooks_protocol; DROP INDEX hooks_hooks_created;
 		CREATE INDEX hooks_hooks_created ON hooks_hooks (tenant, created_at, id) WHERE version IS NOT NULL`,
 	}

@@ -45,7 +45,7 @@ var (
 	findLease = newStatement(`SELECT n, hook, key, created_at, handed AND token = 1 AND queued IS NULL, queued IS NOT NULL
 		FROM hooks_deliveries WHERE id = ? AND state = 3 AND token = ?`)
 	endLease = newStatement(`UPDATE hooks_deliveries SET state = ?, attempts = attempts + ?, step = ?3, retry = ?3 > 0, due = ?4,
-		queued = ?4, until = NULL, owner = NULL, reason = ?, ended_at = ?, held = ? WHERE n = ?`)
+		queued = ?4, until = NULL, owner = NULL, reason = ?, ended_at = ?, held = ?, undecided = ? WHERE n = ?`)
 	setHealth = newStatement("UPDATE hooks_hooks SET failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?")
 )
 
@@ -81,7 +81,7 @@ func (t *tx) settle(now time.Time, s *hooks.Settlement) (hooks.Settled, error) {
 	if s.Attempt != nil {
 		made = 1
 	}
-	var due, ended, held driver.Value
+	var due, ended, held, undecided driver.Value
 	if s.State == hooks.Pending {
 		due = s.Due.UnixMilli()
 	} else {
@@ -90,7 +90,10 @@ func (t *tx) settle(now time.Time, s *hooks.Settlement) (hooks.Settled, error) {
 	if s.State == hooks.Dead && s.Hold && l.key != "" && h.exists {
 		held = int64(1)
 	}
-	err = run(t, endLease, packState(s.State), made, int64(s.Step), due, packText(s.Reason), ended, held, l.n)
+	if s.Undecided {
+		undecided = int64(1)
+	}
+	err = run(t, endLease, packState(s.State), made, int64(s.Step), due, packText(s.Reason), ended, held, undecided, l.n)
 	if err == nil {
 		err = t.log(h, l, s, ended)
 	}

@@ -129,7 +129,7 @@ type endpoint struct {
 
 // Accepts implements [hooks.Endpoint]: a hook of one event, that has been
 // changed to none, gets nothing.
-func (e *endpoint) Accepts(event *hooks.Event) (bool, error) {
+func (e *endpoint) Accepts(_ context.Context, event *hooks.Event) (bool, error) {
 	return !e.settings.Single || e.settings.Event == event.Type, nil
 }
 

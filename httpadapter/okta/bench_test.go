@@ -40,7 +40,7 @@ func BenchmarkDelivery(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				batch := c.batch(i)
 				for _, msg := range batch {
-					accepted, err := endpoint.Accepts(msg.Event)
+					accepted, err := endpoint.Accepts(b.Context(), msg.Event)
 					require.NoError(b, err)
 					require.True(b, accepted)
 				}

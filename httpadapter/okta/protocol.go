@@ -149,7 +149,7 @@ type endpoint struct {
 }
 
 // Accepts implements [hooks.Endpoint].
-func (e *endpoint) Accepts(event *hooks.Event) (bool, error) {
+func (e *endpoint) Accepts(ctx context.Context, event *hooks.Event) (bool, error) {
 	f := e.filters[event.Type]
 	if f == nil {
 		return true, nil
@@ -161,7 +161,7 @@ func (e *endpoint) Accepts(event *hooks.Event) (bool, error) {
 	if d.err != nil {
 		return false, d.err
 	}
-	return f.Match(d.event)
+	return f.Match(ctx, d.event)
 }
 
 // Request implements [hooks.Endpoint].

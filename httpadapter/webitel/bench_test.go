@@ -41,7 +41,7 @@ func BenchmarkDelivery(b *testing.B) {
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
 					event := &events[i%n]
-					accepted, err := endpoint.Accepts(event)
+					accepted, err := endpoint.Accepts(b.Context(), event)
 					require.NoError(b, err)
 					require.True(b, accepted)
 					_, err = endpoint.Request(b.Context(), nil, []hooks.Message{{Event: event, DeliveryID: "d1"}})

@@ -1,12 +1,12 @@
 package webitel
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel/internal/js"
@@ -47,6 +47,7 @@ var compares = map[string]func(order int) bool{
 
 func parseFilter(views map[string]conditionView) (filter, error) {
 	var f filter
+	folds := 0
 	for _, name := range slices.Sorted(maps.Keys(views)) {
 		c := condition{name: name, operation: views[name].Operation}
 		field := fmt.Sprintf("settings.filter[%q]", name)
@@ -56,6 +57,11 @@ func parseFilter(views map[string]conditionView) (filter, error) {
 		var err error
 		if c.value, c.pattern, err = operand(c.operation, views[name].Value); err != nil {
 			return nil, &hooks.InvalidError{Field: field + ".value", Reason: err.Error()}
+		}
+		if c.pattern != nil {
+			if folds += c.pattern.Folds(); folds > js.MaxFolds {
+				return nil, &hooks.InvalidError{Field: field + ".value", Reason: "must have narrower ranges, because it ignores case like the patterns before"}
+			}
 		}
 		f = append(f, c)
 	}
@@ -92,15 +98,13 @@ func operand(operation string, raw json.RawMessage) (any, *js.Pattern, error) {
 	return value, pattern, nil
 }
 
-// accepts reports whether all conditions hold. All patterns together have the time
-// of one, give or take the last.
-func (f filter) accepts(r *record) (bool, error) {
-	began := time.Now()
+// accepts reports whether all conditions hold. When ctx ends, it returns its error.
+func (f filter) accepts(ctx context.Context, r *record) (bool, error) {
 	for _, c := range f {
-		if c.pattern != nil && time.Since(began) > js.MatchTimeout {
-			return false, fmt.Errorf("filter[%q]: the patterns before took more than %v", c.name, js.MatchTimeout)
+		if err := ctx.Err(); err != nil {
+			return false, err
 		}
-		holds, err := c.holds(r.value(c.name))
+		holds, err := c.holds(ctx, r.value(c.name))
 		if err != nil {
 			return false, fmt.Errorf("filter[%q]: %w", c.name, err)
 		}
@@ -111,7 +115,7 @@ func (f filter) accepts(r *record) (bool, error) {
 	return true, nil
 }
 
-func (c condition) holds(value any) (bool, error) {
+func (c condition) holds(ctx context.Context, value any) (bool, error) {
 	switch c.operation {
 	case equal:
 		return c.equals(value), nil
@@ -121,7 +125,7 @@ func (c condition) holds(value any) (bool, error) {
 		if value == js.Undefined {
 			return false, nil
 		}
-		return c.pattern.In(js.Text(value))
+		return c.pattern.In(ctx, js.Text(value))
 	}
 	order, ok := js.Compare(value, c.value)
 	return ok && compares[c.operation](order), nil

@@ -88,7 +88,7 @@ func FuzzDelivery(f *testing.F) {
 			assert.ErrorAs(t, err, new(*hooks.InvalidError))
 			return
 		}
-		_, _ = endpoint.Accepts(event) // It may not, or fail, but it ends.
+		_, _ = endpoint.Accepts(t.Context(), event) // It may not, or fail, but it ends.
 		login := func(context.Context, hooks.Request) hooks.Response {
 			return hooks.Response{Status: 200, Body: event.Data}
 		}

@@ -1,6 +1,7 @@
 package webitel_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -14,6 +15,48 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel"
 )
+
+// A filter ends with its context, between its conditions and within a pattern.
+func TestAFilterEndsWithItsContext(t *testing.T) {
+	for name, filter := range map[string]string{
+		"patterns":   `{"a":{"operation":"reg","value":"^(a+)+$"},"b":{"operation":"reg","value":"^(a+)+$"}}`,
+		"conditions": `{"a":{"operation":"!=","value":1},"b":{"operation":"!=","value":1}}`,
+	} {
+		endpoint, err := new(webitel.Protocol).Compile(hooks.Hook{URL: "https://example.com", Settings: []byte(`{"filter":` + filter + `}`)})
+		require.NoError(t, err)
+		event := &hooks.Event{ID: "e1", Type: "a", Data: []byte(`{"a":"` + strings.Repeat("a", 40) + `!"}`)}
+		ended, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+		defer cancel()
+		<-ended.Done()
+		_, err = endpoint.Accepts(ended, event)
+		require.ErrorIs(t, err, context.DeadlineExceeded, name)
+		if name == "conditions" {
+			continue
+		}
+		soon, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		_, err = endpoint.Accepts(soon, event)
+		require.ErrorIs(t, err, context.DeadlineExceeded, name)
+	}
+}
+
+// Patterns that ignore case may have wide ranges, but not many.
+func TestManyWideRanges(t *testing.T) {
+	condition := `"%d":{"operation":"reg","value":"/[\u0100-\uffff]/i"}`
+	for n, fine := range map[int]bool{2: true, 3: false} {
+		var conditions []string
+		for i := range n {
+			conditions = append(conditions, fmt.Sprintf(condition, i))
+		}
+		_, err := new(webitel.Protocol).Compile(hooks.Hook{URL: "https://example.com", Settings: []byte(`{"filter":{` + strings.Join(conditions, ",") + `}}`)})
+		if fine {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorAs(t, err, new(*hooks.InvalidError))
+		assert.Contains(t, err.Error(), `settings.filter["2"].value: must have narrower ranges`)
+	}
+}
 
 // Templates that would fill the memory, and values that would break out.
 func TestHostileTemplates(t *testing.T) {

@@ -158,14 +158,14 @@ type endpoint struct {
 }
 
 // Accepts implements [hooks.Endpoint].
-func (e *endpoint) Accepts(event *hooks.Event) (bool, error) {
+func (e *endpoint) Accepts(ctx context.Context, event *hooks.Event) (bool, error) {
 	if e.idle != nil {
 		return false, e.idle
 	}
 	if len(e.filter) == 0 {
 		return true, nil
 	}
-	return e.filter.accepts(e.protocol.records.Of(event, newRecord))
+	return e.filter.accepts(ctx, e.protocol.records.Of(event, newRecord))
 }
 
 // Request implements [hooks.Endpoint].

@@ -274,6 +274,8 @@ var faults = []fault{
 	// States and keys.
 	{"forgets Hold", "ordering/kept ordering/blocked ordering/redeliver_held", edited(eachSettlement(func(s *hooks.Settlement) { s.Hold = false }))},
 	{"holds every dead delivery", "ordering/free ordering/release", edited(eachSettlement(func(s *hooks.Settlement) { s.Hold = s.State == dead }))},
+	{"forgets what is undecided", "states/undecided", edited(eachEnqueued(func(d *hooks.Delivery) { d.Undecided = false }))},
+	{"forgets what Settle says of that", "states/undecided", edited(eachSettlement(func(s *hooks.Settlement) { s.Undecided = true }))},
 	{"returns another delivery than is stored", "states/redeliver states/cancel", edited(edit{delivery: func(d *hooks.Delivery) { d.Reason += "!" }})},
 	{"forgets ordering keys", "ordering/blocked ordering/fan_out ordering/cancel_head ordering/one_at_a_time concurrency/keys", edited(eachEnqueued(func(d *hooks.Delivery) { d.Key = "" }))},
 	{"ignores the case of ordering keys", "ordering/apart", edited(eachEnqueued(func(d *hooks.Delivery) { d.Key = strings.ToLower(d.Key) }))},

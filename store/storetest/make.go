@@ -55,6 +55,8 @@ type job struct {
 	due    time.Duration // How long after the trigger it is due.
 	step   int
 	leased time.Duration // How long after the trigger its lease ends. 0: it is pending.
+
+	undecided bool
 }
 
 // entries makes of the jobs what Enqueue takes.
@@ -101,6 +103,7 @@ func (j job) delivery(now time.Duration) hooks.Delivery {
 		EventType: cmp.Or(j.typ, "thing.done"),
 		Key:       j.key,
 		State:     pending,
+		Undecided: j.undecided,
 		Step:      j.step,
 		Due:       at(now + j.due),
 		CreatedAt: at(now),

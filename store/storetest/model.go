@@ -86,6 +86,7 @@ func (m *model) enqueue() {
 		if m.rnd.IntN(3) == 0 {
 			j.due = time.Duration(m.rnd.IntN(20_000)) * ms
 		}
+		j.undecided = m.rnd.IntN(4) == 0
 		if j.key == "" && m.rnd.IntN(4) == 0 {
 			j.leased = time.Duration(1+m.rnd.IntN(20_000)) * ms
 		}
@@ -216,6 +217,7 @@ func (m *model) settle() {
 		d.Lease = l.lease
 		s := outcome(d, m.now.Sub(start), []hooks.State{pending, succeeded, dead, cancelled}[m.rnd.IntN(4)])
 		s.Hold = s.State == dead && d.Key != "" && m.rnd.IntN(2) == 0
+		s.Undecided = m.rnd.IntN(4) == 0
 		if m.rnd.IntN(4) == 0 {
 			s.ThrottleUntil = m.now.Add(time.Duration(m.rnd.IntN(20_000)) * ms)
 		}
@@ -231,7 +233,7 @@ func (m *model) settle() {
 		}
 		m.c.ok(settled[i].Err)
 		d.Lease = hooks.Lease{Token: s.Token}
-		d.Reason = s.Reason
+		d.Reason, d.Undecided = s.Reason, s.Undecided
 		if s.Attempt != nil {
 			d.Attempts++
 		}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -37,6 +38,35 @@ var stateRules = []rule{
 			c.is(string(c.delivery(n).State), err, hooks.ErrConflict)
 		}
 		c.unchanged("refused Redeliver", before)
+	}},
+	{"undecided", "Undecided stays as it was stored, also in Redeliver and Cancel, until Settle sets it.", func(c *check) {
+		c.create("a")
+		c.enqueue(0, job{n: 1, undecided: true}, job{n: 2, undecided: true, leased: ms}, job{n: 3},
+			job{n: 4, key: "k"}, job{n: 5, key: "k", undecided: true}, job{n: 6, undecided: true})
+		undecided := func(when string, want ...bool) {
+			c.Helper()
+			for i, want := range want {
+				c.equal(fmt.Sprintf("delivery %d %s", i+1, when), c.delivery(i+1).Undecided, want)
+			}
+		}
+		undecided("enqueued", true, true, false, false, true, true)
+		c.equal("cancelled", c.cancel(0, 6).Undecided, true)
+		for _, cl := range c.claim(ms, many) {
+			c.equal("claimed "+cl.Delivery.ID, cl.Delivery.Undecided, c.delivery(number(cl.Delivery.ID)).Undecided)
+		}
+		undecided("claimed", true, true, false, false, true, true)
+		for n, state := range []hooks.State{1: pending, 2: cancelled, 3: pending, 4: succeeded} {
+			if n > 0 {
+				s := outcome(c.delivery(n), ms, state)
+				s.Undecided = n == 2 || n == 3
+				c.endWith(ms, s)
+			}
+		}
+		undecided("settled", false, true, true, false, true, true)
+		for _, n := range []int{2, 4, 6} {
+			c.equal("redelivered", c.redeliver(time.Second, n).Undecided, n != 4)
+		}
+		undecided("redelivered", false, true, true, false, true, true)
 	}},
 	{"cancel", "Cancel ends a blocked, pending or held delivery as cancelled, for the given reason, and returns it.", func(c *check) {
 		c.create("a")

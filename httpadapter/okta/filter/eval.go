@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"context"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -16,10 +17,14 @@ import (
 // goes through in chunks of 64 bytes. It takes some tens of milliseconds.
 const maxWork = 1_000_000
 
+// workPerCheck is how much of that is done between two looks at the context: less
+// than a millisecond.
+const workPerCheck = 4096
+
 // Match reports whether the event passes. An [Error] says what could not be
-// evaluated; the event does not pass then.
-func (f *Filter) Match(e *Event) (bool, error) {
-	run := evaluation{scope: e.members}
+// evaluated; the event does not pass then. When ctx ends, Match returns its error.
+func (f *Filter) Match(ctx context.Context, e *Event) (bool, error) {
+	run := evaluation{ctx: ctx, scope: e.members}
 	result, err := run.or(f.root)
 	if err != nil {
 		return false, err
@@ -29,6 +34,7 @@ func (f *Filter) Match(e *Event) (bool, error) {
 
 // An evaluation is one in progress.
 type evaluation struct {
+	ctx context.Context
 	// scope has what names stand for: in a selection the members of the
 	// element, else those of the event, which is named itself.
 	scope  map[string]any
@@ -38,9 +44,13 @@ type evaluation struct {
 
 // spend accounts for work on a text of this size.
 func (r *evaluation) spend(at lexer.Position, size int) error {
+	before := r.work
 	r.work += 1 + size/64
 	if r.work > maxWork {
 		return errorAt(at, "the event is too large for so much to be done with it")
+	}
+	if before/workPerCheck != r.work/workPerCheck {
+		return r.ctx.Err()
 	}
 	return nil
 }

@@ -44,6 +44,7 @@
 package filter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -102,9 +103,9 @@ func Parse(expression string) (*Filter, error) {
 }
 
 // Check reports whether an event passes an expression: what a hook with the
-// expression would do. The error is an [Error], or says that the event's data is
-// not JSON.
-func Check(expression string, e hooks.Event) (bool, error) {
+// expression would do. The error is an [Error], ctx's, or says that the event's data
+// is not JSON.
+func Check(ctx context.Context, expression string, e hooks.Event) (bool, error) {
 	f, err := Parse(expression)
 	if err != nil {
 		return false, err
@@ -113,7 +114,7 @@ func Check(expression string, e hooks.Event) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return f.Match(event)
+	return f.Match(ctx, event)
 }
 
 // checkDepth refuses what would make the parser recurse too often.

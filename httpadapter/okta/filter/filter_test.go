@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -132,7 +133,7 @@ func TestMatch(t *testing.T) {
 		{`event.severity eq 1 || event.yes eq 'true' || event.numbers.zero eq false`, false},
 		{`event.severity ne 1`, true},
 	} {
-		got, err := filter.Check(c.expression, sample)
+		got, err := filter.Check(t.Context(), c.expression, sample)
 		require.NoError(t, err, c.expression)
 		assert.Equal(t, c.want, got, c.expression)
 	}
@@ -145,11 +146,11 @@ func TestDataThatIsNoObject(t *testing.T) {
 		`{"debugData":"own","debugContext":{"debugData":"other"},"eventType":"x"}`: `event.debugData eq 'own' && event.eventType eq 'a'`,
 		`{"debugContext":1}`: `event.debugData eq null`,
 	} {
-		got, err := filter.Check(expression, hooks.Event{Type: "a", Data: []byte(data)})
+		got, err := filter.Check(t.Context(), expression, hooks.Event{Type: "a", Data: []byte(data)})
 		require.NoError(t, err, data)
 		assert.True(t, got, data)
 	}
-	_, err := filter.Check("true", hooks.Event{Data: []byte("{")})
+	_, err := filter.Check(t.Context(), "true", hooks.Event{Data: []byte("{")})
 	assert.ErrorContains(t, err, "not JSON")
 }
 
@@ -197,7 +198,7 @@ func TestParseErrors(t *testing.T) {
 		assert.Equal(t, want, err.Error(), expression)
 	}
 	for _, fine := range []string{deep(filter.MaxDepth), strings.Repeat("!", filter.MaxSize-4) + "true", "true" + strings.Repeat(" ", filter.MaxSize-4)} {
-		_, err := filter.Check(fine, hooks.Event{})
+		_, err := filter.Check(t.Context(), fine, hooks.Event{})
 		assert.NoError(t, err)
 	}
 }
@@ -224,7 +225,7 @@ func TestEvaluationErrors(t *testing.T) {
 		`event.severity.contains(1)`:           "line 1, column 16: contains() takes a text, not a number",
 		`event.severity.substringAfter(true)`:  "line 1, column 16: substringAfter() takes a text, not a truth value",
 	} {
-		_, err := filter.Check(expression, sample)
+		_, err := filter.Check(t.Context(), expression, sample)
 		var fault *filter.Error
 		require.ErrorAs(t, err, &fault, expression)
 		assert.Equal(t, want, err.Error(), expression)
@@ -240,13 +241,50 @@ func TestWorkIsBounded(t *testing.T) {
 		`event.list.contains('x')` + strings.Repeat(` || event.list.contains('x')`, 20),
 		`event.text` + strings.Repeat(".toLowerCase()", 280) + ` eq ''`,
 	} {
-		passes, err := filter.Check(expression, large)
+		passes, err := filter.Check(t.Context(), expression, large)
 		assert.ErrorContains(t, err, "too large for so much", "%.40s", expression)
 		assert.False(t, passes)
 	}
-	passes, err := filter.Check(`event.list.?[x eq 1].size() eq 0 && event.text.toUpperCase().contains('X')`, large)
+	passes, err := filter.Check(t.Context(), `event.list.?[x eq 1].size() eq 0 && event.text.toUpperCase().contains('X')`, large)
 	require.NoError(t, err)
 	assert.True(t, passes)
+}
+
+// endsAfter is a context that ends when it has been asked so many times.
+type endsAfter struct {
+	context.Context
+	left int
+}
+
+func (c *endsAfter) Err() error {
+	if c.left--; c.left < 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// A long evaluation ends with its context, wherever it is, and gives its result
+// when it is made again.
+func TestMatchEndsWithTheContext(t *testing.T) {
+	event, err := filter.NewEvent(&hooks.Event{Type: "a", Data: []byte(`{"list":[{"x":1}` + strings.Repeat(`,{"x":1}`, 10_000) + `],"text":"` + strings.Repeat("x", 200_000) + `"}`)})
+	require.NoError(t, err)
+	for _, expression := range []string{
+		`event.list.?[x eq 2].size() eq 0`,
+		`not event.list.contains('x') and not event.list.contains('y')`,
+		`event.text` + strings.Repeat(".toLowerCase().toUpperCase()", 5) + ` ne 'y'`,
+		`event.text.contains('y') or event.text.substringBefore('y') eq event.text and event.text le event.text`,
+	} {
+		f, err := filter.Parse(expression)
+		require.NoError(t, err)
+		for looks := range 3 {
+			passes, err := f.Match(&endsAfter{t.Context(), looks}, event)
+			require.ErrorIs(t, err, context.DeadlineExceeded, expression)
+			assert.False(t, passes)
+		}
+		passes, err := f.Match(t.Context(), event)
+		require.NoError(t, err, expression)
+		assert.True(t, passes, expression)
+	}
 }
 
 // FuzzFilter parses and evaluates anything: no expression panics or takes long,
@@ -273,8 +311,8 @@ func FuzzFilter(f *testing.F) {
 		if err != nil {
 			return
 		}
-		passes, err := parsed.Match(event)
-		again, errAgain := parsed.Match(event)
+		passes, err := parsed.Match(t.Context(), event)
+		again, errAgain := parsed.Match(t.Context(), event)
 		require.Equal(t, passes, again)
 		require.Equal(t, fmt.Sprint(err), fmt.Sprint(errAgain))
 		if err != nil {
@@ -290,7 +328,7 @@ func BenchmarkMatch(b *testing.B) {
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
-		if passes, err := parsed.Match(event); !passes || err != nil {
+		if passes, err := parsed.Match(b.Context(), event); !passes || err != nil {
 			b.Fatal(passes, err)
 		}
 	}
@@ -306,7 +344,7 @@ func ExampleCheck() {
 		`event.outcome.result eq 'FAILURE'`,
 		`event.outcome.result eq 'SUCCESS`,
 	} {
-		fmt.Println(filter.Check(expression, event))
+		fmt.Println(filter.Check(context.Background(), expression, event))
 	}
 	// Output:
 	// true <nil>

@@ -24,12 +24,12 @@ func FuzzPattern(f *testing.F) {
 			assert.NotEmpty(t, err.Error())
 			return
 		}
-		found, err := pattern.In(text)
+		found, err := pattern.In(t.Context(), text)
 		if err != nil {
 			assert.Less(t, len(err.Error()), 60)
 			return
 		}
-		if again, err := pattern.In(text); err == nil {
+		if again, err := pattern.In(t.Context(), text); err == nil {
 			assert.Equal(t, found, again)
 		}
 	})

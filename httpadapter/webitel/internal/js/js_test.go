@@ -1,13 +1,17 @@
 package js_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/dlclark/regexp2/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel/internal/js"
 )
@@ -98,7 +102,7 @@ func TestPatterns(t *testing.T) {
 			continue
 		}
 		for k, input := range v.Texts {
-			found, err := pattern.In(input)
+			found, err := pattern.In(t.Context(), input)
 			require.NoError(t, err, text)
 			assert.Equal(t, v.Found[i][k:k+1], bit(found), "%q in %q", text, input)
 		}
@@ -115,11 +119,62 @@ func TestCatastrophicPatterns(t *testing.T) {
 	} {
 		pattern, err := js.NewPattern(text)
 		require.NoError(t, err, text)
-		found, err := pattern.In(hostile)
+		found, err := pattern.In(t.Context(), hostile)
 		assert.False(t, found, text)
 		require.Error(t, err, text)
 		assert.Regexp(t, `^the pattern (took more than 250ms|has too many ways to match)$`, err.Error())
 	}
+}
+
+// A pattern that ignores case is compiled in another form, which means the same.
+func TestPatternsThatIgnoreCase(t *testing.T) {
+	texts := strings.Split("a A z k K \u212a s \u017f \u00df \u00e9 \u00c9 0 9 _ - ^ ] [ \\ . ! $ W w S D \u0416 \u0436 \U0001f600 \u0430\u0411", " ")
+	texts = append(texts, " ", "\n", "\u2028", "")
+	items := []string{
+		"a", "k", "K", "Z", "^", "-", "_", ".", "[", `\W`, `\D`, `\S`, `\w`, `\d`, `\s`, "a-f", "0-9", `\x41-\x5a`, `\u0400-\u04ff`, `\]`, `\\`, `\-`, `\^`, "\u00e9",
+		`\b`, `\0`, `\cA`, `\n`, "!-~",
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		class := func(t *rapid.T) string {
+			return rapid.SampledFrom([]string{"[", "[^"}).Draw(t, "bracket") + strings.Join(rapid.SliceOfN(rapid.SampledFrom(items), 0, 5).Draw(t, "items"), "") + "]"
+		}
+		atom := rapid.OneOf(rapid.Custom(class), rapid.Custom(class), rapid.SampledFrom([]string{".", `\W`, `\D`, `\S`, `\w`, `(a)\1`, `\.`, `\[`, "k", "(?:.)"}))
+		source := "^(?:" + strings.Join(rapid.SliceOfN(atom, 1, 3).Draw(t, "atoms"), "") + ")$"
+		want, err := regexp2.Compile(source, regexp2.ECMAScript|regexp2.IgnoreCase)
+		got, errGot := js.NewPattern("/" + source + "/i")
+		if errGot != nil && strings.Contains(errGot.Error(), "must be narrower") {
+			t.Skip("too wide")
+		}
+		if (err == nil) != (errGot == nil) {
+			t.Fatalf("%s: %v, want %v", source, errGot, err)
+		}
+		if err != nil {
+			return
+		}
+		for _, a := range texts {
+			for _, b := range []string{"", "a", "\u212a"} {
+				found, err := got.In(context.Background(), a+b)
+				if expected, _ := want.MatchString(a + b); found != expected || err != nil {
+					t.Fatalf("%s in %q: got %v, %v", source, a+b, found, err)
+				}
+			}
+		}
+	})
+}
+
+// Whatever there is in a pattern, it is compiled in a moment: this test is one of
+// termination.
+func TestPatternsAreCompiledSoon(t *testing.T) {
+	for _, atom := range []string{".", `\W`, `\D`, `\S`, `[\Wa]`, `[^\Sa]`, `[^\W]`, `[^\s\S]`, `[\u0100-\u0800]`, `(.)\1`} {
+		for _, form := range []string{"/%s/i", "(?i:%s)", "(?m-i:(?i:%s))"} {
+			text := fmt.Sprintf(form, strings.Repeat(atom, 900/len(atom)))
+			if _, err := js.NewPattern(text); err != nil {
+				assert.ErrorContains(t, err, "must be narrower", text)
+			}
+		}
+	}
+	_, err := js.NewPattern("/" + strings.Repeat(`[\u0100-\uffff]`, 3) + "/i")
+	require.ErrorContains(t, err, "the ranges of a pattern that ignores case must be narrower")
 }
 
 func TestNewPatternRefuses(t *testing.T) {

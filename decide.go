@@ -1,0 +1,137 @@
+package hooks
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
+)
+
+const (
+	// runTime is what the filter of a hook may take in one go of Run, if the
+	// hook's timeout and Config.Lease leave as much.
+	runTime = time.Second
+	// slotWait is how long it waits for a slot.
+	slotWait = time.Second
+	// A hook is disabled when its filter was not evaluated in time so often
+	// in a row, for so long: a machine that is slow for a moment disables none.
+	maxTimeouts   = 5
+	timeoutPeriod = time.Minute
+)
+
+// undecided reports whether the hook's filter is still to be evaluated.
+func (it item) undecided() bool { return it.Delivery.Undecided }
+
+// decide evaluates the hook's filter for those of the deliveries that are
+// undecided, and returns those that are to be sent now. It has left the results
+// of the others for the settler; if that is all, the outcome is of them.
+func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []item, o dispatch.Outcome) {
+	if _, broken := c.endpoint.(brokenEndpoint); broken {
+		return items, o // The attempt will say so.
+	}
+	began := time.Now()
+	verdicts := make([]verdict, len(items))
+	for i, it := range items {
+		if !it.undecided() {
+			verdicts[i] = wanted
+		}
+	}
+	left := len(items)
+	if !c.pace.slow(began) {
+		left = e.evaluate(ctx, c, items, verdicts, began.Add(quickTime))
+	}
+	slot := left > 0 && e.waitForSlot(ctx, c, items)
+	if slot {
+		left = e.evaluate(ctx, c, items, verdicts, time.Now().Add(c.filterTime))
+		e.m.slots.release(c.hook.Tenant)
+	}
+	var late []item
+	for i, it := range items {
+		switch {
+		case verdicts[i] == wanted:
+			it.Delivery.Undecided = false
+			send = append(send, it)
+		case verdicts[i] == undecided:
+			late = append(late, it)
+		}
+	}
+	if left == 0 {
+		return send, o
+	}
+	if slot && ctx.Err() == nil {
+		return send, e.timedOut(ctx, c, late, began)
+	}
+	for _, it := range late {
+		if ctx.Err() == nil {
+			it.Delivery.Due = roundUp(e.m.slots.comeBack(c.hook.Tenant))
+		}
+		e.results.put(released(&it.Delivery))
+	}
+	return send, o
+}
+
+// waitForSlot takes a slot for the hook's tenant. It waits no longer than the
+// leases last, with the time for the filter and for the request.
+func (e *engine) waitForSlot(ctx context.Context, c *compiled, items []item) bool {
+	until := time.Now().Add(slotWait)
+	for _, it := range items {
+		if last := it.Delivery.Lease.Until.Add(-c.filterTime - c.timeout - e.m.cfg.Lease/8); last.Before(until) {
+			until = last
+		}
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	return ctx.Err() == nil && e.m.slots.wait(ctx, c.hook.Tenant)
+}
+
+// evaluate fills in the verdicts that are undecided, as far as there is time
+// until then, and returns how many are left. It cancels what is unwanted.
+func (e *engine) evaluate(ctx context.Context, c *compiled, items []item, verdicts []verdict, until time.Time) (left int) {
+	for i, it := range items {
+		if verdicts[i] != undecided {
+			continue
+		}
+		now := time.Now()
+		share := until.Sub(now) / time.Duration(len(items)-i)
+		if share <= 0 || ctx.Err() != nil {
+			left++
+			continue
+		}
+		v, err := c.decide(ctx, &filterEvent{Event: it.Event}, now.Add(share))
+		switch verdicts[i] = v; v {
+		case undecided:
+			left++
+		case unwanted:
+			reason := "the hook's filter did not let the event through"
+			if err != nil {
+				e.m.reportFilter(c.hook, it.Event, err)
+				reason = err.Error()
+				reason = strings.ToValidUTF8(reason[:min(len(reason), maxErrorText)], "\uFFFD")
+			}
+			e.results.put(cancelled(&it.Delivery, reason))
+		}
+	}
+	return left
+}
+
+// timedOut makes failed attempts of deliveries for which the filter could not be
+// evaluated, and disables the hook if that has happened too often.
+func (e *engine) timedOut(ctx context.Context, c *compiled, items []item, began time.Time) dispatch.Outcome {
+	failing := *c
+	failing.endpoint = brokenEndpoint{&AttemptError{
+		Class: ClassFilter, Err: fmt.Errorf("the hook's filter could not be evaluated in %v", c.filterTime),
+	}}
+	result := e.m.attempt(ctx, e.m.send, &failing, items, began)
+	o := dispatch.Outcome{Failed: true, Stalled: true}
+	c.pace.setSlow(result.ended)
+	if n, since := c.pace.timeout(result.ended); n >= maxTimeouts && result.ended.Sub(since) >= timeoutPeriod {
+		result.verdict.Disable = fmt.Sprintf("its filter could not be evaluated in time, %d times in a row since %s", n, since.UTC().Format(time.RFC3339))
+		o.Throttled = result.ended.Add(settleTimeout)
+	}
+	for i, it := range items {
+		e.results.put(finished(&it.Delivery, c, result, i, time.Time{}))
+	}
+	return o
+}

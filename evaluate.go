@@ -1,0 +1,291 @@
+package hooks
+
+import (
+	"context"
+	"math/bits"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// This file evaluates the filters of hooks for Trigger, within the time that
+// there is for them; decide.go does so for Run. A filter that takes long has to
+// have a slot, see slots.go.
+
+const (
+	// quickTime is what the filters of an event may take together in the
+	// caller's goroutine without a slot.
+	quickTime = 5 * time.Millisecond
+	// triggerTime is what they may take in all. For a batch of events, it is
+	// longer by as much each time that their number doubles.
+	triggerTime = 100 * time.Millisecond
+	// slowTime is how long a filter that could not be evaluated in its share
+	// of that is left to Run.
+	slowTime = 10 * time.Second
+	// maxCompiled bounds the filter and settings, in bytes, of hooks that
+	// Trigger compiles. Others are left to Run until it has compiled them.
+	maxCompiled = 4 << 10
+)
+
+// A verdict says whether a hook wants an event.
+type verdict int
+
+const (
+	undecided verdict = iota // There was not enough time.
+	wanted
+	unwanted
+)
+
+// A match is a hook whose Events name an event's type.
+type match struct {
+	hook *indexed
+	verdict
+}
+
+// matchAll finds, for each event, the hooks that want it and those for which
+// that is undecided. The error is ctx's.
+func (m *Manager) matchAll(ctx context.Context, entries []Entry) ([][]match, error) {
+	left := time.Duration(bits.Len(uint(len(entries)))) * triggerTime
+	all := make([][]match, len(entries))
+	for i := range entries {
+		share := min(left/time.Duration(len(entries)-i), triggerTime)
+		matches, took, err := m.matching(ctx, entries[i].Event, share)
+		if err != nil {
+			return nil, err
+		}
+		all[i], left = matches, left-took
+	}
+	return all, nil
+}
+
+// matching is matchAll for one event, within the limit. It returns how much of
+// that it took.
+func (m *Manager) matching(ctx context.Context, e *Event, limit time.Duration) (matches []match, took time.Duration, err error) {
+	found := m.index.match(e)
+	matches = make([]match, len(found))
+	filtered := false
+	for i, x := range found {
+		matches[i].hook = x
+		if !x.plain() && x.outline != nil {
+			filtered = true
+			continue
+		}
+		matches[i].verdict = wanted
+		if _, err := x.get(); err != nil {
+			m.reportFilter(x.hook, e, err)
+			filtered, matches[i].verdict = true, unwanted
+		}
+	}
+	if !filtered {
+		return matches, 0, nil
+	}
+	f := filtering{m: m, ctx: ctx, event: &filterEvent{Event: e}, matches: matches}
+	began := time.Now()
+	left, err := f.pass(began.Add(min(quickTime, limit)), false)
+	if err == nil && left > 0 && m.slots.try(e.Tenant) {
+		_, err = f.pass(began.Add(limit), true)
+		m.slots.release(e.Tenant)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	matches = slices.DeleteFunc(matches, func(x match) bool { return x.verdict == unwanted })
+	return matches, max(0, time.Since(began)-f.decoding), nil
+}
+
+// plain reports whether nothing narrows the hook's Events.
+func (x *indexed) plain() bool { return x.hook.Filter == "" && x.hook.Protocol == StandardWebhooks }
+
+// A filtering evaluates the filters of the hooks that match an event.
+type filtering struct {
+	m       *Manager
+	ctx     context.Context
+	event   *filterEvent
+	matches []match
+	// decoding is how long it took to decode the event, which is no hook's doing.
+	decoding time.Duration
+}
+
+// pass evaluates the filters that are undecided, each in its share of the time
+// until then. It returns how many it might decide in more time; slot says that
+// this was all that there is.
+func (f *filtering) pass(until time.Time, slot bool) (left int, err error) {
+	began := time.Now()
+	n := 0
+	for i := range f.matches {
+		if f.matches[i].decidable(began) {
+			n++
+		}
+	}
+	for i := range f.matches {
+		x := &f.matches[i]
+		if !x.decidable(began) {
+			continue
+		}
+		if err := f.ctx.Err(); err != nil {
+			return 0, err
+		}
+		now := time.Now()
+		share := until.Add(f.decoding).Sub(now) / time.Duration(max(1, n))
+		n--
+		if share <= 0 {
+			left++
+			continue
+		}
+		if err := f.evaluate(x, share); err != nil {
+			return 0, err
+		}
+		if x.verdict != undecided {
+			continue
+		}
+		left++
+		if slot || share >= time.Millisecond {
+			x.hook.compiled.pace.setSlow(now)
+		}
+	}
+	return left, nil
+}
+
+// decidable reports whether the match is undecided and not left to Run.
+func (x *match) decidable(now time.Time) bool {
+	if x.verdict != undecided {
+		return false
+	}
+	if !x.hook.done.Load() {
+		return len(x.hook.hook.Filter)+len(x.hook.hook.Settings) <= maxCompiled
+	}
+	return x.hook.compiled == nil || !x.hook.compiled.pace.slow(now)
+}
+
+// evaluate decides a match, if it can be in that time. The error is f.ctx's.
+func (f *filtering) evaluate(x *match, limit time.Duration) error {
+	if o := x.hook.outline; o.traits.RequireVerified && !o.hook.Verified {
+		x.verdict = unwanted
+		return nil
+	}
+	began := time.Now()
+	c, err := x.hook.get()
+	if err == nil {
+		if c.filter != nil && c.filter.usesData && !f.event.decoded {
+			f.event.decode()
+			f.decoding = time.Since(began)
+		}
+		x.verdict, err = c.decide(f.ctx, f.event, began.Add(limit+f.decoding))
+	}
+	if err == nil {
+		return nil
+	}
+	if f.ctx.Err() != nil {
+		return f.ctx.Err()
+	}
+	x.verdict = unwanted
+	f.m.reportFilter(x.hook.hook, f.event.Event, err)
+	return nil
+}
+
+// decide evaluates the hook's filter, until then. An error is either ctx's or
+// the filter's, which then does not let the event through.
+func (c *compiled) decide(ctx context.Context, e *filterEvent, until time.Time) (verdict, error) {
+	s := &share{Context: ctx, until: until}
+	defer s.close()
+	ok, err := c.accepts(s, e)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return undecided, ctx.Err()
+	case err != nil && s.Err() != nil:
+		return undecided, nil
+	}
+	c.pace.decided()
+	if ok && err == nil {
+		return wanted, nil
+	}
+	return unwanted, err
+}
+
+func (c *compiled) accepts(ctx context.Context, e *filterEvent) (ok bool, err error) {
+	if c.filter != nil {
+		if ok, err = c.filter.match(ctx, e); !ok || err != nil {
+			return false, err
+		}
+	}
+	err = contain(func() (err error) {
+		ok, err = c.endpoint.Accepts(ctx, e.Event)
+		return err
+	})
+	return ok, err
+}
+
+// A share is the time that a filter has, as a context. Err looks at the clock,
+// because timers are late when the processors are busy.
+type share struct {
+	context.Context
+	until time.Time
+
+	mu     sync.Mutex
+	ending context.Context // made when Done is first called
+	cancel context.CancelFunc
+}
+
+func (s *share) Deadline() (time.Time, bool) {
+	if at, ok := s.Context.Deadline(); ok && at.Before(s.until) {
+		return at, true
+	}
+	return s.until, true
+}
+
+func (s *share) Err() error {
+	if err := s.Context.Err(); err != nil {
+		return err
+	}
+	if !time.Now().Before(s.until) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+func (s *share) Done() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending == nil {
+		s.ending, s.cancel = context.WithDeadline(s.Context, s.until)
+	}
+	return s.ending.Done()
+}
+
+// close frees what Done has made.
+func (s *share) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cancel != nil {
+		s.cancel()
+	}
+}
+
+// A pace is how a hook's filter has done lately.
+type pace struct {
+	slowUntil atomic.Int64 // in Unix nanoseconds
+	timeouts  atomic.Int64 // in a row, of Run
+	since     atomic.Int64 // when the first of them was, in Unix nanoseconds
+}
+
+func (p *pace) setSlow(now time.Time) { p.slowUntil.Store(now.Add(slowTime).UnixNano()) }
+
+// slow reports whether the filter is left to Run.
+func (p *pace) slow(now time.Time) bool { return now.UnixNano() < p.slowUntil.Load() }
+
+// decided takes note that the filter was evaluated in time.
+func (p *pace) decided() {
+	if p.timeouts.Load() != 0 {
+		p.timeouts.Store(0)
+	}
+}
+
+// timeout takes note that Run could not evaluate the filter in time. It returns
+// how often in a row that was so, and since when.
+func (p *pace) timeout(now time.Time) (inARow int64, since time.Time) {
+	if inARow = p.timeouts.Add(1); inARow == 1 {
+		p.since.Store(now.UnixNano())
+	}
+	return inARow, time.Unix(0, p.since.Load())
+}

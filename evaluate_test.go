@@ -1,0 +1,462 @@
+package hooks_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/hookstest"
+)
+
+// A pondering filter takes its time before it says whether it wants the event.
+type pondering struct {
+	Takes time.Duration
+	Wants bool
+	// Large is how long it takes for events whose data is "large". Default: Takes.
+	Large time.Duration
+}
+
+func (p pondering) hook(id string) hooks.Hook {
+	settings, err := json.Marshal(p)
+	if err != nil {
+		panic(err)
+	}
+	return hooks.Hook{ID: id, URL: "https://example.com", Events: []string{"*"}, Protocol: "pondering", Settings: settings}
+}
+
+// ponders has a Manager speak the protocol whose filters are pondering.
+func ponders(traits hooks.Traits) func(*hooks.Config) {
+	return speaks(&testProtocol{name: "pondering", traits: traits, accepts: func(ctx context.Context, h hooks.Hook, e *hooks.Event) (bool, error) {
+		var p pondering
+		if err := json.Unmarshal(h.Settings, &p); err != nil {
+			return false, err
+		}
+		if p.Large > 0 && string(e.Data) == `"large"` {
+			p.Takes = p.Large
+		}
+		if p.Takes == 0 {
+			return p.Wants, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, fmt.Errorf("interrupted: %w", ctx.Err())
+		case <-time.After(p.Takes):
+			return p.Wants, nil
+		}
+	}})
+}
+
+// Benign filters are decided at once, however many others are not, and those are
+// decided before anything is sent.
+func TestFiltersShareTheTimeOfATrigger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, ponders(hooks.Traits{}))
+		r := h.receiver()
+		for i := range 1000 {
+			p := pondering{Wants: i%2 == 0}
+			if i%4 > 1 {
+				p.Takes = 20 * time.Millisecond
+			}
+			hook := p.hook(fmt.Sprint("h", i))
+			hook.URL = r.URL
+			h.register(hook)
+		}
+		stop := h.run(h.Manager)
+		began := time.Now()
+		receipt := h.trigger(hooks.Event{Type: "a"})
+		assert.LessOrEqual(t, time.Since(began), 101*time.Millisecond)
+		assert.Equal(t, hooks.Receipt{EventID: receipt.EventID, Deliveries: 750, Undecided: 500}, receipt)
+		began = time.Now()
+		assert.Equal(t, 500, h.trigger(hooks.Event{Type: "a"}).Undecided)
+		assert.Zero(t, time.Since(began), "what took too long is left to Run for a while")
+		stop() // Some are decided, and stay so.
+
+		h.run(h.Manager)
+		pass(10 * time.Minute)
+		got := map[string]int{}
+		for _, d := range h.deliveries(hooks.LogQuery{}) {
+			got[fmt.Sprint(d.State, " ", d.Attempts, " ", d.Undecided, " ", d.Reason)]++
+		}
+		assert.Equal(t, map[string]int{
+			"succeeded 1 false ": 1000, "cancelled 0 true the hook's filter did not let the event through": 500,
+		}, got)
+		assert.Len(t, r.Requests(), 1000)
+	})
+}
+
+// A trigger ends with its context, between filters and within one, and leaves
+// nothing behind.
+func TestATriggerEndsWithItsContext(t *testing.T) {
+	for _, way := range []string{"Trigger", "TriggerBatch", "TriggerTx"} {
+		for name, cause := range map[string]error{"deadline": context.DeadlineExceeded, "cancellation": context.Canceled} {
+			t.Run(way+", "+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h := runningHost(t, ponders(hooks.Traits{}))
+					for i := range 40 {
+						h.register(pondering{Takes: time.Hour}.hook(fmt.Sprint("h", i)))
+					}
+					h.register(hooks.Hook{URL: "https://example.com", Events: []string{"*"}})
+					ctx, cancel := context.WithCancel(t.Context())
+					if cause == context.DeadlineExceeded {
+						ctx, cancel = context.WithTimeout(t.Context(), 7*time.Millisecond)
+					}
+					defer cancel()
+					if cause == context.Canceled {
+						time.AfterFunc(7*time.Millisecond, cancel)
+					}
+					began := time.Now()
+					events := []hooks.Event{{Type: "a"}, {Type: "a"}}
+					var err error
+					switch way {
+					case "Trigger":
+						_, err = h.Trigger(ctx, events[0])
+					case "TriggerBatch":
+						_, err = h.TriggerBatch(ctx, events)
+					case "TriggerTx":
+						tx := h.store.Begin()
+						_, err = h.TriggerTx(ctx, tx, events...)
+						require.NoError(t, tx.Commit())
+					}
+					assert.ErrorIs(t, err, cause)
+					assert.Equal(t, 7*time.Millisecond, time.Since(began))
+					pass(time.Minute)
+					assert.Empty(t, h.deliveries(hooks.LogQuery{}))
+				})
+			})
+		}
+	}
+}
+
+// The time for the filters of a batch grows more slowly than the batch.
+func TestTheFiltersOfABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, ponders(hooks.Traits{}))
+		for i := range 5 {
+			h.register(pondering{Takes: time.Hour}.hook(fmt.Sprint("h", i)))
+		}
+		h.register(pondering{Wants: true}.hook("benign"))
+		var events []hooks.Event
+		for range 1000 {
+			events = append(events, hooks.Event{Type: "a"})
+		}
+		began := time.Now()
+		receipts, err := h.TriggerBatch(t.Context(), events)
+		require.NoError(t, err)
+		assert.LessOrEqual(t, time.Since(began), 1010*time.Millisecond)
+		for _, r := range receipts {
+			require.Equal(t, hooks.Receipt{EventID: r.EventID, Deliveries: 6, Undecided: 5}, r)
+		}
+		tx := h.store.Begin()
+		began = time.Now()
+		receipts, err = h.TriggerTx(t.Context(), tx, events...)
+		require.NoError(t, err)
+		assert.LessOrEqual(t, time.Since(began), 1010*time.Millisecond)
+		assert.Equal(t, 5, receipts[999].Undecided)
+		require.NoError(t, tx.Rollback())
+	})
+}
+
+// What is undecided is stored: another Manager decides it, with the hook as it is
+// then.
+func TestAnotherManagerDecides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, ponders(hooks.Traits{}))
+		r, hook := h.endpoint(pondering{Takes: 500 * time.Millisecond}.hook("h"))
+		first := h.trigger(hooks.Event{Type: "a"})
+		assert.Equal(t, 1, first.Undecided)
+		stop := h.run(h.manager(h.store, ponders(hooks.Traits{})))
+		pass(time.Second)
+		assert.Equal(t, hooks.Cancelled, h.delivery("", first.EventID).State)
+		stop()
+
+		second := h.trigger(hooks.Event{Type: "a"})
+		h.update(hook.Ref(), func(hook *hooks.Hook) { hook.Settings = pondering{Wants: true}.hook("h").Settings })
+		h.run(h.manager(h.store, ponders(hooks.Traits{})))
+		pass(time.Second)
+		assert.Equal(t, hooks.Succeeded, h.delivery("", second.EventID).State)
+
+		// A redelivery asks the filter again.
+		redeliver := func(receipt hooks.Receipt) {
+			d := h.delivery("", receipt.EventID)
+			_, err := h.Redeliver(t.Context(), "", d.ID)
+			require.NoError(t, err)
+			pass(10 * time.Second)
+		}
+		redeliver(first)
+		assert.Equal(t, hooks.Succeeded, h.delivery("", first.EventID).State)
+		h.update(hook.Ref(), func(hook *hooks.Hook) { hook.Settings = pondering{}.hook("h").Settings })
+		redeliver(first)
+		assert.Equal(t, hooks.Succeeded, h.delivery("", first.EventID).State, "it has been let through once")
+		assert.Len(t, r.Requests(), 3)
+	})
+}
+
+// A decision is made once: retries do not ask the filter again.
+func TestRetriesAreDecided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := runningHost(t, ponders(hooks.Traits{Schedule: []time.Duration{0, time.Minute}}))
+		_, hook := h.endpoint(pondering{Takes: 500 * time.Millisecond, Wants: true}.hook("h"), hookstest.Status(500), hookstest.Status(200))
+		receipt := h.trigger(hooks.Event{Type: "a"})
+		pass(time.Second)
+		d := h.delivery("", receipt.EventID)
+		assert.Equal(t, hooks.Pending, d.State)
+		assert.False(t, d.Undecided)
+		h.update(hook.Ref(), func(hook *hooks.Hook) { hook.Settings = pondering{}.hook("h").Settings })
+		pass(2 * time.Minute)
+		assert.Equal(t, hooks.Succeeded, h.delivery("", receipt.EventID).State)
+	})
+}
+
+// A filter that is too slow for Run, too, is a failed attempt, and disables its
+// hook in the end. The endpoint is not to blame.
+func TestAFilterThatIsTooSlow(t *testing.T) {
+	schedule := []time.Duration{0, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 160 * time.Second}
+	tests := map[string]struct {
+		event    string // triggered each minute
+		disabled bool
+	}{
+		"always":             {``, true},
+		"for some events":    {`"small"`, false},
+		"for all the events": {`"large"`, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var disabled record[hooks.Hook]
+				h := runningHost(t, ponders(hooks.Traits{Schedule: schedule}), func(c *hooks.Config) { c.Observer.HookDisabled = disabled.add })
+				r, hook := h.endpoint(pondering{Takes: 200 * time.Millisecond, Large: time.Hour, Wants: true}.hook("h"))
+				receipt := h.trigger(hooks.Event{Type: "a", Data: json.RawMessage(`"large"`)})
+				pass(1500 * time.Millisecond)
+				d := h.delivery("", receipt.EventID)
+				assert.Equal(t, hooks.Pending, d.State)
+				assert.True(t, d.Undecided)
+				assert.Equal(t, "the hook's filter could not be evaluated in 1s", d.Reason)
+				a := h.attempts(hooks.LogQuery{})[0]
+				assert.Equal(t, hooks.ClassFilter, a.Class)
+				assert.Equal(t, hooks.AttemptRequest{}, a.Request)
+				assert.InDelta(t, time.Second, a.Duration, float64(10*time.Millisecond))
+				assert.Zero(t, h.hook(hook.Ref()).Health)
+				for range 14 {
+					if test.event != "" && !h.hook(hook.Ref()).Disabled {
+						h.trigger(hooks.Event{Type: "a", Data: json.RawMessage(test.event)})
+					}
+					pass(30 * time.Second)
+				}
+				assert.Equal(t, test.disabled, h.hook(hook.Ref()).Disabled)
+				if test.disabled {
+					assert.Len(t, disabled.all(), 1)
+					assert.Regexp(t, `^its filter could not be evaluated in time, \d+ times in a row since 20`, h.hook(hook.Ref()).DisabledReason)
+					assert.Empty(t, r.Requests())
+				} else {
+					assert.Equal(t, hooks.Dead, h.delivery("", receipt.EventID).State, "after the whole schedule")
+					assert.Len(t, h.attempts(hooks.LogQuery{EventID: receipt.EventID}), len(schedule))
+				}
+			})
+		})
+	}
+}
+
+// A machine that is slow for a moment disables no hook.
+func TestManySlowFiltersAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := runningHost(t, ponders(hooks.Traits{Schedule: []time.Duration{0, time.Hour}}))
+		hook := h.register(pondering{Takes: time.Hour}.hook("h"))
+		for range 20 {
+			h.trigger(hooks.Event{Type: "a"})
+		}
+		pass(55 * time.Second)
+		assert.Greater(t, len(h.attempts(hooks.LogQuery{})), 5)
+		assert.False(t, h.hook(hook.Ref()).Disabled)
+	})
+}
+
+// One tenant's filters hold up neither another's triggers nor its deliveries.
+func TestTheFiltersOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := runningHost(t, ponders(hooks.Traits{}))
+		for tenant := range 20 {
+			for i := range 10 {
+				hook := pondering{Takes: time.Hour}.hook(fmt.Sprint("h", i))
+				hook.Tenant = fmt.Sprint("hostile", tenant)
+				h.register(hook)
+			}
+		}
+		r, _ := h.endpoint(hooks.Hook{Tenant: "benign", Events: []string{"*"}, Filter: `type == "a"`})
+		for range 50 {
+			for tenant := range 20 {
+				go func() { _, _ = h.Trigger(t.Context(), hooks.Event{Tenant: fmt.Sprint("hostile", tenant), Type: "a"}) }()
+			}
+			began := time.Now()
+			receipt := h.trigger(hooks.Event{Tenant: "benign", Type: "a"})
+			assert.Zero(t, time.Since(began))
+			assert.Zero(t, receipt.Undecided)
+			pass(100 * time.Millisecond)
+		}
+		pass(time.Second)
+		assert.Len(t, r.Requests(), 50)
+	})
+}
+
+// A refusal lets the next of an ordering key go.
+func TestUndecidedWithAnOrderingKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := runningHost(t, ponders(hooks.Traits{}))
+		hook := pondering{Takes: time.Hour, Large: 200 * time.Millisecond}
+		_, registered := h.endpoint(hook.hook("h"))
+		first := h.trigger(hooks.Event{Type: "a", Key: "k", Data: json.RawMessage(`"large"`)})
+		second := h.trigger(hooks.Event{Type: "a", Key: "k", Data: json.RawMessage(`"large"`)})
+		assert.Equal(t, hooks.Blocked, h.delivery("", second.EventID).State)
+		assert.True(t, h.delivery("", second.EventID).Undecided)
+		pass(time.Second)
+		assert.Equal(t, hooks.Cancelled, h.delivery("", first.EventID).State)
+		pass(10 * time.Second)
+		assert.Equal(t, hooks.Cancelled, h.delivery("", second.EventID).State)
+		assert.Zero(t, h.hook(registered.Ref()).Health)
+	})
+}
+
+// A batch is sent without what the filter refuses.
+func TestUndecidedInABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizes record[int]
+		traits := hooks.Traits{MaxBatch: 10}
+		h := newHost(t, speaks(&testProtocol{
+			name: "pondering", traits: traits,
+			accepts: func(ctx context.Context, _ hooks.Hook, e *hooks.Event) (bool, error) {
+				select {
+				case <-ctx.Done():
+					return false, ctx.Err()
+				case <-time.After(50 * time.Millisecond):
+				}
+				if string(e.Data) == "2" {
+					return false, errors.New("an odd number of twos")
+				}
+				return string(e.Data) != "1", nil
+			},
+			request: func(_ context.Context, _ hooks.Send, hook hooks.Hook, msgs []hooks.Message) (hooks.Request, error) {
+				sizes.add(len(msgs))
+				return post(hook, msgs[0])
+			},
+		}))
+		hook := pondering{}.hook("h")
+		hook.MaxBatch = 10
+		_, _ = h.endpoint(hook)
+		var ids []string
+		for i := range 4 {
+			receipt := h.trigger(hooks.Event{Type: "a", Data: json.RawMessage(fmt.Sprint(i))})
+			assert.Equal(t, 1, receipt.Undecided)
+			ids = append(ids, receipt.EventID)
+		}
+		h.run(h.Manager)
+		pass(time.Minute)
+		var got []string
+		for _, id := range ids {
+			d := h.delivery("", id)
+			got = append(got, fmt.Sprint(d.State, d.Reason))
+		}
+		assert.Equal(t, []string{"succeeded", "cancelledthe hook's filter did not let the event through", "cancelledan odd number of twos", "succeeded"}, got)
+		assert.Equal(t, []int{2}, sizes.all())
+	})
+}
+
+// Run interrupts a filter when it has to stop, and what it was for is undecided
+// as before.
+func TestStoppingInterruptsFilters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, ponders(hooks.Traits{}), func(c *hooks.Config) { c.Grace = 100 * time.Millisecond })
+		_, hook := h.endpoint(pondering{Takes: 900 * time.Millisecond, Wants: true}.hook("h"))
+		receipt := h.trigger(hooks.Event{Type: "a"})
+		stop := h.run(h.Manager)
+		pass(200 * time.Millisecond)
+		began := time.Now()
+		stop()
+		assert.Equal(t, 100*time.Millisecond, time.Since(began))
+		d := h.delivery("", receipt.EventID)
+		assert.Equal(t, hooks.Pending, d.State)
+		assert.True(t, d.Undecided)
+		assert.Zero(t, d.Attempts)
+		h.run(h.Manager)
+		pass(5 * time.Second)
+		assert.Equal(t, hooks.Succeeded, h.delivery("", receipt.EventID).State)
+		assert.Zero(t, h.hook(hook.Ref()).Health)
+	})
+}
+
+// Short leases leave less time for a filter, but some.
+func TestFiltersWithinAShortLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, ponders(hooks.Traits{}), func(c *hooks.Config) { c.Lease = time.Second })
+		r, _ := h.endpoint(pondering{Takes: 50 * time.Millisecond, Wants: true}.hook("h"))
+		h.register(pondering{Takes: 70 * time.Millisecond, Wants: true}.hook("slow"))
+		assert.Equal(t, 2, h.trigger(hooks.Event{Type: "a"}).Undecided)
+		h.run(h.Manager)
+		pass(time.Minute)
+		assert.Len(t, r.Requests(), 1)
+		assert.Equal(t, "the hook's filter could not be evaluated in 62.5ms", h.deliveries(hooks.LogQuery{HookID: "slow"})[0].Reason)
+	})
+}
+
+// Filters that fail are told of now and then.
+func TestFiltersThatFailAreToldOfNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		told := map[string]int{}
+		h := newHost(t, func(c *hooks.Config) {
+			c.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+			c.Observer.FilterFailed = func(h hooks.Hook, _ hooks.Event, _ error) { told[h.Tenant]++ }
+		})
+		for _, tenant := range []string{"noisy", "quiet"} {
+			for i := range 100 {
+				h.register(hooks.Hook{ID: fmt.Sprint("h", i), Tenant: tenant, URL: "https://example.com", Events: []string{"*"}, Filter: `data > 1`})
+			}
+		}
+		for range 10 {
+			h.trigger(hooks.Event{Tenant: "noisy", Type: "a"})
+		}
+		assert.Equal(t, map[string]int{"noisy": 10}, told)
+		h.trigger(hooks.Event{Tenant: "quiet", Type: "a"})
+		assert.Equal(t, map[string]int{"noisy": 10, "quiet": 10}, told)
+		pass(10 * time.Second)
+		lines.Reset()
+		h.trigger(hooks.Event{Tenant: "noisy", Type: "a"})
+		assert.Equal(t, 11, told["noisy"])
+		assert.Equal(t, 1, strings.Count(lines.String(), "\n"))
+		assert.Contains(t, lines.String(), "left_out=990")
+		pass(time.Hour)
+		h.trigger(hooks.Event{Tenant: "noisy", Type: "a"})
+		assert.Equal(t, 21, told["noisy"])
+	})
+}
+
+// Hooks that were not needed yet and are costly to compile are left to Run.
+func TestACostlyHookIsCompiledByRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		compiled := 0
+		protocol := &testProtocol{name: "costly", compile: func(hooks.Hook) error { compiled++; return nil }}
+		h := newHost(t, speaks(protocol))
+		r, _ := h.endpoint(hooks.Hook{
+			Events: []string{"*"}, Protocol: "costly", Settings: json.RawMessage(`"` + strings.Repeat("x", 5000) + `"`),
+		})
+		compiled = 0
+		assert.Equal(t, 1, h.trigger(hooks.Event{Type: "a"}).Undecided)
+		assert.Zero(t, compiled)
+		h.run(h.Manager)
+		pass(time.Second)
+		assert.Equal(t, 1, compiled)
+		assert.Zero(t, h.trigger(hooks.Event{Type: "a"}).Undecided)
+		pass(time.Second)
+		assert.Equal(t, 1, compiled)
+		assert.Len(t, r.Requests(), 2)
+	})
+}
