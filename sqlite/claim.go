@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -126,12 +127,13 @@ func (c *claim) look(t *tenantInLine, l *laneInLine) (found bool, err error) {
 		l.more = l.hook.throttled() <= c.r.Now.UnixMilli()
 	}
 	if len(l.queued) == 0 && l.more {
-		ahead := min(l.share+1, readAtOnce)
+		l.ahead = min(l.share, max(2*l.ahead, readAtOnce))
+		l.queued = slices.Grow(l.queued, l.ahead)
 		err = c.each(queuedAfter, func(r row) error {
 			l.queued = append(l.queued, queued{delivery(r, l.hook.ref), place{r.int(15), r.int(0)}, r.int(14)})
 			return nil
-		}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), l.last.queued, l.last.n, int64(ahead))
-		l.more = len(l.queued) == ahead
+		}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), l.last.queued, l.last.n, int64(l.ahead))
+		l.more = len(l.queued) == l.ahead
 	}
 	return len(l.queued) > 0, err
 }

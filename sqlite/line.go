@@ -58,6 +58,7 @@ type laneInLine struct {
 	share       int // so many deliveries, as far as one can tell
 	touched     bool
 	queued      []queued // due, and not taken yet
+	ahead       int      // How many were read at last.
 	more        bool     // There may be more that are due.
 	first, last place    // of those taken
 	served      int64    // as in tenantInLine
@@ -71,8 +72,8 @@ type (
 	laneTurn struct{ turn, hook, retry int64 }
 )
 
-// readAtOnce is how many tenants, lanes, or deliveries of a lane a claim reads at
-// once at most.
+// readAtOnce is how many tenants, lanes, or first deliveries of a lane a claim
+// reads at once at most.
 const readAtOnce = 100
 
 var (
