@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -48,28 +49,32 @@ func newClaim(t *tx, r hooks.ClaimRequest) *claim {
 }
 
 func (c *claim) run() ([]hooks.Claimed, time.Time, error) {
-	err := c.expire(c.r.Now)
-	if err == nil {
-		err = c.lineUp(c.r.Now)
-	}
-	for err == nil && c.room.open() {
-		var t *tenantInLine
-		if t, err = c.tenants.next(); err != nil || t == nil {
-			break
+	for _, step := range []func() error{c.expire, c.lineUp, c.takeTurns, c.finish} {
+		if err := step(); err != nil {
+			return nil, time.Time{}, err
 		}
-		var served bool
-		if served, err = c.serve(t); served {
-			c.tenants.push(t)
-		}
-	}
-	if err == nil {
-		err = c.finish()
-	}
-	if err != nil {
-		return nil, time.Time{}, err
 	}
 	next, err := c.next()
 	return c.claimed, next, err
+}
+
+// takeTurns takes deliveries until the claim has no more room, or nobody has any
+// that it may take.
+func (c *claim) takeTurns() error {
+	for c.room.open() {
+		t, err := c.tenants.next()
+		if err != nil || t == nil {
+			return err
+		}
+		served, err := c.serve(t)
+		if err != nil {
+			return err
+		}
+		if served {
+			c.tenants.push(t)
+		}
+	}
+	return nil
 }
 
 // serve takes a delivery of the tenant. It reports whether there was one that the
@@ -126,12 +131,13 @@ func (c *claim) look(t *tenantInLine, l *laneInLine) (found bool, err error) {
 		l.more = l.hook.throttled() <= c.r.Now.UnixMilli()
 	}
 	if len(l.queued) == 0 && l.more {
-		ahead := min(l.share+1, readAtOnce)
+		l.ahead = min(l.share, c.roomOfHook(l.hook), max(2*l.ahead, readAtOnce))
+		l.queued = slices.Grow(l.queued, l.ahead)
 		err = c.each(queuedAfter, func(r row) error {
 			l.queued = append(l.queued, queued{delivery(r, l.hook.ref), place{r.int(16), r.int(0)}, r.int(15)})
 			return nil
-		}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), l.last.queued, l.last.n, int64(ahead))
-		l.more = len(l.queued) == ahead
+		}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), l.last.queued, l.last.n, int64(l.ahead))
+		l.more = len(l.queued) == l.ahead
 	}
 	return len(l.queued) > 0, err
 }
@@ -187,29 +193,29 @@ var (
 )
 
 // expire queues the deliveries whose leases have ended, as of their end.
-func (t *tx) expire(now time.Time) error {
+func (c *claim) expire() error {
 	var all []row
-	if err := t.each(ended, func(r row) error {
+	if err := c.each(ended, func(r row) error {
 		all = append(all, append(row(nil), r...))
 		return nil
-	}, now.UnixMilli()); err != nil {
+	}, c.r.Now.UnixMilli()); err != nil {
 		return err
 	}
 	for _, r := range all {
-		delete(t.leases, r.id(7))
-		h, err := t.hookN(r.int(1))
+		delete(c.leases, r.id(7))
+		h, err := c.hookN(r.int(1))
 		if err != nil {
 			return err
 		}
-		if err := run(t, queueAgain, r.int(0)); err != nil {
+		if err := run(c, queueAgain, r.int(0)); err != nil {
 			return err
 		}
 		if r.bool(3) && r.int(4) == 1 {
-			if err := t.tell(h.n, r.int(0), entry{r.int(5), entryCreated}); err != nil {
+			if err := c.tell(h.n, r.int(0), entry{r.int(5), entryCreated}); err != nil {
 				return err
 			}
 		}
-		if err := t.queue(h, r.int(2), r.int(6)); err != nil {
+		if err := c.queue(h, r.int(2), r.int(6)); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"errors"
 	"math"
-	"time"
 )
 
 // A line is that of the tenants, or of the lanes of a tenant, as a claim goes
@@ -58,6 +57,7 @@ type laneInLine struct {
 	share       int // so many deliveries, as far as one can tell
 	touched     bool
 	queued      []queued // due, and not taken yet
+	ahead       int      // How many were read at last.
 	more        bool     // There may be more that are due.
 	first, last place    // of those taken
 	served      int64    // as in tenantInLine
@@ -71,8 +71,8 @@ type (
 	laneTurn struct{ turn, hook, retry int64 }
 )
 
-// readAtOnce is how many tenants, lanes, or deliveries of a lane a claim reads at
-// once at most.
+// readAtOnce is how many tenants, lanes, or first deliveries of a lane a claim
+// reads at once at most.
 const readAtOnce = 100
 
 var (
@@ -89,8 +89,9 @@ var (
 )
 
 // lineUp puts into line what has become due.
-func (t *tx) lineUp(now time.Time) error {
-	return errors.Join(run(t, lineUpTenants, now.UnixMilli()), run(t, lineUpLanes, now.UnixMilli()))
+func (c *claim) lineUp() error {
+	now := c.r.Now.UnixMilli()
+	return errors.Join(run(c, lineUpTenants, now), run(c, lineUpLanes, now))
 }
 
 var errEnough = errors.New("enough")
@@ -117,7 +118,7 @@ func (c *claim) readTenants() (read []*tenantInLine, err error) {
 		c.tenants.read = nil
 	}
 	for _, t := range read {
-		t.share = shareOf(min(c.room.deliveries, t.room.deliveries), len(read))
+		t.share = min(shareOf(c.room.deliveries, len(read)), t.room.deliveries)
 	}
 	c.read = append(c.read, read...)
 	return read, err

@@ -162,18 +162,25 @@ func contentOf(t *testing.T, path string) map[string][32]byte {
 	return sums
 }
 
+// stepsBack take a file back by one version each, the first one from the latest.
+var stepsBack = []string{
+	`ALTER TABLE hooks_deliveries DROP COLUMN undecided`,
+	`CREATE TABLE lanes (hook INTEGER NOT NULL, retry INTEGER NOT NULL, due INTEGER NOT NULL, turn INTEGER,
+		PRIMARY KEY (hook, retry)) WITHOUT ROWID;
+	INSERT INTO lanes SELECT hook, retry, due, turn FROM hooks_lanes;
+	DROP TABLE hooks_tenants; DROP TABLE hooks_lanes; ALTER TABLE lanes RENAME TO hooks_lanes;
+	CREATE INDEX hooks_lanes_due ON hooks_lanes (due) WHERE turn IS NULL;
+	CREATE INDEX hooks_lanes_turn ON hooks_lanes (turn) WHERE turn IS NOT NULL`,
+	`DROP INDEX hooks_hooks_protocol; DROP INDEX hooks_hooks_created;
+	CREATE INDEX hooks_hooks_created ON hooks_hooks (tenant, created_at, id) WHERE version IS NOT NULL`,
+}
+
 // A file of an earlier version keeps what it holds when it is opened.
 func TestAnEarlierSchema(t *testing.T) {
 	t.Parallel()
-	// Each step takes a file back by one version, the first one from the latest.
-	back := []string{
-		`ALTER TABLE hooks_deliveries DROP COLUMN undecided`,
-		`DROP INDEX hooks_hooks_protocol; DROP INDEX hooks_hooks_created;
-		CREATE INDEX hooks_hooks_created ON hooks_hooks (tenant, created_at, id) WHERE version IS NOT NULL`,
-	}
 	files, err := fs.ReadDir(sqlite.Migrations(), ".")
 	require.NoError(t, err)
-	require.Len(t, back, len(files)-1, "a migration without its way back")
+	require.Len(t, stepsBack, len(files)-1, "a migration without its way back")
 	path := filled(t)
 	type content struct {
 		schema     map[string]string
@@ -195,7 +202,7 @@ func TestAnEarlierSchema(t *testing.T) {
 	require.NotEmpty(t, was.hooks.Items)
 	require.NotEmpty(t, was.deliveries.Items)
 	db := handle(t, path, 2)
-	for i, step := range back {
+	for i, step := range stepsBack {
 		_, err := db.Exec(step + "; UPDATE hooks_schema SET version = version - 1")
 		require.NoError(t, err)
 		_, err = sqlite.New(t.Context(), db, sqlite.Options{})
@@ -204,6 +211,46 @@ func TestAnEarlierSchema(t *testing.T) {
 	assert.NotEqual(t, was.schema, schemaOf(t, db))
 	require.NoError(t, db.Close())
 	assert.Equal(t, was, read())
+}
+
+// What stands in line keeps its place in a file of an earlier version.
+func TestLanesInLineAreMigrated(t *testing.T) {
+	t.Parallel()
+	path, at := filepath.Join(t.TempDir(), "hooks.db"), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	claim := func(s hooks.Store, limit int, tenants map[string]hooks.Room) []hooks.Claimed {
+		claimed, _, err := s.Claim(t.Context(), hooks.ClaimRequest{
+			Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: limit}, Tenants: tenants,
+		})
+		require.NoError(t, err)
+		return claimed
+	}
+	next := func(s hooks.Store) string {
+		return claim(s, 1, map[string]hooks.Room{"other": {}})[0].Delivery.HookID
+	}
+	s := openAt(t, path).(*sqlite.Store)
+	for i := range 12 {
+		ref := hooks.Ref{ID: []string{"a", "b", "c", "d"}[i%4]}
+		if ref.ID == "d" {
+			ref.Tenant = "other"
+		}
+		id := fmt.Sprint(i)
+		e := &hooks.Event{ID: id, Tenant: ref.Tenant, Type: "order.paid", Time: at}
+		d := hooks.Delivery{ID: id, Tenant: ref.Tenant, HookID: ref.ID, State: hooks.Pending, Due: at, CreatedAt: at}
+		require.NoError(t, s.Enqueue(t.Context(), at, []hooks.Entry{{Event: e, Deliveries: []hooks.Delivery{d}}}))
+	}
+	served := []string{next(s), next(s)}
+	require.NoError(t, s.Close())
+
+	db := handle(t, path, 2)
+	for _, step := range stepsBack {
+		_, err := db.Exec(step + "; UPDATE hooks_schema SET version = version - 1")
+		require.NoError(t, err)
+	}
+	require.NoError(t, db.Close())
+	s = openAt(t, path).(*sqlite.Store)
+	assert.NotContains(t, served, next(s))
+	assert.Equal(t, served, []string{next(s), next(s)})
+	assert.Len(t, claim(s, 100, nil), 12-2-3)
 }
 
 func TestNewWantsTheTables(t *testing.T) {

@@ -67,32 +67,52 @@
 // as any. To the claim, a lease is over when its Until is not after now: at the
 // very millisecond.
 //
-// # Lanes
+// # Turns
 //
-// The deliveries of one hook that wait for their first attempt (Step 0) are a
-// lane, its retries a second one. Lanes are what a claim is fair to: an
-// endpoint that hangs with a million deliveries behind it gets its share and no
-// more, and new deliveries do not starve behind retries.
+// Claims are fair to tenants first, and within a tenant to the lanes of its
+// hooks. The deliveries of one hook that wait for their first attempt (Step 0)
+// are a lane, its retries a second one. So a tenant with ten thousand hooks gets
+// what a tenant with one gets, an endpoint that hangs with a million deliveries
+// behind it gets its share and no more, and new deliveries do not starve behind
+// retries.
 //
-// Picture the lanes that have something due standing in a line. A claim takes
-// one delivery from the first, sends it to the end of the line, and goes on
-// until it has Limit deliveries or nobody left to ask. It passes over hooks
-// that are throttled, and those of which it has PerHook or Room deliveries. A
-// lane that becomes due joins at the end of the line. Any way to the same
-// result will do: each of the lanes gets as much of a claim as the others, give
-// or take one and as far as it has anything, and none has a second turn in a
-// later claim before all that stood in line with it have had theirs. Within its
-// lane a delivery goes by its Due, or by the end of its lease if it is leased,
-// and by the order of the triggers where these are equal.
+// Picture the tenants that have something due standing in a line, and the lanes
+// of each that have something due standing in a line of the tenant's. A claim
+// takes one delivery from the first lane of the first tenant, sends the lane to
+// the end of the tenant's line and the tenant to the end of the tenants', and
+// goes on until the claim's Limit has no more room or there is nobody left to
+// ask. It passes over what has no room, and over hooks that are throttled; these
+// keep their place. The next claim goes on where the last one ended. A lane that
+// has become due, and a tenant that had none, join at the end.
 //
-// A claim that returns fewer than Limit deliveries has left none behind that it
-// was allowed to take. The Manager relies on that: it then waits for next, for
-// a wake, or for its poll.
+// Any way to the same result will do: of two tenants, or of two lanes of a
+// tenant, that have something due and room for it, neither gets two deliveries
+// before the other gets one, however claims and their limits fall. Where several
+// have become due since the last claim, their order among each other is free.
+// Within its lane a delivery goes by its Due, or by the end of its lease if it is
+// leased, and by the order of the triggers where these are equal.
 //
-// The cost must not grow with the backlog, nor with what hooks without room
-// have waiting. A table of lanes with their earliest due time and their turn
-// does it, or an index that is led by the lane; a scan over all due deliveries
-// in the order of Due does not.
+// # Room
+//
+// A claim says how much the Manager has room for: in all (Limit), for each
+// tenant (PerTenant, Tenants) and for each hook (PerHook, Hooks), in deliveries
+// and, but for hooks, in bytes of their events' data. An event counts for each of
+// its deliveries. Bytes bound what is read, so read event after event and stop
+// when the room is used up: it is as soon as the bytes are reached, and the last
+// event may exceed them. Otherwise one that is larger than the room would never
+// be delivered.
+//
+// As long as Limit has room, a claim must leave none behind that it was allowed
+// to take. The Manager relies on that: it then waits for next, for a wake, or for
+// its poll.
+//
+// The cost must not grow with the backlog, nor with the number of hooks and
+// tenants that have one, nor with what those without room have waiting; to pass
+// over those that the claim names as full, one by one, is all right. A table of
+// lanes with their earliest due time and their turn, and one of tenants with
+// theirs, do it. A scan over all due deliveries in the order of Due does not, nor
+// does one over all lanes in the order of their turns: the tenant with ten
+// thousand hooks would have most of them.
 //
 // # Ordering keys
 //

@@ -59,20 +59,35 @@ func Bench(b *testing.B, h Harness) {
 			}
 		})
 	}
+	// Nor should it matter whose it is: the hooks of few tenants or of many.
+	for _, size := range []struct{ tenants, hooks int }{{1, 64}, {1, 10_000}, {2, 10_000}, {64, 64}, {10_000, 10_000}} {
+		b.Run(fmt.Sprintf("claim/tenants=%d/hooks=%d", size.tenants, size.hooks), func(b *testing.B) {
+			w := newWork(b, h, 0)
+			w.tenants, w.hooks = size.tenants, size.hooks
+			for range 20 {
+				w.enqueue(1000, 1)
+			}
+			w.claim(64) // It has the hooks stand in line.
+			for b.Loop() {
+				w.claim(64)
+			}
+		})
+	}
 }
 
 // work is a load for one store. Its clock stands still but for claims.
 type work struct {
 	*check
-	b     *testing.B
-	hooks int
-	data  json.RawMessage // 1 KiB.
-	made  int             // Counts the deliveries.
-	now   time.Duration
+	b       *testing.B
+	hooks   int
+	tenants int             // The hooks are of so many, in turn.
+	data    json.RawMessage // 1 KiB.
+	made    int             // Counts the deliveries.
+	now     time.Duration
 }
 
 func newWork(b *testing.B, h Harness, hooks int) *work {
-	w := &work{check: &check{TB: b, Store: h.Open(b), h: h}, b: b, hooks: hooks}
+	w := &work{check: &check{TB: b, Store: h.Open(b), h: h}, b: b, hooks: hooks, tenants: 1}
 	w.data = json.RawMessage(`{"text":"` + strings.Repeat("x", 1024-11) + `"}`)
 	for i := range hooks {
 		w.create(hookName(i))
@@ -83,14 +98,23 @@ func newWork(b *testing.B, h Harness, hooks int) *work {
 
 func hookName(i int) string { return fmt.Sprintf("hook-%d", i) }
 
+// tenant is that of the hook with this number.
+func (w *work) tenant(hook int) string {
+	if w.tenants == 1 {
+		return home
+	}
+	return fmt.Sprintf("tenant-%d", hook%w.tenants)
+}
+
 // enqueue records so many events in one call, each for so many hooks.
 func (w *work) enqueue(events, fanOut int) {
 	list := make([]hooks.Entry, events)
 	for i := range list {
-		event := &hooks.Event{ID: fmt.Sprintf("event-%d", w.made), Tenant: home, Type: "thing.done", Time: start, Data: w.data}
+		tenant := w.tenant(w.made % w.hooks)
+		event := &hooks.Event{ID: fmt.Sprintf("event-%d", w.made), Tenant: tenant, Type: "thing.done", Time: start, Data: w.data}
 		jobs := make([]job, fanOut)
 		for j := range jobs {
-			jobs[j] = job{n: w.made, hook: hookName(w.made % w.hooks)}
+			jobs[j] = job{n: w.made, tenant: tenant, hook: hookName(w.made % w.hooks)}
 			w.made++
 		}
 		list[i] = entry(w.now, event, jobs...)

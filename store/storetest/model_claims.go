@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -10,9 +11,11 @@ import (
 // modelTurns is what a model knows of the claims so far: who is ahead of whom,
 // of the tenants and, within each tenant, of its lanes.
 type modelTurns struct {
+	tenants leads
+	lanes   map[string]leads // By tenant.
+	// left is what the claim before left behind and has been waiting since.
 	lastClaim time.Time
-	tenants   leads
-	lanes     map[string]leads // By tenant.
+	left      []*hooks.Delivery
 }
 
 func newModelTurns(refs []hooks.Ref) modelTurns {
@@ -99,11 +102,11 @@ func (m *model) claimed(r hooks.ClaimRequest, claimed []hooks.Claimed, left []*h
 			m.c.Errorf("a claim left delivery %d behind, for which it had room", m.numbers[d.ID])
 		}
 	}
-	m.takeTurns(r.Now, claimed, waits)
+	m.turns.lastClaim, m.turns.left = r.Now, left
+	m.takeTurns(claimed, waits)
 }
 
-func (m *model) takeTurns(now time.Time, claimed []hooks.Claimed, waits waiting) {
-	m.turns.lastClaim = now
+func (m *model) takeTurns(claimed []hooks.Claimed, waits waiting) {
 	if unfair := m.turns.tenants.add(count(claimed, tenantOf), waits.tenants); unfair != "" {
 		m.c.Errorf("tenants: %s", unfair)
 	}
@@ -121,11 +124,12 @@ func (m *model) takeTurns(now time.Time, claimed []hooks.Claimed, waits waiting)
 	}
 }
 
-// loseTurns takes note of those that have nothing left of what was due at the
-// last claim, and so may have lost their place.
+// loseTurns takes note of those that have nothing left of what the last claim left
+// behind, and so may have lost their place.
 func (m *model) loseTurns() {
-	kept := newWaiting()
-	for _, d := range m.due(m.turns.lastClaim) {
+	due, kept := m.due(m.turns.lastClaim), newWaiting()
+	m.turns.left = slices.DeleteFunc(m.turns.left, func(d *hooks.Delivery) bool { return !slices.Contains(due, d) })
+	for _, d := range m.turns.left {
 		kept.lane(d)
 	}
 	for tenant, leads := range m.turns.lanes {
