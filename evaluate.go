@@ -26,6 +26,8 @@ const (
 	// maxCompiled bounds the filter and settings, in bytes, of hooks that
 	// Trigger compiles. Others are left to Run until it has compiled them.
 	maxCompiled = 4 << 10
+	// maxQuick is the same for those that it compiles without a slot.
+	maxQuick = 256
 )
 
 // A verdict says whether a hook wants an event.
@@ -108,27 +110,29 @@ type filtering struct {
 }
 
 // pass evaluates the filters that are undecided, each in its share of the time
-// until then. It returns how many it might decide in more time; slot says that
-// this was all that there is.
+// until then, and returns how many it might decide in more time. Without a slot,
+// it leaves out what would have to be compiled for long.
 func (f *filtering) pass(until time.Time, slot bool) (left int, err error) {
 	began := time.Now()
-	n := 0
+	var todo []*match
 	for i := range f.matches {
-		if f.matches[i].decidable(began) {
-			n++
+		switch x := &f.matches[i]; {
+		case x.verdict != undecided || x.hook.leftToRun(began):
+		case !slot && x.compileSize(f.event) > maxQuick:
+			left++
+		default:
+			todo = append(todo, x)
 		}
 	}
-	for i := range f.matches {
-		x := &f.matches[i]
-		if !x.decidable(began) {
-			continue
-		}
+	if slot { // To compile cannot be interrupted, so that comes last.
+		slices.SortStableFunc(todo, func(a, b *match) int { return a.compileSize(f.event) - b.compileSize(f.event) })
+	}
+	for i, x := range todo {
 		if err := f.ctx.Err(); err != nil {
 			return 0, err
 		}
 		now := time.Now()
-		share := until.Add(f.decoding).Sub(now) / time.Duration(max(1, n))
-		n--
+		share := until.Add(f.decoding).Sub(now) / time.Duration(len(todo)-i)
 		if share <= 0 {
 			left++
 			continue
@@ -136,26 +140,39 @@ func (f *filtering) pass(until time.Time, slot bool) (left int, err error) {
 		if err := f.evaluate(x, share); err != nil {
 			return 0, err
 		}
-		if x.verdict != undecided {
-			continue
-		}
-		left++
-		if slot || share >= time.Millisecond {
-			x.hook.compiled.pace.setSlow(now)
+		if x.verdict == undecided {
+			left++
+			if slot || share >= time.Millisecond {
+				x.hook.compiled.pace.setSlow(now)
+			}
 		}
 	}
 	return left, nil
 }
 
-// decidable reports whether the match is undecided and not left to Run.
-func (x *match) decidable(now time.Time) bool {
-	if x.verdict != undecided {
-		return false
+// leftToRun reports whether Trigger does not evaluate the hook's filter.
+func (x *indexed) leftToRun(now time.Time) bool {
+	if !x.done.Load() {
+		return x.textSize() > maxCompiled
 	}
+	return x.err == nil && x.compiled.pace.slow(now)
+}
+
+// textSize is the size of what makes a hook slow to compile.
+func (x *indexed) textSize() int { return len(x.hook.Filter) + len(x.hook.Settings) }
+
+// compileSize is the size of the text that has to be compiled before the event
+// can be filtered.
+func (x *match) compileSize(e *filterEvent) int {
 	if !x.hook.done.Load() {
-		return len(x.hook.hook.Filter)+len(x.hook.hook.Settings) <= maxCompiled
+		return x.hook.textSize()
 	}
-	return x.hook.compiled == nil || !x.hook.compiled.pace.slow(now)
+	if x.hook.err == nil {
+		if f := x.hook.compiled.filter; f != nil && f.takesLong(e) && !f.compiled.Load() {
+			return len(x.hook.hook.Filter)
+		}
+	}
+	return 0
 }
 
 // evaluate decides a match, if it can be in that time. The error is f.ctx's.

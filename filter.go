@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/expr-lang/expr"
@@ -48,8 +49,9 @@ const (
 type filter struct {
 	program *vm.Program
 	// interruptible returns a program that gives the same, more slowly, and
-	// can be interrupted.
+	// can be interrupted. It is compiled at the first call.
 	interruptible func() (*vm.Program, error)
+	compiled      atomic.Bool // interruptible was called
 	usesData      bool
 	work          int // how often it may go through the data, at most
 }
@@ -84,9 +86,16 @@ func (f *filter) match(ctx context.Context, e *filterEvent) (bool, error) {
 	if size := len(e.Data); size > 0 && f.work > maxFilterWork/size {
 		return false, fmt.Errorf("filter failed: it does too much for data of %d bytes", size)
 	}
-	if f.work*e.size() <= maxUninterrupted {
+	if !f.takesLong(e) {
 		return f.run(f.program, &filterEnv{}, e)
 	}
+	return f.matchInterruptibly(ctx, e)
+}
+
+// takesLong reports whether the filter may take longer than a moment.
+func (f *filter) takesLong(e *filterEvent) bool { return f.work*e.size() > maxUninterrupted }
+
+func (f *filter) matchInterruptibly(ctx context.Context, e *filterEvent) (bool, error) {
 	program, err := f.interruptible()
 	if err != nil {
 		return false, err
@@ -202,6 +211,7 @@ func newFilter(text string) (*filter, error) {
 	f := &filter{program: program, usesData: check.usesData, work: check.work}
 	f.interruptible = sync.OnceValues(func() (*vm.Program, error) {
 		program, _, err := buildFilter(text, true)
+		f.compiled.Store(true)
 		return program, err
 	})
 	return f, nil

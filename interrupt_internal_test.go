@@ -80,18 +80,11 @@ func TestFilterThatCanBeInterruptedIsTheSame(t *testing.T) {
 	for _, text := range all {
 		f := mustCompile(t, text)
 		want, wantErr := f.run(f.program, &filterEnv{}, event)
-		got, gotErr := matchInterruptibly(t.Context(), f, event)
+		got, gotErr := f.matchInterruptibly(t.Context(), event)
 		if got != want || errorText(gotErr) != errorText(wantErr) {
 			t.Errorf("%s: got %v, %v, want %v, %v", text, got, gotErr, want, wantErr)
 		}
 	}
-}
-
-// matchInterruptibly is match for a filter as if the event were large.
-func matchInterruptibly(ctx context.Context, f *filter, e *filterEvent) (bool, error) {
-	heavy := *f
-	heavy.work = maxUninterrupted
-	return heavy.match(ctx, e)
 }
 
 func errorText(err error) string {
@@ -114,10 +107,10 @@ func TestFilterIsTheSameAfterAnInterruption(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx := &endsAfter{t.Context(), rapid.IntRange(0, 3).Draw(t, "looks")}
-		if got, err := matchInterruptibly(ctx, f, event); err == nil && got != results[text] || got && err != nil {
+		if got, err := f.matchInterruptibly(ctx, event); err == nil && got != results[text] || got && err != nil {
 			t.Fatalf("%s, interrupted: got %v, %v", text, got, err)
 		}
-		if got, err := matchInterruptibly(t.Context(), f, event); got != results[text] || err != nil {
+		if got, err := f.matchInterruptibly(t.Context(), event); got != results[text] || err != nil {
 			t.Fatalf("%s, again: got %v, %v", text, got, err)
 		}
 	})
