@@ -49,6 +49,8 @@ type Config struct {
 	// MaxInFlightPerHook is the same for one hook that sets none itself.
 	// Default: 32.
 	MaxInFlightPerHook int
+	// MaxHooks bounds the hooks of each tenant. Default: 1,000; negative: none.
+	MaxHooks int
 	// MaxPayload bounds Event.Data, in bytes. Default: 256 KiB, at most 16 MiB.
 	MaxPayload int
 
@@ -122,6 +124,7 @@ func (c Config) withDefaults(store Store) (Config, error) {
 	c.UserAgent = cmp.Or(c.UserAgent, defaultUserAgent)
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, 128)
 	c.MaxInFlightPerHook = cmp.Or(c.MaxInFlightPerHook, 32)
+	c.MaxHooks = cmp.Or(c.MaxHooks, 1000)
 	c.MaxPayload = cmp.Or(c.MaxPayload, 256<<10)
 	c.Lease = cmp.Or(c.Lease, time.Minute)
 	c.Grace = cmp.Or(c.Grace, 10*time.Second)

@@ -28,9 +28,9 @@ type spyStore struct {
 // writes returns how often a Manager has tried to store something.
 func (s *spyStore) writes() int64 { return s.written.Load() }
 
-func (s *spyStore) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s *spyStore) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	s.written.Add(1)
-	return s.Store.CreateHook(ctx, h)
+	return s.Store.CreateHook(ctx, h, limit)
 }
 
 func (s *spyStore) UpdateHook(ctx context.Context, h hooks.Hook) error {

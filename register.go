@@ -16,8 +16,8 @@ import (
 )
 
 // Register stores a new hook and returns it as stored, with its ID and its
-// Secrets. Bad input is an [InvalidError], an ID that is taken [ErrDuplicate].
-// Events triggered by this Manager afterwards reach the hook; those of other
+// Secrets. Bad input is an [InvalidError], an ID that is taken [ErrDuplicate],
+// and a hook beyond [Config].MaxHooks [ErrTooManyHooks]. Events triggered by this Manager afterwards reach the hook; those of other
 // processes within a second.
 func (m *Manager) Register(ctx context.Context, h Hook) (Hook, error) {
 	h, err := m.prepare(h)
@@ -27,7 +27,7 @@ func (m *Manager) Register(ctx context.Context, h Hook) (Hook, error) {
 	h.Version, h.Health = 1, Health{}
 	h.CreatedAt = now()
 	h.UpdatedAt = h.CreatedAt
-	if err := m.store.CreateHook(ctx, h); err != nil {
+	if err := m.store.CreateHook(ctx, h, max(0, m.cfg.MaxHooks)); err != nil {
 		return Hook{}, fmt.Errorf("register hook %q: %w", h.ID, err)
 	}
 	m.hooksChanged(ctx)

@@ -37,8 +37,11 @@ type Store interface {
 // HookStore keeps the hooks.
 type HookStore interface {
 	// CreateHook stores a new hook with the Version that it carries. A hook
-	// of the same tenant and ID makes it return [ErrDuplicate].
-	CreateHook(ctx context.Context, h Hook) error
+	// of the same tenant and ID makes it return [ErrDuplicate]. Otherwise, if
+	// limit is positive and the tenant has limit hooks or more, it returns an
+	// error that wraps [ErrTooManyHooks]: also of concurrent calls, no more
+	// than the limit succeed.
+	CreateHook(ctx context.Context, h Hook, limit int) error
 	// UpdateHook replaces the hook if the stored Version is h.Version, and
 	// stores h.Version+1. It returns [ErrNotFound] when there is no such hook
 	// and [ErrConflict] when its Version is another. CreatedAt and Health
@@ -331,6 +334,12 @@ var (
 	// ErrConflict: what should be changed is not (or no longer) in the state
 	// for it.
 	ErrConflict = errors.New("conflict")
+	// ErrTooManyHooks: the tenant has as many hooks as it may have, see
+	// [Config].MaxHooks.
+	ErrTooManyHooks = errors.New("too many hooks")
+	// ErrBusy: the tenant has as many calls of [Manager.Test] and
+	// [Manager.Verify] under way as it may have. It can try again in a while.
+	ErrBusy = errors.New("busy")
 	// ErrLeaseLost: the delivery was taken by another.
 	ErrLeaseLost = errors.New("lease lost")
 )

@@ -46,7 +46,7 @@ func (s replaces) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		return s.Store.UpdateHook(ctx, h)
 	}
 	h.Version++
-	return errors.Join(s.DeleteHook(ctx, h.Ref(), start), s.CreateHook(ctx, h))
+	return errors.Join(s.DeleteHook(ctx, h.Ref(), start), s.CreateHook(ctx, h, 0))
 }
 
 type keepsHealth struct{ hooks.Store }
@@ -57,16 +57,69 @@ func (s keepsHealth) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		return s.Store.UpdateHook(ctx, h)
 	}
 	h.Version, h.Health = h.Version+1, old.Health
-	return errors.Join(s.DeleteHook(ctx, h.Ref(), start), s.CreateHook(ctx, h))
+	return errors.Join(s.DeleteHook(ctx, h.Ref(), start), s.CreateHook(ctx, h, 0))
 }
 
 type overwrites struct{ hooks.Store }
 
-func (s overwrites) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s overwrites) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	if old := stored(ctx, s.Store, h.Ref()); old.ID != "" {
 		_ = s.DeleteHook(ctx, h.Ref(), start)
 	}
-	return s.Store.CreateHook(ctx, h)
+	return s.Store.CreateHook(ctx, h, limit)
+}
+
+// otherLimit creates hooks up to another limit than the one that it is given.
+type otherLimit struct {
+	hooks.Store
+	of func(int) int
+}
+
+func (s otherLimit) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
+	return s.Store.CreateHook(ctx, h, s.of(limit))
+}
+
+// countsFirst counts the hooks before it creates one, in two steps, and if
+// eager, looks at their number before the ID.
+type countsFirst struct {
+	hooks.Store
+	eager bool
+}
+
+func (s countsFirst) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
+	page, err := s.Hooks(ctx, hooks.HookQuery{Tenant: h.Tenant, PageQuery: hooks.PageQuery{Limit: 1, CountTo: max(limit, 1)}})
+	full := limit > 0 && page.Total >= limit
+	if err != nil || full && (s.eager || stored(ctx, s.Store, h.Ref()).ID == "") {
+		return errors.Join(err, hooks.ErrTooManyHooks)
+	}
+	time.Sleep(time.Millisecond)
+	return s.Store.CreateHook(ctx, h, 0)
+}
+
+// countsAll counts the hooks of all tenants, or with deleted, those of the
+// tenant that ever were.
+type countsAll struct {
+	hooks.Store
+	deleted bool
+	mu      sync.Mutex
+	created map[string]int
+}
+
+func (s *countsAll) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tenant := ""
+	if s.deleted {
+		tenant = h.Tenant
+	}
+	if limit > 0 && s.created[tenant] >= limit && stored(ctx, s.Store, h.Ref()).ID == "" {
+		return hooks.ErrTooManyHooks
+	}
+	err := s.Store.CreateHook(ctx, h, limit)
+	if err == nil {
+		s.created[tenant]++
+	}
+	return err
 }
 
 type upserts struct{ hooks.Store }
@@ -74,7 +127,7 @@ type upserts struct{ hooks.Store }
 func (s upserts) UpdateHook(ctx context.Context, h hooks.Hook) error {
 	err := s.Store.UpdateHook(ctx, h)
 	if errors.Is(err, hooks.ErrNotFound) {
-		return s.CreateHook(ctx, h)
+		return s.CreateHook(ctx, h, 0)
 	}
 	return err
 }
@@ -92,11 +145,11 @@ func (s *burnsIDs) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time)
 	return s.Store.DeleteHook(ctx, ref, now)
 }
 
-func (s *burnsIDs) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s *burnsIDs) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	if _, burnt := s.deleted.Load(h.Ref()); burnt && !s.logs {
 		return hooks.ErrDuplicate
 	}
-	return s.Store.CreateHook(ctx, h)
+	return s.Store.CreateHook(ctx, h, limit)
 }
 
 func (s *burnsIDs) Deliveries(ctx context.Context, q hooks.LogQuery) (hooks.Page[hooks.Delivery], error) {
@@ -368,9 +421,9 @@ type sharesHooks struct {
 	given sync.Map
 }
 
-func (s *sharesHooks) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s *sharesHooks) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	s.given.Store(h.Ref(), h)
-	return s.Store.CreateHook(ctx, h)
+	return s.Store.CreateHook(ctx, h, limit)
 }
 
 func (s *sharesHooks) Hooks(ctx context.Context, q hooks.HookQuery) (hooks.Page[hooks.Hook], error) {
@@ -385,18 +438,18 @@ func (s *sharesHooks) Hooks(ctx context.Context, q hooks.HookQuery) (hooks.Page[
 
 type needsValues struct{ hooks.Store }
 
-func (s needsValues) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s needsValues) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	if h.Settings != nil && len(h.Settings) == 0 {
 		return &hooks.InvalidError{Field: "settings", Reason: "must be JSON"}
 	}
-	return s.Store.CreateHook(ctx, h)
+	return s.Store.CreateHook(ctx, h, limit)
 }
 
 type oneTenant struct{ hooks.Store }
 
-func (s oneTenant) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s oneTenant) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	h.Tenant = home
-	return s.Store.CreateHook(ctx, h)
+	return s.Store.CreateHook(ctx, h, limit)
 }
 
 func (s oneTenant) UpdateHook(ctx context.Context, h hooks.Hook) error {
@@ -476,7 +529,7 @@ func (s insistent) Notify(wake func()) (stop func()) {
 // idle is a store that does nothing.
 type idle struct{}
 
-func (idle) CreateHook(context.Context, hooks.Hook) error                    { return nil }
+func (idle) CreateHook(context.Context, hooks.Hook, int) error               { return nil }
 func (idle) UpdateHook(context.Context, hooks.Hook) error                    { return nil }
 func (idle) DeleteHook(context.Context, hooks.Ref, time.Time) error          { return nil }
 func (idle) Enqueue(context.Context, time.Time, []hooks.Entry) error         { return nil }

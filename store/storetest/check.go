@@ -110,7 +110,7 @@ func (c *check) oneWins(what string, errs []error, lost error) {
 func (c *check) create(ids ...string) {
 	c.Helper()
 	for _, id := range ids {
-		c.ok(c.CreateHook(c.Context(), plainHook(home, id)))
+		c.ok(c.CreateHook(c.Context(), plainHook(home, id), 0))
 	}
 }
 

@@ -70,7 +70,7 @@ var laneRules = []rule{
 	}},
 	{"tenants", "Hooks of two tenants have lanes of their own, also if they have the same ID.", func(c *check) {
 		c.create("a")
-		c.ok(c.CreateHook(c.Context(), plainHook(away, "a")))
+		c.ok(c.CreateHook(c.Context(), plainHook(away, "a"), 0))
 		c.fill("a", 0, 20, 0)
 		for n := range 5 {
 			c.enqueue(0, job{n: 100 + n, tenant: away})
