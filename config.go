@@ -20,7 +20,7 @@ type Config struct {
 	Protocols []Protocol
 	// Catalogue lists the event types that the host triggers. When it is set,
 	// other types are refused by Trigger and as exact names in Hook.Events,
-	// which catches misspellings. Default: any type.
+	// which catches misspellings. At most 10,000. Default: any type.
 	Catalogue []EventType
 
 	// AllowNetworks lists CIDRs ("10.1.0.0/16") and addresses that hooks may
@@ -43,8 +43,10 @@ type Config struct {
 	// "hooks (+https://github.com/seed-2c6e3a5a/hooks)".
 	UserAgent string
 
-	// MaxInFlight bounds the requests under way at a time. More help where
-	// endpoints are slow, and cost memory. Default: 128.
+	// MaxInFlight bounds the requests that Run has under way at a time. More
+	// help where endpoints are slow, and cost memory. A quarter as many, and
+	// at least 1, are for [Manager.Test] and [Manager.Verify] beside them, of
+	// which a tenant gets a quarter, and at least 1. Default: 128.
 	MaxInFlight int
 	// MaxInFlightPerHook is the same for one hook that sets none itself.
 	// Default: 32.
@@ -163,6 +165,9 @@ func (c Config) validate() error {
 		if t := p.Traits(); len(t.Schedule) == 0 || t.Timeout <= 0 || t.Timeout > maxTimeout {
 			return invalid(fmt.Sprintf("protocols[%d]", i), "must have a schedule and a timeout of at most %v", maxTimeout)
 		}
+	}
+	if len(c.Catalogue) > maxCatalogue {
+		return invalid("catalogue", "must have at most %d entries", maxCatalogue)
 	}
 	for i, t := range c.Catalogue {
 		field := fmt.Sprintf("config.catalogue[%d].name", i)

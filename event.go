@@ -59,7 +59,8 @@ func (m *Manager) Trigger(ctx context.Context, e Event) (Receipt, error) {
 }
 
 // TriggerBatch records events in one commit, all or none, in this order. It is
-// otherwise like [Manager.Trigger].
+// otherwise like [Manager.Trigger]. At most 10,000 events, with 64 MiB of data and
+// metadata, that make 100,000 deliveries; a single event may make more.
 func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, error) {
 	t, err := m.prepareTrigger(ctx, events, m.engine.Load())
 	if err != nil {
@@ -79,7 +80,8 @@ func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, 
 // TriggerTx records events in a transaction of the host, which the store's
 // package makes a [Tx] of. When the host commits, they are delivered like
 // triggered ones; when it rolls back, they never were. Which hooks they go to
-// is decided now, not at the commit.
+// is decided now, not at the commit. It takes as many events as
+// [Manager.TriggerBatch].
 func (m *Manager) TriggerTx(ctx context.Context, tx Tx, events ...Event) ([]Receipt, error) {
 	t, err := m.prepareTrigger(ctx, events, nil)
 	if err != nil {
@@ -101,9 +103,24 @@ type trigger struct {
 	handed []item
 }
 
+// checkBatch refuses more events than one call takes.
+func checkBatch(events []Event) error {
+	size := 0
+	for i := range events {
+		size += len(events[i].Data) + sizeOf(events[i].Metadata)
+	}
+	if len(events) > maxBatchEvents || size > maxBatchBytes && len(events) > 1 {
+		return &InvalidError{"events", fmt.Sprintf("must be at most %d and have at most %d bytes of data and metadata", maxBatchEvents, maxBatchBytes)}
+	}
+	return nil
+}
+
 // prepareTrigger checks the events and finds the hooks that want them. If eng
 // is not nil, trigger.finish must be called.
 func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engine) (*trigger, error) {
+	if err := checkBatch(events); err != nil {
+		return nil, err
+	}
 	t := &trigger{now: now(), engine: eng, entries: make([]Entry, len(events))}
 	for i := range events {
 		e, err := m.prepareEvent(events[i], t.now)
@@ -115,8 +132,13 @@ func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engin
 	if err := m.index.refresh(ctx); err != nil {
 		return nil, fmt.Errorf("trigger: read the hooks: %w", err)
 	}
+	deliveries := 0
 	for i := range t.entries {
 		m.addDeliveries(t, &t.entries[i])
+		if deliveries += len(t.entries[i].Deliveries); deliveries > maxBatchDeliveries && len(events) > 1 {
+			t.finish(false)
+			return nil, &InvalidError{"events", fmt.Sprintf("must make at most %d deliveries together", maxBatchDeliveries)}
+		}
 	}
 	return t, nil
 }

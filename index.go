@@ -35,6 +35,7 @@ func (m *Manager) compile(h *Hook) (*compiled, error) {
 	if len(c.schedule) == 0 {
 		c.schedule = c.traits.Schedule
 	}
+	c.schedule = bounded(c.schedule)
 	if c.timeout == 0 {
 		c.timeout = c.traits.Timeout
 	}

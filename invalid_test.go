@@ -609,30 +609,33 @@ func TestQueriesAreRefused(t *testing.T) {
 	d := h.deliveries(hooks.LogQuery{})[0]
 	_, err := h.Cancel(t.Context(), "", d.ID)
 	require.NoError(t, err)
-	for field, page := range map[string]hooks.PageQuery{"limit": {Limit: -1}, "offset": {Offset: -1}, "countTo": {CountTo: -1}} {
+	for field, page := range map[string]hooks.PageQuery{
+		"limit": {Limit: -1}, "offset": {Offset: -1}, "countTo": {CountTo: -1}, " offset": {Offset: hooks.MaxCount + 1}, " countTo": {CountTo: hooks.MaxCount + 1},
+	} {
+		field = strings.TrimSpace(field)
 		writes := spy.writes()
 		_, err := h.Hooks(t.Context(), hooks.HookQuery{PageQuery: page})
-		refused(t, err, field, "not be negative")
+		refused(t, err, field, "must be 0 to")
 		listed := 0
 		for _, err := range h.AllHooks(t.Context(), hooks.HookQuery{PageQuery: page}) {
-			refused(t, err, field, "not be negative")
+			refused(t, err, field, "must be 0 to")
 			listed++
 		}
 		assert.Equal(t, 1, listed)
 		q := hooks.LogQuery{PageQuery: page}
 		_, err = h.Deliveries(t.Context(), q)
-		refused(t, err, field, "not be negative")
+		refused(t, err, field, "must be 0 to")
 		_, err = h.Logs(t.Context(), q)
-		refused(t, err, field, "not be negative")
+		refused(t, err, field, "must be 0 to")
 		n, err := h.Replay(t.Context(), q)
-		refused(t, err, field, "not be negative")
+		refused(t, err, field, "must be 0 to")
 		assert.Zero(t, n)
 		for _, err := range h.AllDeliveries(t.Context(), q) {
-			refused(t, err, field, "not be negative")
+			refused(t, err, field, "must be 0 to")
 			n++
 		}
 		for _, err := range h.AllLogs(t.Context(), q) {
-			refused(t, err, field, "not be negative")
+			refused(t, err, field, "must be 0 to")
 			n++
 		}
 		assert.Equal(t, 2, n)

@@ -229,7 +229,8 @@ type HookChange struct {
 // "".
 type HookQuery struct {
 	Tenant string
-	// IDs, Protocol, Name and Disabled narrow the result. Zero: any.
+	// IDs (at most [MaxLimit]), Protocol, Name and Disabled narrow the result.
+	// Zero: any.
 	IDs      []string
 	Protocol string
 	Name     string
@@ -241,7 +242,8 @@ type HookQuery struct {
 // all of the tenant "".
 type LogQuery struct {
 	Tenant string
-	// The fields of this group narrow the result. Zero: any.
+	// The fields of this group narrow the result. Zero: any. A list has at
+	// most [MaxLimit] elements.
 	HookID      string
 	EventID     string
 	EventType   string
@@ -258,19 +260,29 @@ type LogQuery struct {
 type PageQuery struct {
 	// OldestFirst turns the order round.
 	OldestFirst bool
-	// Limit is the size of the page. Default: 50.
+	// Limit is the size of the page. Default: 50; at most [MaxLimit], and more
+	// counts as that where all pages are read anyway.
 	Limit int
 	// After continues behind an earlier page: its Next.
 	After Cursor
 	// Offset skips so many elements (behind After). A large one costs time;
-	// After does not.
+	// After does not. At most [MaxCount].
 	Offset int
-	// CountTo asks for Page.Total, counted up to so many. 0: not counted.
+	// CountTo asks for Page.Total, counted up to so many, at most
+	// [MaxCount]. 0: not counted.
 	CountTo int
 }
 
-// DefaultLimit is the size of a page for which no Limit is given.
-const DefaultLimit = 50
+const (
+	// DefaultLimit is the size of a page for which no Limit is given.
+	DefaultLimit = 50
+	// MaxLimit is the size of the largest page that a Manager reads, and the
+	// length of the longest list in a query. A store has no such bounds.
+	MaxLimit = 1000
+	// MaxCount is up to where a Manager has elements of a result counted and
+	// skipped.
+	MaxCount = 1_000_000
+)
 
 // A Page is part of a result.
 type Page[T any] struct {
