@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -209,6 +211,9 @@ func TestList(t *testing.T) {
 			assert.Equal(t, ids[0], got["_id"], columns)
 			assert.Equal(t, want, without(got, "_id"), columns)
 		}
+		long := strings.Repeat("action.type,", 341) + "_id"
+		assert.Equal(t, []string{"_id", "action"}, slices.Sorted(maps.Keys(listed("?limit=1&columns=" + long)[0])))
+		assert.Equal(t, "Bad request: columns must have at most 4096 bytes", info(t, c.do("GET "+path+"?columns="+long+"xx", ""), 400))
 		assert.Equal(t, "Bad request: columns must not be there twice", info(t, c.do("GET "+path+"?columns=a&columns=b", ""), 400))
 	})
 }
@@ -261,7 +266,9 @@ func TestBadHooks(t *testing.T) {
 			with(`"retries":[1]`):                                      "retries must be a number",
 			with(`"retries":1e999`):                                    "retries must be a number",
 			with(`"delay":"NaN"`):                                      "delay must be a number",
-			with(`"delay":604801`):                                     "delay must be at most 604800 seconds",
+			with(`"delay":604801`):                                     "delay must be 0.1 to 604800 seconds",
+			with(`"delay":1e-10`):                                      "delay must be 0.1 to 604800 seconds",
+			with(`"delay":"0.0999"`):                                   "delay must be 0.1 to 604800 seconds",
 			with(`"fields":{}`):                                        "fields has a value of the type object where it must have a list",
 			with(`"fields":["a",1]`):                                   "fields has a value of the type number where it must have a string",
 			with(`"fields":[null]`):                                    "fields has a value of the type null where it must have a string",
