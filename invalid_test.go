@@ -550,6 +550,7 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		{"a protocol with a long timeout", "config.protocols[0]", "30s", spoken(protocol("a", good)), spoken(protocol("a", hooks.Traits{Schedule: good.Schedule, Timeout: 30*time.Second + 1}))},
 
 		{"a type in the catalogue", "config.catalogue[1].name", "segments of", types("order.paid", "a"), types("order.paid", "order.*")},
+		{"a long catalogue", "config.catalogue", "at most 10000", types(numbered("a", 10_000)...), types(numbered("a", 10_001)...)},
 		{"an empty type in the catalogue", "config.catalogue[0].name", "not be empty", nil, types("")},
 		{"a long type in the catalogue", "config.catalogue[0].name", "256", types(strings.Repeat("x", 256)), types(strings.Repeat("x", 257))},
 	}
