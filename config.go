@@ -51,7 +51,8 @@ type Config struct {
 	// MaxInFlightPerHook is the same for one hook that sets none itself.
 	// Default: 32.
 	MaxInFlightPerHook int
-	// MaxHooks bounds the hooks of each tenant. Default: 1,000; negative: none.
+	// MaxHooks bounds the hooks of each tenant. Default: 1,000; negative: any
+	// number.
 	MaxHooks int
 	// MaxPayload bounds Event.Data, in bytes. Default: 256 KiB, at most 16 MiB.
 	MaxPayload int

@@ -59,8 +59,9 @@ func (m *Manager) Trigger(ctx context.Context, e Event) (Receipt, error) {
 }
 
 // TriggerBatch records events in one commit, all or none, in this order. It is
-// otherwise like [Manager.Trigger]. At most 10,000 events, with 64 MiB of data and
-// metadata, that make 100,000 deliveries; a single event may make more.
+// otherwise like [Manager.Trigger]. A call takes at most 10,000 events, which have
+// at most 64 MiB of data and metadata and make at most 100,000 deliveries; a
+// single event may make more.
 func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, error) {
 	t, err := m.prepareTrigger(ctx, events, m.engine.Load())
 	if err != nil {

@@ -69,8 +69,8 @@ func (s *semaphore) end(tenant string) {
 	}
 }
 
-// acquire waits for a place, one at a time for each call. The error is that of the context, or [ErrBusy]
-// after maxWait.
+// acquire waits for a place. A call waits for one at a time. The error is that of
+// the context, or [ErrBusy] after maxWait.
 func (s *semaphore) acquire(ctx context.Context, tenant string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -123,8 +123,8 @@ func (s *semaphore) giveBack(t *share) {
 	s.grant()
 }
 
-// grant gives the free places to calls that wait: to those of the tenant with
-// the fewest first.
+// grant gives the free places to calls that wait, first to those of the tenant
+// that has the fewest places.
 func (s *semaphore) grant() {
 	for s.free > 0 && len(s.waiting) > 0 {
 		i := 0

@@ -350,7 +350,8 @@ var (
 	// [Config].MaxHooks.
 	ErrTooManyHooks = errors.New("too many hooks")
 	// ErrBusy: the tenant has as many calls of [Manager.Test] and
-	// [Manager.Verify] under way as it may have. It can try again in a while.
+	// [Manager.Verify] under way as it may have, or there was no place for
+	// one of them. It can try again in a while.
 	ErrBusy = errors.New("busy")
 	// ErrLeaseLost: the delivery was taken by another.
 	ErrLeaseLost = errors.New("lease lost")

@@ -42,6 +42,18 @@ func TestLongLists(t *testing.T) {
 	})
 }
 
+func TestManyColumns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t)
+		c.create(body("E", "https://example.com", ""))
+		columns := strings.Repeat("action.type,", 341) + "_id" // 4095 bytes
+		list := data[[]map[string]any](t, c.do("GET "+path+"?columns="+columns, ""))
+		assert.Equal(t, map[string]any{"type": "web"}, without(list[0], "_id")["action"])
+		assert.Len(t, list[0], 2)
+		assert.Equal(t, "Bad request: columns must have at most 4096 bytes", info(t, c.do("GET "+path+"?columns="+columns+",x", ""), 400))
+	})
+}
+
 func TestQuickRetriesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)
