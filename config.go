@@ -20,7 +20,7 @@ type Config struct {
 	Protocols []Protocol
 	// Catalogue lists the event types that the host triggers. When it is set,
 	// other types are refused by Trigger and as exact names in Hook.Events,
-	// which catches misspellings. Default: any type.
+	// which catches misspellings. At most 10,000. Default: any type.
 	Catalogue []EventType
 
 	// AllowNetworks lists CIDRs ("10.1.0.0/16") and addresses that hooks may
@@ -43,14 +43,19 @@ type Config struct {
 	// "hooks (+https://github.com/seed-2c6e3a5a/hooks)".
 	UserAgent string
 
-	// MaxInFlight bounds the requests under way at a time. More help where
-	// endpoints are slow, and cost memory and sockets. A fifth of them (of less
-	// than 640, up to 128, half of them) are for requests younger than 50 ms,
-	// so that slow endpoints leave some to the others. Default: 640.
+	// MaxInFlight bounds the requests that Run has under way at a time. More
+	// help where endpoints are slow, and cost memory and sockets. A fifth of
+	// them (of less than 640, up to 128, half of them) are for requests younger
+	// than 50 ms, so that slow endpoints leave some to the others. A quarter as
+	// many, and at least 1, are for [Manager.Test] and [Manager.Verify] beside
+	// them, of which a tenant gets a quarter, and at least 1. Default: 640.
 	MaxInFlight int
 	// MaxInFlightPerHook is the same for one hook that sets none itself.
 	// Default: 32.
 	MaxInFlightPerHook int
+	// MaxHooks bounds the hooks of each tenant. Default: 1,000; negative: any
+	// number.
+	MaxHooks int
 	// MaxPayload bounds Event.Data, in bytes. Default: 256 KiB, at most 16 MiB.
 	MaxPayload int
 
@@ -136,6 +141,7 @@ func (c Config) withDefaults(store Store) (Config, error) {
 	c.UserAgent = cmp.Or(c.UserAgent, defaultUserAgent)
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, 640)
 	c.MaxInFlightPerHook = cmp.Or(c.MaxInFlightPerHook, 32)
+	c.MaxHooks = cmp.Or(c.MaxHooks, 1000)
 	c.MaxPayload = cmp.Or(c.MaxPayload, 256<<10)
 	c.Lease = cmp.Or(c.Lease, time.Minute)
 	c.Grace = cmp.Or(c.Grace, 10*time.Second)
@@ -176,6 +182,9 @@ func (c Config) validate() error {
 		if t := p.Traits(); len(t.Schedule) == 0 || t.Timeout <= 0 || t.Timeout > maxTimeout {
 			return invalid(fmt.Sprintf("protocols[%d]", i), "must have a schedule and a timeout of at most %v", maxTimeout)
 		}
+	}
+	if len(c.Catalogue) > maxCatalogue {
+		return invalid("catalogue", "must have at most %d entries", maxCatalogue)
 	}
 	for i, t := range c.Catalogue {
 		field := fmt.Sprintf("config.catalogue[%d].name", i)

@@ -70,7 +70,9 @@ func (m *Manager) Trigger(ctx context.Context, e Event) (Receipt, error) {
 
 // TriggerBatch records events in one commit, all or none, in this order. It is
 // otherwise like [Manager.Trigger], but that the filters have a tenth of a second
-// more each time that the number of events doubles.
+// more each time that the number of events doubles. A call takes at most 10,000
+// events, which have at most 64 MiB of data and metadata and make at most 100,000
+// deliveries; a single event may make more.
 func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, error) {
 	t, err := m.prepareTrigger(ctx, events, m.engine.Load())
 	if err != nil {
@@ -90,7 +92,8 @@ func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, 
 // TriggerTx records events in a transaction of the host, which the store's
 // package makes a [Tx] of. When the host commits, they are delivered like
 // triggered ones; when it rolls back, they never were. Which hooks they go to
-// is decided now, not at the commit.
+// is decided now, not at the commit. It takes as many events as
+// [Manager.TriggerBatch].
 func (m *Manager) TriggerTx(ctx context.Context, tx Tx, events ...Event) ([]Receipt, error) {
 	t, err := m.prepareTrigger(ctx, events, nil)
 	if err != nil {
@@ -114,9 +117,24 @@ type trigger struct {
 	queues []*dispatch.Queue[Ref, item]
 }
 
+// checkBatch refuses more events than one call takes.
+func checkBatch(events []Event) error {
+	size := 0
+	for i := range events {
+		size += len(events[i].Data) + sizeOf(events[i].Metadata)
+	}
+	if len(events) > maxBatchEvents || size > maxBatchBytes && len(events) > 1 {
+		return &InvalidError{"events", fmt.Sprintf("must be at most %d and have at most %d bytes of data and metadata", maxBatchEvents, maxBatchBytes)}
+	}
+	return nil
+}
+
 // prepareTrigger checks the events and finds the hooks that want them. If eng
 // is not nil, trigger.finish must be called.
 func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engine) (*trigger, error) {
+	if err := checkBatch(events); err != nil {
+		return nil, err
+	}
 	t := &trigger{now: now(), engine: eng, entries: make([]Entry, len(events))}
 	for i := range events {
 		e, err := m.prepareEvent(events[i], t.now)
@@ -131,6 +149,13 @@ func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engin
 	matches, err := m.matchAll(ctx, t.entries)
 	if err != nil {
 		return nil, fmt.Errorf("trigger: evaluate the filters: %w", err)
+	}
+	deliveries := 0
+	for i := range matches {
+		deliveries += len(matches[i])
+	}
+	if deliveries > maxBatchDeliveries && len(events) > 1 {
+		return nil, &InvalidError{"events", fmt.Sprintf("must make at most %d deliveries together", maxBatchDeliveries)}
 	}
 	for i := range t.entries {
 		m.addDeliveries(t, &t.entries[i], matches[i])

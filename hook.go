@@ -12,7 +12,8 @@ import (
 //
 // The zero value of every field but URL and Events is a working default. A
 // Hook is a plain value: changing one that a Manager returned changes nothing
-// until it is given to [Manager.Update].
+// until it is given to [Manager.Update]. Beside the bounds of each field, all
+// fields together have at most 128 KiB.
 type Hook struct {
 	// ID names the hook within its tenant. Register makes one (a UUIDv7) when
 	// it is empty. 1 to 128 of the characters a-z, A-Z, 0-9, "_" and "-". It
@@ -59,13 +60,16 @@ type Hook struct {
 	// hop-by-hop headers and those that carry the signature are refused.
 	Headers map[string]string
 	// Secrets sign the deliveries, the current ones first. Register makes one
-	// when there is none and the protocol signs. At most 10.
+	// when there is none and the protocol signs. At most 10, each of at most
+	// 4 KiB.
 	Secrets []SigningSecret
 
 	// Schedule holds the delay before each attempt, counted from the end of
 	// the attempt before, the first from the trigger; its length is the most
 	// attempts that a delivery gets. Each retry's delay is lengthened by a
-	// random jitter of at most a fifth, or [Traits].Jitter. Default: the
+	// random jitter of at most a fifth, or [Traits].Jitter. A delay of 0 is
+	// none; but from the third retry on, delays of less than 1 s are
+	// lengthened to 1 s, 2 s, 4 s and so on, up to a minute. Default: the
 	// protocol's. At most 101 entries (100 retries), each at most 7 days.
 	Schedule []time.Duration
 	// Timeout bounds one attempt, from the look-up of the name to the last

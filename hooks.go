@@ -32,6 +32,8 @@ type Manager struct {
 	// send is for deliveries and keeps connections; sendOnce is for requests
 	// made outside of Run and leaves nothing behind.
 	send, sendOnce *sender
+	// outside bounds those requests.
+	outside *semaphore
 	// engine is the running Run's, or nil.
 	engine atomic.Pointer[engine]
 }
@@ -63,6 +65,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 		filterLog: rateLog{tenants: map[string]*rated{}},
 		send:      newSender(cfg, g, true),
 		sendOnce:  newSender(cfg, g, false),
+		outside:   newSemaphore(cfg.MaxInFlight),
 	}
 	for _, p := range cfg.Protocols {
 		m.protocols[p.Name()] = p

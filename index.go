@@ -39,6 +39,7 @@ func (m *Manager) outline(h *Hook) *compiled {
 	if len(c.schedule) == 0 {
 		c.schedule = c.traits.Schedule
 	}
+	c.schedule = bounded(c.schedule)
 	if c.timeout == 0 {
 		c.timeout = c.traits.Timeout
 	}

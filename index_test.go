@@ -347,7 +347,7 @@ func TestAChangeDoesNotHangInTheLookAfterIt(t *testing.T) {
 }
 
 func TestTheIndexReadsManyHooks(t *testing.T) {
-	h := newHost(t)
+	h := newHost(t, func(c *hooks.Config) { c.MaxHooks = -1 })
 	const n = 2500 // more than one look brings
 	for i := range n {
 		h.register(hooks.Hook{ID: fmt.Sprint(i), URL: "https://example.com", Events: []string{fmt.Sprintf("type.%d", i)}})

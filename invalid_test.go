@@ -28,9 +28,9 @@ type spyStore struct {
 // writes returns how often a Manager has tried to store something.
 func (s *spyStore) writes() int64 { return s.written.Load() }
 
-func (s *spyStore) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s *spyStore) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	s.written.Add(1)
-	return s.Store.CreateHook(ctx, h)
+	return s.Store.CreateHook(ctx, h, limit)
 }
 
 func (s *spyStore) UpdateHook(ctx context.Context, h hooks.Hook) error {
@@ -551,6 +551,7 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		{"a protocol with a long timeout", "config.protocols[0]", "30s", spoken(protocol("a", good)), spoken(protocol("a", hooks.Traits{Schedule: good.Schedule, Timeout: 30*time.Second + 1}))},
 
 		{"a type in the catalogue", "config.catalogue[1].name", "segments of", types("order.paid", "a"), types("order.paid", "order.*")},
+		{"a long catalogue", "config.catalogue", "at most 10000", types(numbered("a", 10_000)...), types(numbered("a", 10_001)...)},
 		{"an empty type in the catalogue", "config.catalogue[0].name", "not be empty", nil, types("")},
 		{"a long type in the catalogue", "config.catalogue[0].name", "256", types(strings.Repeat("x", 256)), types(strings.Repeat("x", 257))},
 	}
@@ -610,30 +611,33 @@ func TestQueriesAreRefused(t *testing.T) {
 	d := h.deliveries(hooks.LogQuery{})[0]
 	_, err := h.Cancel(t.Context(), "", d.ID)
 	require.NoError(t, err)
-	for field, page := range map[string]hooks.PageQuery{"limit": {Limit: -1}, "offset": {Offset: -1}, "countTo": {CountTo: -1}} {
+	for field, page := range map[string]hooks.PageQuery{
+		"limit": {Limit: -1}, "offset": {Offset: -1}, "countTo": {CountTo: -1}, " offset": {Offset: hooks.MaxCount + 1}, " countTo": {CountTo: hooks.MaxCount + 1},
+	} {
+		field = strings.TrimSpace(field)
 		writes := spy.writes()
 		_, err := h.Hooks(t.Context(), hooks.HookQuery{PageQuery: page})
-		refused(t, err, field, "not be negative")
+		refused(t, err, field, "must be 0 to")
 		listed := 0
 		for _, err := range h.AllHooks(t.Context(), hooks.HookQuery{PageQuery: page}) {
-			refused(t, err, field, "not be negative")
+			refused(t, err, field, "must be 0 to")
 			listed++
 		}
 		assert.Equal(t, 1, listed)
 		q := hooks.LogQuery{PageQuery: page}
 		_, err = h.Deliveries(t.Context(), q)
-		refused(t, err, field, "not be negative")
+		refused(t, err, field, "must be 0 to")
 		_, err = h.Logs(t.Context(), q)
-		refused(t, err, field, "not be negative")
+		refused(t, err, field, "must be 0 to")
 		n, err := h.Replay(t.Context(), q)
-		refused(t, err, field, "not be negative")
+		refused(t, err, field, "must be 0 to")
 		assert.Zero(t, n)
 		for _, err := range h.AllDeliveries(t.Context(), q) {
-			refused(t, err, field, "not be negative")
+			refused(t, err, field, "must be 0 to")
 			n++
 		}
 		for _, err := range h.AllLogs(t.Context(), q) {
-			refused(t, err, field, "not be negative")
+			refused(t, err, field, "must be 0 to")
 			n++
 		}
 		assert.Equal(t, 2, n)

@@ -20,8 +20,12 @@ func (m *Manager) Event(ctx context.Context, tenant, id string) (Event, error) {
 	return events[0], nil
 }
 
-// Events returns those of the events that are stored, by ID.
+// Events returns those of the events that are stored, by ID. At most [MaxLimit]
+// IDs.
 func (m *Manager) Events(ctx context.Context, tenant string, ids ...string) (map[string]Event, error) {
+	if err := checkList("ids", ids); err != nil {
+		return nil, err
+	}
 	events, err := m.store.Events(ctx, tenant, ids)
 	if err != nil {
 		return nil, fmt.Errorf("events: %w", err)
@@ -70,6 +74,7 @@ func (m *Manager) AllLogs(ctx context.Context, q LogQuery) iter.Seq2[Attempt, er
 }
 
 func all[T any](first PageQuery, read func(PageQuery) (Page[T], error)) iter.Seq2[T, error] {
+	first.Limit = min(first.Limit, MaxLimit)
 	return func(yield func(T, error) bool) {
 		for p := first; ; {
 			page, err := read(p)
@@ -92,8 +97,12 @@ func all[T any](first PageQuery, read func(PageQuery) (Page[T], error)) iter.Seq
 
 // Stats sums up what became of the hooks' deliveries at since or later and
 // before until. A zero since means 24 hours before until, a zero until means
-// now. Each of the hookIDs is in the result, with zeros if it is unknown.
+// now. Each of the hookIDs, at most [MaxLimit], is in the result, with zeros if
+// it is unknown.
 func (m *Manager) Stats(ctx context.Context, tenant string, since, until time.Time, hookIDs ...string) (map[string]Stats, error) {
+	if err := checkList("hookIDs", hookIDs); err != nil {
+		return nil, err
+	}
 	if until.IsZero() {
 		until = now().Add(time.Millisecond)
 	}

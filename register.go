@@ -11,13 +11,11 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Register stores a new hook and returns it as stored, with its ID and its
-// Secrets. Bad input is an [InvalidError], an ID that is taken [ErrDuplicate].
-// Events triggered by this Manager afterwards reach the hook; those of other
+// Secrets. Bad input is an [InvalidError], an ID that is taken [ErrDuplicate],
+// and a hook beyond [Config].MaxHooks [ErrTooManyHooks]. Events triggered by this Manager afterwards reach the hook; those of other
 // processes within a second.
 func (m *Manager) Register(ctx context.Context, h Hook) (Hook, error) {
 	h, err := m.prepare(h)
@@ -27,7 +25,7 @@ func (m *Manager) Register(ctx context.Context, h Hook) (Hook, error) {
 	h.Version, h.Health = 1, Health{}
 	h.CreatedAt = now()
 	h.UpdatedAt = h.CreatedAt
-	if err := m.store.CreateHook(ctx, h); err != nil {
+	if err := m.store.CreateHook(ctx, h, max(0, m.cfg.MaxHooks)); err != nil {
 		return Hook{}, fmt.Errorf("register hook %q: %w", h.ID, err)
 	}
 	m.hooksChanged(ctx)
@@ -235,84 +233,6 @@ func secretKind(s Secret) string {
 		}
 	}
 	return ""
-}
-
-// verifyTimeout bounds a verification, which may make several requests.
-const verifyTimeout = time.Minute
-
-// Verify has the hook's protocol ask the endpoint whether it wants the traffic,
-// and marks the hook as verified if it does. An [AttemptError] says why it does
-// not; then, and when the hook was changed meanwhile ([ErrConflict]), the hook
-// stays as it was.
-func (m *Manager) Verify(ctx context.Context, tenant, id string) (Hook, error) {
-	h, err := m.Hook(ctx, tenant, id)
-	if err != nil {
-		return Hook{}, err
-	}
-	c, err := m.compile(&h)
-	if err != nil {
-		return Hook{}, err
-	}
-	limited, cancel := context.WithTimeout(ctx, verifyTimeout)
-	defer cancel()
-	send := func(ctx context.Context, r Request) Response {
-		ctx, cancel := context.WithTimeout(ctx, c.timeout)
-		defer cancel()
-		return m.sendOnce.do(ctx, r)
-	}
-	err = contain(func() error { return c.endpoint.Verify(limited, send) })
-	if err != nil {
-		return Hook{}, fmt.Errorf("verify hook %q: %w", id, err)
-	}
-	return m.Update(ctx, tenant, id, func(current *Hook) error {
-		if current.Version != h.Version {
-			return fmt.Errorf("verify hook %q, which was changed meanwhile: %w", id, ErrConflict)
-		}
-		current.Verified = true
-		return nil
-	})
-}
-
-// Test sends events to a hook, one request each and one attempt, and returns
-// the attempts in the order of the events. The hook may be a stored one or a
-// draft; it is checked as by Register, but neither its Events and Filter nor
-// Disabled and Verified matter. Nothing is stored or logged.
-func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt, error) {
-	h, err := m.prepare(h)
-	if err != nil {
-		return nil, err
-	}
-	c, err := m.compile(&h)
-	if err != nil {
-		return nil, err
-	}
-	at := now()
-	prepared := make([]*Event, len(events))
-	for i, e := range events {
-		e.Tenant = h.Tenant
-		if prepared[i], err = m.prepareEvent(e, at); err != nil {
-			return nil, ofElement("events", i, len(events), err)
-		}
-	}
-	attempts := make([]Attempt, len(events))
-	var group errgroup.Group
-	group.SetLimit(m.cfg.MaxInFlightPerHook)
-	for i, e := range prepared {
-		group.Go(func() error {
-			d := Delivery{ID: newID(), Tenant: h.Tenant, HookID: h.ID, EventID: e.ID, EventType: e.Type}
-			began := time.Now()
-			limited, cancel := context.WithDeadline(ctx, began.Add(c.timeout))
-			defer cancel()
-			result := m.attempt(limited, m.sendOnce, c, []item{{Claimed: &Claimed{Delivery: d, Event: e}}}, began)
-			attempts[i] = result.attempts[0]
-			if !result.verdict.Success {
-				attempts[i].State = Dead
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // No attempt is an error of Test.
-	return attempts, ctx.Err()
 }
 
 // clone returns a copy that shares nothing with h.

@@ -262,8 +262,14 @@ func giveAnswers(t *testing.T, answers []asking) (fault string) {
 	var gave []time.Time
 	schedule := []time.Duration{0}
 	script := make([]hookstest.Answer, len(answers))
-	for i, a := range answers {
+	least := time.Second // from the third retry on
+	for i := range answers {
+		a := &answers[i]
 		schedule = append(schedule, a.pause)
+		if i >= 2 && a.pause < time.Second {
+			a.pause = least
+			least *= 2
+		}
 		script[i] = func(w http.ResponseWriter, _ *http.Request) {
 			now := time.Now()
 			gave = append(gave, now)

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,32 @@ const (
 	minThrottle = time.Second
 	maxThrottle = time.Minute
 )
+
+// quickRetries is how many retries may come as soon as the schedule says; each
+// one after them waits for at least minBackoff, and longer with each that would
+// have come sooner, up to maxBackoff.
+const (
+	quickRetries = 2
+	minBackoff   = time.Second
+	maxBackoff   = time.Minute
+)
+
+// bounded returns the schedule with at least these delays, so that no schedule
+// turns one event into a flood of requests.
+func bounded(schedule []time.Duration) []time.Duration {
+	least, shared := minBackoff, true
+	for i := 1 + quickRetries; i < len(schedule); i++ {
+		if schedule[i] >= minBackoff {
+			continue
+		}
+		if shared {
+			schedule, shared = slices.Clone(schedule), false
+		}
+		schedule[i] = least
+		least = min(2*least, maxBackoff)
+	}
+	return schedule
+}
 
 // jittered lengthens a delay by a share, from 0 to 1, of a fifth of it, or of
 // jitter if that is more, so that what failed at the same time is not all tried

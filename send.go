@@ -31,6 +31,8 @@ const (
 type sender struct {
 	transport *http.Transport
 	allowHTTP bool
+	// turn, if set, has room for one: there is one request at a time.
+	turn chan struct{}
 }
 
 func newSender(cfg Config, g *guard, keepAlive bool) *sender {
@@ -60,6 +62,10 @@ var answerBuffers = sync.Pool{New: func() any { return new([maxAnswer + 1]byte) 
 
 // do makes one request; it is a [Send].
 func (s *sender) do(ctx context.Context, r Request) Response {
+	if s.turn != nil {
+		s.turn <- struct{}{} // The requests before have the time of a context, too.
+		defer func() { <-s.turn }()
+	}
 	if r.URL == nil || r.URL.Scheme != "http" && r.URL.Scheme != "https" || r.URL.Host == "" || r.URL.User != nil {
 		return failed(ClassRequest, errors.New("the URL is not an absolute http or https URL without userinfo"))
 	}

@@ -73,6 +73,7 @@ func brokenHook(h *Hook, err error) *compiled {
 	if len(c.schedule) == 0 {
 		c.schedule = defaultSchedule
 	}
+	c.schedule = bounded(c.schedule)
 	return c
 }
 

@@ -37,8 +37,11 @@ type Store interface {
 // HookStore keeps the hooks.
 type HookStore interface {
 	// CreateHook stores a new hook with the Version that it carries. A hook
-	// of the same tenant and ID makes it return [ErrDuplicate].
-	CreateHook(ctx context.Context, h Hook) error
+	// of the same tenant and ID makes it return [ErrDuplicate]. Otherwise, if
+	// limit is positive and the tenant has limit hooks or more, it returns an
+	// error that wraps [ErrTooManyHooks]: also of concurrent calls, no more
+	// than the limit succeed.
+	CreateHook(ctx context.Context, h Hook, limit int) error
 	// UpdateHook replaces the hook if the stored Version is h.Version, and
 	// stores h.Version+1. It returns [ErrNotFound] when there is no such hook
 	// and [ErrConflict] when its Version is another. CreatedAt and Health
@@ -279,7 +282,8 @@ type HookChange struct {
 // "".
 type HookQuery struct {
 	Tenant string
-	// IDs, Protocol, Name and Disabled narrow the result. Zero: any.
+	// IDs (at most [MaxLimit]), Protocol, Name and Disabled narrow the result.
+	// Zero: any.
 	IDs      []string
 	Protocol string
 	Name     string
@@ -291,7 +295,8 @@ type HookQuery struct {
 // all of the tenant "".
 type LogQuery struct {
 	Tenant string
-	// The fields of this group narrow the result. Zero: any.
+	// The fields of this group narrow the result. Zero: any. A list has at
+	// most [MaxLimit] elements.
 	HookID      string
 	EventID     string
 	EventType   string
@@ -308,19 +313,29 @@ type LogQuery struct {
 type PageQuery struct {
 	// OldestFirst turns the order round.
 	OldestFirst bool
-	// Limit is the size of the page. Default: 50.
+	// Limit is the size of the page. Default: 50; at most [MaxLimit], and more
+	// counts as that where all pages are read anyway.
 	Limit int
 	// After continues behind an earlier page: its Next.
 	After Cursor
 	// Offset skips so many elements (behind After). A large one costs time;
-	// After does not.
+	// After does not. At most [MaxCount].
 	Offset int
-	// CountTo asks for Page.Total, counted up to so many. 0: not counted.
+	// CountTo asks for Page.Total, counted up to so many, at most
+	// [MaxCount]. 0: not counted.
 	CountTo int
 }
 
-// DefaultLimit is the size of a page for which no Limit is given.
-const DefaultLimit = 50
+const (
+	// DefaultLimit is the size of a page for which no Limit is given.
+	DefaultLimit = 50
+	// MaxLimit is the size of the largest page that a Manager reads, and the
+	// length of the longest list in a query. A store has no such bounds.
+	MaxLimit = 1000
+	// MaxCount is up to where a Manager has elements of a result counted and
+	// skipped.
+	MaxCount = 1_000_000
+)
 
 // A Page is part of a result.
 type Page[T any] struct {
@@ -384,6 +399,13 @@ var (
 	// ErrConflict: what should be changed is not (or no longer) in the state
 	// for it.
 	ErrConflict = errors.New("conflict")
+	// ErrTooManyHooks: the tenant has as many hooks as it may have, see
+	// [Config].MaxHooks.
+	ErrTooManyHooks = errors.New("too many hooks")
+	// ErrBusy: the tenant has as many calls of [Manager.Test] and
+	// [Manager.Verify] under way as it may have, or there was no place for
+	// one of them. It can try again in a while.
+	ErrBusy = errors.New("busy")
 	// ErrLeaseLost: the delivery was taken by another.
 	ErrLeaseLost = errors.New("lease lost")
 )

@@ -25,6 +25,16 @@ const (
 	maxSettings    = 64 << 10
 	maxKey         = 256
 	maxBatchWindow = 10 * time.Second
+	maxSecret      = 4 << 10
+	maxHook        = 128 << 10
+
+	// The limits of one call of TriggerBatch, TriggerTx or Test.
+	maxBatchEvents     = 10_000
+	maxBatchBytes      = 64 << 20
+	maxBatchDeliveries = 100_000
+
+	// maxCatalogue bounds Config.Catalogue.
+	maxCatalogue = 10_000
 )
 
 // checkHook checks all of the hook, its protocol's part included. It may tidy
@@ -44,6 +54,7 @@ func (m *Manager) checkHook(h *Hook) error {
 		checkLimits(h),
 		checkHeaders(h.Headers),
 		checkEntries("metadata", h.Metadata),
+		checkSize(h),
 	)
 	if err != nil {
 		return err
@@ -68,6 +79,29 @@ func (m *Manager) checkHook(h *Hook) error {
 	return err
 }
 
+// checkSize bounds the hook in all, but for what the Manager sets.
+func checkSize(h *Hook) error {
+	size := len(h.ID) + len(h.Tenant) + len(h.Name) + len(h.Description) + len(h.Filter) + len(h.URL) +
+		len(h.Method) + len(h.Protocol) + len(h.Settings) + 8*len(h.Schedule) + sizeOf(h.Headers) + sizeOf(h.Metadata)
+	for _, pattern := range h.Events {
+		size += len(pattern)
+	}
+	for _, s := range h.Secrets {
+		size += len(s.Secret)
+	}
+	if size > maxHook {
+		return &InvalidError{Field: "hook", Reason: fmt.Sprintf("must be at most %d bytes in all", maxHook)}
+	}
+	return nil
+}
+
+func sizeOf(entries map[string]string) (size int) {
+	for key, value := range entries {
+		size += len(key) + len(value)
+	}
+	return size
+}
+
 func checkDisabledReason(h *Hook) error {
 	return checkText("disabledReason", h.DisabledReason, maxDescription)
 }
@@ -76,6 +110,7 @@ func (m *Manager) checkEvents(patterns []string) error {
 	if len(patterns) == 0 || len(patterns) > maxEvents {
 		return &InvalidError{Field: "events", Reason: fmt.Sprintf("must name 1 to %d event types", maxEvents)}
 	}
+	seen := make(map[string]bool, len(patterns))
 	for i, pattern := range patterns {
 		field := fmt.Sprintf("events[%d]", i)
 		if err := checkPattern(field, pattern); err != nil {
@@ -86,9 +121,10 @@ func (m *Manager) checkEvents(patterns []string) error {
 				return err
 			}
 		}
-		if slices.Contains(patterns[:i], pattern) {
+		if seen[pattern] {
 			return &InvalidError{Field: field, Reason: fmt.Sprintf("%q is there twice", pattern)}
 		}
+		seen[pattern] = true
 	}
 	return nil
 }
@@ -129,6 +165,9 @@ func checkLimits(h *Hook) error {
 		}
 	}
 	for i := range h.Secrets {
+		if len(h.Secrets[i].Secret) > maxSecret {
+			return &InvalidError{Field: fmt.Sprintf("secrets[%d]", i), Reason: fmt.Sprintf("must be at most %d bytes", maxSecret)}
+		}
 		if !validYear(h.Secrets[i].ExpiresAt) {
 			return &InvalidError{Field: fmt.Sprintf("secrets[%d].expiresAt", i), Reason: yearRule}
 		}
@@ -145,7 +184,9 @@ var reservedHeaders = []string{
 }
 
 func checkHeaders(headers map[string]string) error {
-	size := 0
+	if len(headers) > maxEntries || sizeOf(headers) > maxEntryBytes {
+		return &InvalidError{Field: "headers", Reason: fmt.Sprintf("must be at most %d and %d bytes in all", maxEntries, maxEntryBytes)}
+	}
 	seen := make(map[string]bool, len(headers))
 	for name, value := range headers {
 		field := fmt.Sprintf("headers[%q]", name)
@@ -157,10 +198,6 @@ func checkHeaders(headers map[string]string) error {
 			return &InvalidError{Field: field, Reason: "is there twice: header names have no letter case"}
 		}
 		seen[key] = true
-		size += len(name) + len(value)
-	}
-	if len(headers) > maxEntries || size > maxEntryBytes {
-		return &InvalidError{Field: "headers", Reason: fmt.Sprintf("must be at most %d and %d bytes in all", maxEntries, maxEntryBytes)}
 	}
 	return nil
 }
@@ -180,16 +217,14 @@ func CheckHeader(field, name, value string) error {
 }
 
 func checkEntries(field string, entries map[string]string) error {
-	size := 0
+	if len(entries) > maxEntries || sizeOf(entries) > maxEntryBytes {
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("must be at most %d entries and %d bytes in all", maxEntries, maxEntryBytes)}
+	}
 	for key, value := range entries {
 		name := fmt.Sprintf("%s[%q]", field, key)
 		if err := firstError(checkText(name, key, maxEntryBytes), checkText(name, value, maxEntryBytes)); err != nil {
 			return err
 		}
-		size += len(key) + len(value)
-	}
-	if len(entries) > maxEntries || size > maxEntryBytes {
-		return &InvalidError{Field: field, Reason: fmt.Sprintf("must be at most %d entries and %d bytes in all", maxEntries, maxEntryBytes)}
 	}
 	return nil
 }
@@ -249,12 +284,31 @@ func validHeaderValue(s string) bool {
 	return true
 }
 
-// check refuses what no store should have to interpret.
+// check refuses what no store should have to interpret, or to look for.
 func (q PageQuery) check() error {
-	for field, n := range map[string]int{"limit": q.Limit, "offset": q.Offset, "countTo": q.CountTo} {
-		if n < 0 {
-			return &InvalidError{Field: field, Reason: "must not be negative"}
-		}
+	return firstError(
+		checkRange("limit", q.Limit, MaxLimit),
+		checkRange("offset", q.Offset, MaxCount),
+		checkRange("countTo", q.CountTo, MaxCount),
+	)
+}
+
+func (q HookQuery) check() error { return firstError(checkList("ids", q.IDs), q.PageQuery.check()) }
+
+func (q LogQuery) check() error {
+	return firstError(checkList("deliveryIDs", q.DeliveryIDs), checkList("states", q.States), q.PageQuery.check())
+}
+
+func checkRange(field string, n, limit int) error {
+	if n < 0 || n > limit {
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("must be 0 to %d", limit)}
+	}
+	return nil
+}
+
+func checkList[T any](field string, list []T) error {
+	if len(list) > MaxLimit {
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("must be at most %d", MaxLimit)}
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ func (w *walk) change(t *rapid.T) {
 func (w *walk) recreate(t *rapid.T) {
 	ref := hooks.Ref{ID: fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "hook"))}
 	require.NoError(t, w.DeleteHook(t.Context(), ref, w.now))
-	require.NoError(t, w.CreateHook(t.Context(), hooks.Hook{ID: ref.ID}))
+	require.NoError(t, w.CreateHook(t.Context(), hooks.Hook{ID: ref.ID}, 0))
 }
 
 func (w *walk) purge(t *rapid.T) {
@@ -143,7 +143,7 @@ func TestTheSumOfBytesIsExact(t *testing.T) {
 			MaxEnded: rapid.IntRange(1, 20).Draw(t, "most"), MaxEndedBytes: rapid.IntRange(1, 40_000).Draw(t, "most bytes"),
 		})}
 		for i := range 3 {
-			require.NoError(t, w.CreateHook(t.Context(), hooks.Hook{ID: fmt.Sprint(i)}))
+			require.NoError(t, w.CreateHook(t.Context(), hooks.Hook{ID: fmt.Sprint(i)}, 0))
 		}
 		step := func(do func(*rapid.T)) func(*rapid.T) {
 			return func(t *rapid.T) {

@@ -19,7 +19,7 @@ type change struct {
 }
 
 // CreateHook implements [hooks.HookStore].
-func (s *Store) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
@@ -27,6 +27,10 @@ func (s *Store) CreateHook(ctx context.Context, h hooks.Hook) error {
 	if s.hooks[h.Ref()] != nil {
 		return fmt.Errorf("hook %q: %w", h.ID, hooks.ErrDuplicate)
 	}
+	if limit > 0 && s.owned[h.Tenant] >= limit {
+		return fmt.Errorf("hook %q: %w: the tenant has %d or more", h.ID, hooks.ErrTooManyHooks, limit)
+	}
+	s.owned[h.Tenant]++
 	s.put(clone(&h))
 	return nil
 }
@@ -64,6 +68,9 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 		return fmt.Errorf("hook %q: %w", ref.ID, hooks.ErrNotFound)
 	}
 	delete(s.hooks, ref)
+	if s.owned[ref.Tenant]--; s.owned[ref.Tenant] == 0 {
+		delete(s.owned, ref.Tenant)
+	}
 	if q := s.queues[ref]; q != nil {
 		for d := q.all.first; d != nil; d = d.ofHook.after {
 			if d.Held {

@@ -43,6 +43,7 @@ type Store struct {
 	changes  []change
 	revision int64
 	latest   map[hooks.Ref]int64 // the revision of a hook's last change
+	owned    map[string]int      // the number of hooks, by tenant
 
 	events     map[eventKey]*event
 	bare       list[event] // events without a delivery
@@ -74,6 +75,7 @@ func New(o Options) *Store {
 		maxBytes:   cmp.Or(max(0, o.MaxEndedBytes), 64<<20),
 		hooks:      map[hooks.Ref]*hooks.Hook{},
 		latest:     map[hooks.Ref]int64{},
+		owned:      map[string]int{},
 		events:     map[eventKey]*event{},
 		deliveries: map[string]*delivery{},
 		queues:     map[hooks.Ref]*queue{},

@@ -58,7 +58,7 @@ func plain(err error) error {
 // nothing, and not a failure of the database.
 func refused(err error) bool {
 	return errors.Is(err, hooks.ErrNotFound) || errors.Is(err, hooks.ErrConflict) || errors.Is(err, hooks.ErrDuplicate) ||
-		errors.As(err, new(*hooks.InvalidError))
+		errors.Is(err, hooks.ErrTooManyHooks) || errors.As(err, new(*hooks.InvalidError))
 }
 
 func isBusy(err error) bool {

@@ -217,7 +217,7 @@ var calls = func() map[string]call {
 	event := &hooks.Event{ID: "new", Type: "order.paid", Time: at}
 	return map[string]call{
 		"CreateHook": {true, func(ctx context.Context, s *sqlite.Store) error {
-			return s.CreateHook(ctx, hooks.Hook{ID: "new", CreatedAt: at})
+			return s.CreateHook(ctx, hooks.Hook{ID: "new", CreatedAt: at}, 0)
 		}},
 		"UpdateHook": {true, func(ctx context.Context, s *sqlite.Store) error {
 			return s.UpdateHook(ctx, hooks.Hook{ID: "hook", Version: 1})
@@ -279,7 +279,7 @@ var calls = func() map[string]call {
 func fill(t *testing.T, s *sqlite.Store) {
 	t.Helper()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	require.NoError(t, s.CreateHook(t.Context(), hooks.Hook{ID: "hook", Version: 1, CreatedAt: at}))
+	require.NoError(t, s.CreateHook(t.Context(), hooks.Hook{ID: "hook", Version: 1, CreatedAt: at}, 0))
 	delivery := func(id string, state hooks.State) hooks.Delivery {
 		d := hooks.Delivery{ID: id, HookID: "hook", State: state, CreatedAt: at, Due: at}
 		if state == hooks.Leased {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -84,6 +85,8 @@ var (
 	removeHook = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = ?, version = NULL, created_at = NULL, name = NULL,
 		protocol = NULL, disabled = NULL, document = NULL, settings = NULL, failures = 0, failing_since = NULL, throttled_until = NULL
 		WHERE n = ?`)
+	// hookAt finds the hook of a tenant that so many were created before.
+	hookAt = newStatement("SELECT 1 FROM hooks_hooks WHERE tenant = ? AND version IS NOT NULL ORDER BY created_at, id LIMIT 1 OFFSET ? + 0")
 	heldOf = newStatement("SELECT n, key FROM hooks_deliveries WHERE hook = ? AND held = 1")
 	letGo  = newStatement("UPDATE hooks_deliveries SET held = NULL WHERE n = ?")
 )
@@ -97,12 +100,15 @@ func (t *tx) nextRevision() (int64, error) {
 }
 
 // CreateHook implements [hooks.HookStore].
-func (s *Store) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	packed, err := packHook(&h)
 	if err != nil {
 		return err
 	}
 	return s.writer.do(ctx, func(t *tx) error {
+		if err := t.checkLimit(h.Ref(), limit); err != nil {
+			return err
+		}
 		known, err := t.hook(h.Ref())
 		if err != nil {
 			return err
@@ -119,6 +125,22 @@ func (s *Store) CreateHook(ctx context.Context, h hooks.Hook) error {
 			packTime(h.Health.FailingSince), packTime(h.Health.ThrottledUntil), known.n)
 		return t.hookChanged(known, err)
 	})
+}
+
+// checkLimit refuses a hook whose tenant has so many already, unless there is
+// one of this ID. It writes nothing.
+func (t *tx) checkLimit(ref hooks.Ref, limit int) error {
+	if limit <= 0 {
+		return nil
+	}
+	last, err := first(t, hookAt, ref.Tenant, int64(limit-1))
+	if err != nil || last == nil {
+		return err
+	}
+	if _, err := t.existing(ref); !errors.Is(err, hooks.ErrNotFound) {
+		return err // CreateHook answers for a hook that exists.
+	}
+	return fmt.Errorf("hook %q: %w: the tenant has %d or more", ref.ID, hooks.ErrTooManyHooks, limit)
 }
 
 // hookChanged takes note of a change of the hook's row.

@@ -189,7 +189,8 @@
 // context ends first, nothing.
 //
 //   - CreateHook, UpdateHook, DeleteHook: the row and its revision. The check
-//     of the version and the write are one step.
+//     of the version, or the count of the tenant's hooks, and the write are one
+//     step.
 //   - Enqueue: all events, all deliveries, the check for duplicates, and the
 //     blocking. In a transaction of the host's it is refused as a whole too,
 //     and leaves the transaction usable: a savepoint, or a check beforehand.

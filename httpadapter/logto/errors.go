@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
 // An Error is an error in Logto's form. Clients tell errors apart by Code. An
@@ -56,6 +57,11 @@ var (
 		"The endpoint is not allowed: a URL has at most 2048 bytes and does not lead to a private or otherwise special address.")
 )
 
+var (
+	errTooManyHooks = failed(http.StatusForbidden, "system_limit.limit_exceeded", "There are as many hooks as there may be.")
+	errBusy         = failed(http.StatusTooManyRequests, "request.rate_limited", "Too many tests at a time. Please try again later.")
+)
+
 // orNotFound replaces an error for a hook that is not there.
 func orNotFound(err error, notFound *Error) error {
 	if errors.Is(err, hooks.ErrNotFound) {
@@ -67,7 +73,11 @@ func orNotFound(err error, notFound *Error) error {
 // Fail implements [httpadapter.API].
 func (*api) Fail(r *http.Request, err error) httpadapter.Answer {
 	e := errorOf(r, err)
-	return httpadapter.Answer{Status: cmp.Or(e.Status, http.StatusForbidden), Body: e}
+	answer := httpadapter.Answer{Status: cmp.Or(e.Status, http.StatusForbidden), Body: e}
+	if e == errBusy {
+		answer.Header = http.Header{"Retry-After": {wire.RetryAfter}}
+	}
+	return answer
 }
 
 func errorOf(r *http.Request, err error) *Error {
@@ -94,6 +104,10 @@ func errorOf(r *http.Request, err error) *Error {
 		return failed(http.StatusBadRequest, "", "The request body is incomplete.")
 	case errors.Is(err, hooks.ErrNotFound):
 		return errNotFound
+	case errors.Is(err, hooks.ErrTooManyHooks):
+		return errTooManyHooks
+	case errors.Is(err, hooks.ErrBusy):
+		return errBusy
 	}
 	return failed(http.StatusInternalServerError, "", "Internal server error.")
 }

@@ -13,7 +13,11 @@ import (
 // A guard checks input as Logto does, and collects everything that is wrong with
 // it in the form of Zod 3 (https://v3.zod.dev/error_handling), which clients
 // may show beside the fields of a form.
-type guard struct{ issues []object }
+type guard struct {
+	issues []object
+	// listed are the options that the issues list in all.
+	listed int
+}
 
 // add notes an issue: its own members, then those that all issues have.
 func (g *guard) add(path []any, message string, own ...member) {
@@ -41,12 +45,18 @@ func (g *guard) limit(path []any, code, bound string, n int, kind, message strin
 	})
 }
 
-// maxIssues bounds an answer, in which each issue of an event type lists all
-// types.
-const maxIssues = 100
+// maxIssues and maxListed bound an answer, in which each issue of an event type
+// lists all types.
+const (
+	maxIssues = 100
+	maxListed = 10_000
+)
+
+// full reports whether further issues are left out.
+func (g *guard) full() bool { return len(g.issues) >= maxIssues || g.listed >= maxListed }
 
 func (g *guard) note(issue object) {
-	if len(g.issues) < maxIssues {
+	if !g.full() {
 		g.issues = append(g.issues, issue)
 	}
 }
@@ -113,6 +123,10 @@ func (g *guard) oneOf(v any, options []string, path ...any) string {
 	if ok && slices.Contains(options, s) {
 		return s
 	}
+	if g.full() {
+		return ""
+	}
+	defer func() { g.listed += len(options) }()
 	expected := "'" + strings.Join(options, "' | '") + "'"
 	if ok {
 		g.add(path, fmt.Sprintf("Invalid enum value. Expected %s, received '%s'", expected, s),
@@ -132,6 +146,9 @@ func (g *guard) object(v any, path ...any) (object, bool) {
 	return o, ok
 }
 
+// maxEvents is how many event types a hook may have, see [hooks.Hook].Events.
+const maxEvents = 1000
+
 // events checks a list of event types that is not empty, and drops repetitions.
 func (g *guard) events(v any, options []string) []string {
 	list, ok := v.([]any)
@@ -143,8 +160,16 @@ func (g *guard) events(v any, options []string) []string {
 		g.limit([]any{"events"}, "too_small", "minimum", 1, "array", "Array must contain at least 1 element(s)")
 	}
 	var events []string
+	seen := map[string]bool{}
 	for i, element := range list {
-		if event := g.oneOf(element, options, "events", i); event != "" && !slices.Contains(events, event) {
+		if g.full() || len(events) > maxEvents {
+			break // What else there is changes nothing.
+		}
+		if name, ok := element.(string); ok && seen[name] {
+			continue
+		}
+		if event := g.oneOf(element, options, "events", i); event != "" {
+			seen[event] = true
 			events = append(events, event)
 		}
 	}
@@ -171,6 +196,9 @@ func (g *guard) config(v any) *config {
 		headers, _ := g.object(v, "config", "headers")
 		c.Headers = make(map[string]string, len(headers))
 		for _, m := range headers {
+			if g.full() {
+				break
+			}
 			if s := g.text(m.value, 0, 0, "config", "headers", m.name); s != nil {
 				c.Headers[m.name] = *s
 			}

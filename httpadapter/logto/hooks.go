@@ -3,6 +3,7 @@ package logto
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -47,12 +48,12 @@ func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
 func (a *api) hooks(ctx context.Context, tenant string, p page, paged bool) ([]hooks.Hook, int, error) {
 	q := hooks.HookQuery{Tenant: tenant, Protocol: Name}
 	if paged {
-		q.PageQuery = p.query(allRows)
+		q.PageQuery = p.query(hooks.MaxCount)
 		found, err := a.manager.Hooks(ctx, q)
-		return found.Items, found.Total, err
+		return inside(p, found.Items), found.Total, err
 	}
 	var all []hooks.Hook
-	q.Limit = 1000
+	q.Limit = hooks.MaxLimit
 	for h, err := range a.manager.AllHooks(ctx, q) {
 		if err != nil {
 			return nil, 0, err
@@ -64,17 +65,19 @@ func (a *api) hooks(ctx context.Context, tenant string, p page, paged bool) ([]h
 
 // addStats gives hooks the sums of their last 24 hours.
 func (a *api) addStats(ctx context.Context, tenant string, views []hookView) error {
-	ids := make([]string, len(views))
-	for i, v := range views {
-		ids[i] = v.ID
-	}
-	stats, err := a.manager.Stats(ctx, tenant, time.Time{}, time.Time{}, ids...)
-	if err != nil {
-		return err
-	}
-	for i := range views {
-		s := stats[views[i].ID]
-		views[i].ExecutionStats = &statsView{SuccessCount: s.Successes, RequestCount: s.Deliveries}
+	for part := range slices.Chunk(views, hooks.MaxLimit) {
+		ids := make([]string, len(part))
+		for i, v := range part {
+			ids[i] = v.ID
+		}
+		stats, err := a.manager.Stats(ctx, tenant, time.Time{}, time.Time{}, ids...)
+		if err != nil {
+			return err
+		}
+		for i := range part {
+			s := stats[part[i].ID]
+			part[i].ExecutionStats = &statsView{SuccessCount: s.Successes, RequestCount: s.Deliveries}
+		}
 	}
 	return nil
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
-
-	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
 // JSON is read into these values: object, []any, string, json.Number, bool and
@@ -31,16 +29,75 @@ func (o object) get(name string) any {
 type undefined struct{}
 
 // MarshalJSON implements [json.Marshaler].
-func (o object) MarshalJSON() ([]byte, error) {
-	b := []byte{'{'}
-	for i, m := range o {
-		if i > 0 {
-			b = append(b, ',')
+func (o object) MarshalJSON() ([]byte, error) { return jsonOf(o), nil }
+
+// jsonOf returns the JSON of a value. It writes each part of it once: an encoder
+// would check and copy what is nested anew on each level.
+func jsonOf(value any) []byte {
+	w := &jsonWriter{}
+	w.encoder = json.NewEncoder(&w.Buffer)
+	w.encoder.SetEscapeHTML(false)
+	w.write(value)
+	return w.Bytes()
+}
+
+type jsonWriter struct {
+	bytes.Buffer
+	encoder *json.Encoder
+}
+
+func (w *jsonWriter) write(value any) {
+	switch v := value.(type) {
+	case object:
+		w.WriteByte('{')
+		for i, m := range v {
+			if i > 0 {
+				w.WriteByte(',')
+			}
+			w.write(m.name)
+			w.WriteByte(':')
+			w.write(m.value)
 		}
-		b = append(append(b, wire.JSON(m.name)...), ':')
-		b = append(b, wire.JSON(m.value)...)
+		w.WriteByte('}')
+	case []any:
+		w.WriteByte('[')
+		for i, element := range v {
+			if i > 0 {
+				w.WriteByte(',')
+			}
+			w.write(element)
+		}
+		w.WriteByte(']')
+	default:
+		_ = w.encoder.Encode(value) // It has a form in JSON.
+		w.Truncate(w.Len() - 1)     // the end of the line
 	}
-	return append(b, '}'), nil
+}
+
+// maxShownDepth is how deep the objects and lists of a value that is shown are
+// nested.
+const maxShownDepth = 100
+
+// flattened returns a value in which what is nested deeper is the text of its
+// JSON. It may change the value.
+func flattened(value any, depth int) any {
+	switch v := value.(type) {
+	case object:
+		if depth == maxShownDepth {
+			return string(jsonOf(v))
+		}
+		for i := range v {
+			v[i].value = flattened(v[i].value, depth+1)
+		}
+	case []any:
+		if depth == maxShownDepth {
+			return string(jsonOf(v))
+		}
+		for i := range v {
+			v[i] = flattened(v[i], depth+1)
+		}
+	}
+	return value
 }
 
 // decode reads one JSON value. Of members with the same name, the last counts.

@@ -66,7 +66,7 @@ func (a *api) recentLogs(c *httpadapter.Call) (httpadapter.Answer, error) {
 	if err != nil {
 		return httpadapter.Answer{}, err
 	}
-	countTo := allRows
+	countTo := hooks.MaxCount
 	if isYes(enableCap) {
 		countTo = logCap + 1
 	}
@@ -75,7 +75,7 @@ func (a *api) recentLogs(c *httpadapter.Call) (httpadapter.Answer, error) {
 		return httpadapter.Answer{}, err
 	}
 	capped := isYes(enableCap) && total > logCap
-	return httpadapter.Answer{Status: http.StatusOK, Header: q.pageHeader(p, total, capped), Body: logs}, nil
+	return httpadapter.Answer{Status: http.StatusOK, Header: q.pageHeader(p, total, capped), Body: inside(p, logs)}, nil
 }
 
 // logs returns a page of the logs of the hook that the path names, and how many
@@ -133,7 +133,7 @@ func logOf(at *hooks.Attempt, e hooks.Event) logView {
 		CreatedAt: at.StartedAt.UnixMilli(),
 		Payload: logPayload{
 			Key: logKeyPrefix + at.EventType, Result: "Success", HookID: at.HookID,
-			HookRequest: logRequest{masked(body)},
+			HookRequest: logRequest{shown(body)},
 		},
 	}
 	if at.State != hooks.Succeeded {
@@ -157,8 +157,11 @@ func responseBody(body []byte) any {
 	if err != nil || value == nil {
 		return strings.ReplaceAll(string(body), "\x00", "")
 	}
-	return masked(value)
+	return shown(value)
 }
+
+// shown is a value of JSON as logs show it.
+func shown(value any) any { return flattened(masked(value), 0) }
 
 // errorText says why an attempt failed, beginning with the name of the error
 // that JavaScript has for it.

@@ -95,9 +95,6 @@ type page struct{ number, size int }
 const (
 	defaultPageSize = 20
 	maxPageSize     = 100
-
-	// allRows is the count of a list that is counted to its end.
-	allRows = math.MaxInt32
 )
 
 // page returns the part of the list that is asked for, and whether one is.
@@ -121,8 +118,19 @@ func (q *query) page() (p page, asked bool, err error) {
 	return p, asked, nil
 }
 
+func (p page) offset() int { return (p.number - 1) * p.size }
+
 func (p page) query(countTo int) hooks.PageQuery {
-	return hooks.PageQuery{Limit: p.size, Offset: (p.number - 1) * p.size, CountTo: countTo}
+	return hooks.PageQuery{Limit: p.size, Offset: min(p.offset(), hooks.MaxCount), CountTo: countTo}
+}
+
+// inside returns the elements of a page, of which one behind all that are counted
+// has none.
+func inside[T any](p page, elements []T) []T {
+	if p.offset() > hooks.MaxCount {
+		return elements[:0]
+	}
+	return elements
 }
 
 // pageHeader is the header of an answer with a page of a list of total

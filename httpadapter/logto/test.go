@@ -6,18 +6,13 @@ import (
 	"net/http"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
-// maxTests is how many test events are under way at a time.
-const maxTests = 10
-
 // test sends a test event of each type to the config in the body, signed with
-// the key of the hook, and retried as deliveries are.
+// the key of the hook.
 func (a *api) test(c *httpadapter.Call) (httpadapter.Answer, error) {
 	body, err := bodyOf(c)
 	if err != nil {
@@ -35,12 +30,7 @@ func (a *api) test(c *httpadapter.Call) (httpadapter.Answer, error) {
 	if err := change.apply(&h, a.protocol); err != nil {
 		return httpadapter.Answer{}, err
 	}
-	var group errgroup.Group // It returns the error that comes first.
-	group.SetLimit(maxTests)
-	for _, eventType := range change.events {
-		group.Go(func() error { return a.testEvent(c.Context(), h, eventType) })
-	}
-	return httpadapter.Answer{Status: http.StatusNoContent}, group.Wait()
+	return httpadapter.Answer{Status: http.StatusNoContent}, a.sendTests(c.Context(), h, change.events)
 }
 
 // test checks the body of a test.
@@ -52,29 +42,51 @@ func (g *guard) test(body any, options []string) (c change) {
 	return c
 }
 
-// testEvent sends one test event until it is accepted or no retry is left.
-func (a *api) testEvent(ctx context.Context, h hooks.Hook, eventType string) error {
+// sendTests sends a test event of each type. When one is not accepted, those that
+// have not been sent wait until it has been, after as many retries as deliveries
+// get, at most maxRetries.
+func (a *api) sendTests(ctx context.Context, h hooks.Hook, types []string) error {
 	schedule := h.Schedule
 	if len(schedule) == 0 {
 		schedule = a.protocol.schedule()
 	}
-	event := hooks.Event{Type: eventType, Data: a.samples[eventType].Example}
-	for retry := 1; ; retry++ {
-		attempts, err := a.manager.Test(ctx, h, event)
+	schedule = schedule[:min(len(schedule), 1+maxRetries)]
+	failures := map[string]int{}
+	for {
+		events := make([]hooks.Event, len(types))
+		for i, eventType := range types {
+			events[i] = hooks.Event{Type: eventType, Data: a.samples[eventType].Example}
+		}
+		attempts, err := a.manager.Test(ctx, h, events...)
 		if err != nil {
 			return testError(err)
 		}
-		at := &attempts[0]
-		if at.State == hooks.Succeeded {
+		var left []string
+		var pause time.Duration
+		for i := range attempts {
+			at := &attempts[i]
+			if at.State == hooks.Succeeded {
+				continue
+			}
+			left = append(left, types[i])
+			if at.Class == hooks.ClassInterrupted {
+				continue
+			}
+			failures[types[i]]++
+			n := failures[types[i]]
+			if n == len(schedule) || !wire.Retriable(at.Class, at.Response.Status) {
+				return testFailed(at)
+			}
+			pause = max(pause, schedule[n])
+		}
+		if len(left) == 0 {
 			return nil
 		}
-		if retry >= len(schedule) || !wire.Retriable(at.Class, at.Response.Status) {
-			return testFailed(at)
-		}
+		types = left
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(schedule[retry]):
+		case <-time.After(pause):
 		}
 	}
 }

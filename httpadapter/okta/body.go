@@ -178,12 +178,17 @@ func (r *reader) events(c *change, b body, most int) {
 		return
 	}
 	r.constant("events.type", b.Events.Type, typeEvents, true)
+	seen := map[string]bool{}
 	for i, item := range b.Events.Items {
+		if item != nil && seen[*item] { // They are a set.
+			continue
+		}
 		name := r.text(fmt.Sprintf("events.items[%d]", i), item)
 		if strings.Contains(name, "*") {
 			r.fault(fmt.Sprintf("events.items[%d]", i), "%s: it must be the whole name of an event type", illegal)
 		}
-		if !slices.Contains(c.items, name) { // They are a set.
+		if !seen[name] {
+			seen[name] = true
 			c.items = append(c.items, name)
 		}
 		if len(c.items) > most {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
@@ -64,6 +65,7 @@ func (e *Error) status() int {
 var (
 	errMediaType = &Error{Code: "E0000021"}
 	errRateLimit = &Error{Code: "E0000047"}
+	errBusy      = &Error{Code: "E0000047"}
 	errMalformed = &Error{Code: "E0000003"}
 )
 
@@ -96,7 +98,11 @@ func (*api) Fail(r *http.Request, err error) httpadapter.Answer {
 	for i, cause := range e.Causes {
 		view.Causes[i].Summary = cause
 	}
-	return httpadapter.Answer{Status: e.status(), Body: view, ErrorID: view.ID}
+	answer := httpadapter.Answer{Status: e.status(), Body: view, ErrorID: view.ID}
+	if e == errBusy {
+		answer.Header = busyHeader(time.Now())
+	}
+	return answer
 }
 
 func errorOf(r *http.Request, err error) *Error {
@@ -121,6 +127,10 @@ func errorOf(r *http.Request, err error) *Error {
 		return errMalformed
 	case errors.Is(err, hooks.ErrNotFound):
 		return errNotFound(r.PathValue("id"))
+	case errors.Is(err, hooks.ErrTooManyHooks):
+		return invalid("There are as many event hooks as there may be")
+	case errors.Is(err, hooks.ErrBusy):
+		return errBusy
 	}
 	return &Error{Code: "E0000009"}
 }
@@ -136,7 +146,7 @@ func causeOf(e *hooks.InvalidError) string {
 	case "events":
 		field = "events.items"
 	case "secrets":
-		field = "channel.config.authScheme.value"
+		field, index = "channel.config.authScheme.value", "" // There is one.
 	case "settings.authHeader":
 		field = "channel.config.authScheme.key"
 	case "settings":

@@ -13,7 +13,7 @@ import (
 
 func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
 	views := []hookView{}
-	q := hooks.HookQuery{Tenant: c.Caller.Tenant, Protocol: Name, PageQuery: hooks.PageQuery{OldestFirst: true, Limit: 1000}}
+	q := hooks.HookQuery{Tenant: c.Caller.Tenant, Protocol: Name, PageQuery: hooks.PageQuery{OldestFirst: true, Limit: hooks.MaxLimit}}
 	for h, err := range a.manager.AllHooks(c.Context(), q) {
 		if err != nil {
 			return httpadapter.Answer{}, err

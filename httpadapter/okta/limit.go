@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
 // A limiter counts the requests of each tenant, minute by minute. Nil: it lets
@@ -21,6 +23,18 @@ func newLimiter(limit int) *limiter {
 		return nil
 	}
 	return &limiter{limit: limit}
+}
+
+// busyHeader is that of an answer to [hooks.ErrBusy]: clients that do not know
+// Retry-After wait for the difference of Date and X-Rate-Limit-Reset.
+func busyHeader(now time.Time) http.Header {
+	seconds, _ := strconv.Atoi(wire.RetryAfter)
+	return http.Header{
+		"Retry-After":            {wire.RetryAfter},
+		"X-Rate-Limit-Remaining": {"0"},
+		"X-Rate-Limit-Reset":     {strconv.FormatInt(now.Unix()+int64(seconds), 10)},
+		"Date":                   {now.UTC().Format(http.TimeFormat)},
+	}
 }
 
 // take counts a request. It returns what its answer says of the limit, and

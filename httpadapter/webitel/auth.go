@@ -100,7 +100,8 @@ func (l *login) ask(ctx context.Context, send hooks.Send, s *scope) (cookie stri
 	if answer.Truncated {
 		return "", &hooks.AttemptError{Class: hooks.ClassBody, Err: fmt.Errorf("the answer to the auth request has more than %d bytes", maxAuthAnswer)}
 	}
-	s.auth, cookie = resultsOf(answer)
+	results, cookie := resultsOf(answer)
+	s.authenticate(results)
 	if !l.cookies {
 		cookie = ""
 	}

@@ -23,6 +23,7 @@ const (
 	maxDomain    = 256 // bytes
 	maxRetries   = 100
 	defaultDelay = time.Minute
+	minDelay     = 100 * time.Millisecond
 	maxDelay     = 7 * 24 * time.Hour
 )
 
@@ -142,8 +143,8 @@ func (b body) schedule() ([]time.Duration, error) {
 	switch {
 	case retries > maxRetries:
 		return nil, badRequest(fmt.Sprintf("retries must be at most %d", maxRetries))
-	case delay > maxDelay.Seconds():
-		return nil, badRequest(fmt.Sprintf("delay must be at most %.0f seconds", maxDelay.Seconds()))
+	case delay > maxDelay.Seconds() || delay > 0 && delay < minDelay.Seconds():
+		return nil, badRequest(fmt.Sprintf("delay must be %g to %.0f seconds", minDelay.Seconds(), maxDelay.Seconds()))
 	case delay <= 0:
 		delay = defaultDelay.Seconds()
 	}

@@ -56,6 +56,8 @@ func errorOf(r *http.Request, err error) *Error {
 		return &Error{http.StatusRequestEntityTooLarge, "The body is too large"}
 	case errors.Is(err, httpadapter.ErrBodyIncomplete):
 		return badRequest("the body is incomplete")
+	case errors.Is(err, hooks.ErrTooManyHooks):
+		return badRequest("the domain has as many hooks as it may have")
 	}
 	return &Error{http.StatusInternalServerError, "Internal server error"}
 }

@@ -16,14 +16,16 @@ const maxHeader = 64 << 10
 
 func parseHeader(field string, values map[string]string) ([]named, error) {
 	var header []named
+	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		t := named{fmt.Sprintf("%s[%q]", field, name), textproto.CanonicalMIMEHeaderKey(name), parseTemplate(values[name])}
 		if err := hooks.CheckHeader(t.field, name, values[name]); err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(header, func(other named) bool { return other.name == t.name }) {
+		if seen[t.name] {
 			return nil, &hooks.InvalidError{Field: t.field, Reason: "is there twice: header names have no letter case"}
 		}
+		seen[t.name] = true
 		header = append(header, t)
 	}
 	return header, nil

@@ -2,11 +2,11 @@ package webitel
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
@@ -21,7 +21,8 @@ func success(data any) httpadapter.Answer {
 
 const (
 	defaultLimit = 40
-	maxPage      = 1000 // hooks that are read at a time
+	maxLimit     = 5000 // what the web UI asks for
+	maxColumns   = 4096 // bytes
 )
 
 func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
@@ -29,21 +30,24 @@ func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
 	if len(query["columns"]) > 1 {
 		return httpadapter.Answer{}, badRequest("columns must not be there twice")
 	}
-	columns := strings.FieldsFunc(query.Get("columns"), func(r rune) bool { return r == ',' })
+	if len(query.Get("columns")) > maxColumns {
+		return httpadapter.Answer{}, badRequest(fmt.Sprintf("columns must have at most %d bytes", maxColumns))
+	}
+	columns := projectionOf(query.Get("columns"))
 	documents := []document{}
-	limit := positive(query, "limit", defaultLimit)
+	limit := min(positive(query, "limit", defaultLimit), maxLimit)
 	skip := int64(positive(query, "page", 1)-1) * int64(limit)
-	if skip > math.MaxInt32 {
+	if skip > hooks.MaxCount {
 		return success(documents), nil // Nobody has so many.
 	}
 	q := hooks.HookQuery{Tenant: c.Caller.Tenant, Protocol: Name, PageQuery: hooks.PageQuery{
-		OldestFirst: true, Limit: min(limit, maxPage), Offset: int(skip),
+		OldestFirst: true, Limit: min(limit, hooks.MaxLimit), Offset: int(skip),
 	}}
 	for h, err := range a.manager.AllHooks(c.Context(), q) {
 		if err != nil {
 			return httpadapter.Answer{}, err
 		}
-		d, err := documentOf(h, columns...)
+		d, err := documentOf(h, columns)
 		if err != nil {
 			return httpadapter.Answer{}, err
 		}
@@ -87,7 +91,7 @@ func (a *api) create(c *httpadapter.Call) (httpadapter.Answer, error) {
 	if h, err = a.manager.Register(c.Context(), h); err != nil {
 		return httpadapter.Answer{}, err
 	}
-	d, err := documentOf(h)
+	d, err := documentOf(h, nil)
 	if err != nil {
 		return httpadapter.Answer{}, err
 	}
@@ -116,7 +120,7 @@ func (a *api) get(c *httpadapter.Call) (httpadapter.Answer, error) {
 	if err != nil {
 		return httpadapter.Answer{}, err
 	}
-	d, err := documentOf(h)
+	d, err := documentOf(h, nil)
 	return success(d), err
 }
 

@@ -63,7 +63,7 @@ func TestHostileTemplates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)
 		large := `{"large":"` + strings.Repeat("x", 100<<10) + `","list":[` + strings.Repeat("[],", 20_000) + `[]],"a":"b",` +
-			`"chain":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`
+			`"c":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `,"chain":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`
 		for name, members := range map[string]string{
 			"10,000 placeholders":        `,"customBody":true,"rawBody":"[\"` + strings.Repeat("${a}", 10_000) + `\"]"`,
 			"10,000 of nothing":          `,"customBody":true,"rawBody":"[\"` + strings.Repeat("${}", 10_000) + `\"]"`,
@@ -71,6 +71,7 @@ func TestHostileTemplates(t *testing.T) {
 			"nested braces":              `,"customBody":true,"rawBody":"[\"` + strings.Repeat("${", 10_000) + strings.Repeat("}", 10_000) + `\"]"`,
 			"braces that do not close":   `,"customBody":true,"rawBody":"[\"` + strings.Repeat("${", 20_000) + `\"]"`,
 			"a header of chains":         `,"headers":{"X-A":"` + strings.Repeat("${chain}", 1500) + `"}`,
+			"a header of nothing":        `,"headers":{"X-A":"` + strings.Repeat("${c}", 4000) + `"}`,
 		} {
 			requests, attempts := c.deliver(members, large)
 			assert.Len(t, requests, 1, name)

@@ -45,9 +45,9 @@ type document []wire.Member
 // MarshalJSON implements [json.Marshaler].
 func (d document) MarshalJSON() ([]byte, error) { return object(d), nil }
 
-// documentOf shows a hook, or what columns name of it: members, and parts of members
-// by paths such as "action.type", and always the ID. What it does not have is null.
-func documentOf(h hooks.Hook, columns ...string) (document, error) {
+// documentOf shows a hook, or what is wanted of it, and always the ID. What it does
+// not have is null.
+func documentOf(h hooks.Hook, wanted projection) (document, error) {
 	s, err := settingsOf(h)
 	if err != nil {
 		return nil, fmt.Errorf("hook %q: %w", h.ID, err)
@@ -82,12 +82,12 @@ func documentOf(h hooks.Hook, columns ...string) (document, error) {
 		{"customBody", s.CustomBody},
 		{"rawBody", s.RawBody},
 	} {
-		if len(columns) == 0 || m.name == "_id" || slices.ContainsFunc(columns, func(column string) bool { return strings.HasPrefix(column, m.name) }) {
+		if _, ok := wanted[m.name]; ok || wanted == nil || m.name == "_id" {
 			d = append(d, wire.Member{Name: m.name, Value: wire.JSON(m.value)})
 		}
 	}
-	if len(columns) > 0 {
-		d = d.project(columns)
+	if wanted != nil {
+		d = d.project(wanted)
 	}
 	return d, nil
 }
@@ -97,27 +97,53 @@ func (d document) withoutNulls() document {
 	return slices.DeleteFunc(slices.Clone(d), func(m wire.Member) bool { return string(m.Value) == "null" })
 }
 
-// project returns what columns name of the document.
-func (d document) project(columns []string) document {
+// A projection says which members of a document are wanted, by their names: nil
+// stands for the whole member, another for what it wants of it.
+type projection map[string]projection
+
+// projectionOf reads columns, separated by commas. It returns nil for none.
+func projectionOf(columns string) (p projection) {
+	for column := range strings.SplitSeq(columns, ",") {
+		if column == "" {
+			continue
+		}
+		if p == nil {
+			p = projection{}
+		}
+		p.add(column)
+	}
+	return p
+}
+
+func (p projection) add(path string) {
+	for {
+		name, rest, deeper := strings.Cut(path, ".")
+		parts, known := p[name]
+		switch {
+		case !deeper:
+			p[name] = nil
+			return
+		case known && parts == nil:
+			return
+		case !known:
+			parts = projection{}
+			p[name] = parts
+		}
+		p, path = parts, rest
+	}
+}
+
+// project returns what is wanted of the document, and its ID.
+func (d document) project(p projection) document {
 	var projected document
 	for _, m := range d {
-		var paths []string // below the member
-		whole := m.Name == "_id"
-		for _, column := range columns {
-			name, path, deeper := strings.Cut(column, ".")
-			switch {
-			case name != m.Name:
-			case deeper:
-				paths = append(paths, path)
-			default:
-				whole = true
-			}
-		}
-		if whole {
+		parts, wanted := p[m.Name]
+		switch {
+		case m.Name == "_id", wanted && parts == nil:
 			projected = append(projected, m)
-		} else if len(paths) > 0 {
-			if parts, ok := wire.MembersOf(m.Value); ok {
-				m.Value = object(document(parts).project(paths))
+		case wanted:
+			if members, ok := wire.MembersOf(m.Value); ok {
+				m.Value = object(document(members).project(parts))
 				projected = append(projected, m)
 			}
 		}

@@ -174,7 +174,7 @@ func (e *endpoint) Request(ctx context.Context, send hooks.Send, msgs []hooks.Me
 		return hooks.Request{}, e.badURL
 	}
 	event := msgs[0].Event
-	s := &scope{event: e.protocol.records.Of(event, newRecord)}
+	s := newScope(e.protocol.records.Of(event, newRecord))
 	cookie := ""
 	if e.login != nil {
 		var err error

@@ -38,7 +38,8 @@ func withQuery(u *url.URL, members []wire.Member) (*url.URL, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := q.addValue([]byte(escape(m.Name)), value, 0); err != nil {
+		q.name = append(q.name[:0], escape(m.Name)...)
+		if err := q.addValue(value, 0); err != nil {
 			return nil, err
 		}
 	}
@@ -59,7 +60,11 @@ func rootName(pair string) string {
 	return name
 }
 
-type query struct{ text strings.Builder }
+type query struct {
+	text strings.Builder
+	// name is that of the value which is added.
+	name []byte
+}
 
 func (q *query) add(pair string) {
 	if q.text.Len() > 0 {
@@ -68,22 +73,30 @@ func (q *query) add(pair string) {
 	q.text.WriteString(pair)
 }
 
-// addValue adds a value, or its elements. It may write behind the name.
-func (q *query) addValue(name []byte, value any, depth int) error {
+// addElement adds an element of the value which is added.
+func (q *query) addElement(key string, value any, depth int) error {
+	n := len(q.name)
+	defer func() { q.name = q.name[:n] }()
+	q.name = append(append(append(q.name, "%5B"...), key...), "%5D"...)
+	return q.addValue(value, depth)
+}
+
+// addValue adds a value, or its elements.
+func (q *query) addValue(value any, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("the query would have values in more than %d brackets", maxDepth)
 	}
 	switch v := value.(type) {
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
-			if err := q.addValue(append(name, "%5B"+escape(key)+"%5D"...), v[key], depth+1); err != nil {
+			if err := q.addElement(escape(key), v[key], depth+1); err != nil {
 				return err
 			}
 		}
 		return nil
 	case []any:
 		for i, element := range v {
-			if err := q.addValue(append(name, "%5B"+strconv.Itoa(i)+"%5D"...), element, depth+1); err != nil {
+			if err := q.addElement(strconv.Itoa(i), element, depth+1); err != nil {
 				return err
 			}
 		}
@@ -93,7 +106,7 @@ func (q *query) addValue(name []byte, value any, depth int) error {
 	if value != nil {
 		text = escape(js.Text(value))
 	}
-	q.add(string(name) + "=" + text)
+	q.add(string(q.name) + "=" + text)
 	if q.text.Len() > maxQuery {
 		return fmt.Errorf("the query would be longer than %d bytes", maxQuery)
 	}

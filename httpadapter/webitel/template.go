@@ -82,7 +82,20 @@ func fillAll(templates []named, s *scope, limit int) ([]string, error) {
 type scope struct {
 	event *record
 	auth  map[string]string
-	texts map[placeholder]string // that the body had already
+	// texts has what placeholders were found to stand for, headerTexts those of
+	// headers: one may be there thousands of times.
+	texts       map[placeholder]string
+	headerTexts map[string]string
+}
+
+func newScope(event *record) *scope {
+	return &scope{event: event, texts: map[placeholder]string{}, headerTexts: map[string]string{}}
+}
+
+// authenticate puts into the scope what an auth request has brought.
+func (s *scope) authenticate(results map[string]string) {
+	s.auth = results
+	clear(s.headerTexts)
 }
 
 // value returns the value of a name, of which what the auth request brought wins.
@@ -95,7 +108,14 @@ func (s *scope) value(name string) any {
 
 // headerText is what the placeholder of a header stands for: the member of this
 // name.
-func (s *scope) headerText(p placeholder) string { return textOf(s.value(p.name)) }
+func (s *scope) headerText(p placeholder) string {
+	text, known := s.headerTexts[p.name]
+	if !known {
+		text = textOf(s.value(p.name))
+		s.headerTexts[p.name] = text
+	}
+	return text
+}
 
 // bodyText is what the placeholder of a body stands for: the member with the
 // prefix "variable_", or the one without, or what is at the end of a path. What
@@ -113,9 +133,6 @@ func (s *scope) bodyText(p placeholder) string {
 	if p.quoted {
 		quoted := wire.JSON(text)
 		text = string(quoted[1 : len(quoted)-1])
-	}
-	if s.texts == nil {
-		s.texts = map[placeholder]string{}
 	}
 	s.texts[p] = text
 	return text

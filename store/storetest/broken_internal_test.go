@@ -45,7 +45,7 @@ func (s replaces) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		return s.Store.UpdateHook(ctx, h)
 	}
 	h.Version++
-	return errors.Join(s.DeleteHook(ctx, h.Ref(), start), s.CreateHook(ctx, h))
+	return errors.Join(s.DeleteHook(ctx, h.Ref(), start), s.CreateHook(ctx, h, 0))
 }
 
 type keepsHealth struct{ hooks.Store }
@@ -56,16 +56,16 @@ func (s keepsHealth) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		return s.Store.UpdateHook(ctx, h)
 	}
 	h.Version, h.Health = h.Version+1, old.Health
-	return errors.Join(s.DeleteHook(ctx, h.Ref(), start), s.CreateHook(ctx, h))
+	return errors.Join(s.DeleteHook(ctx, h.Ref(), start), s.CreateHook(ctx, h, 0))
 }
 
 type overwrites struct{ hooks.Store }
 
-func (s overwrites) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s overwrites) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	if old := stored(ctx, s.Store, h.Ref()); old.ID != "" {
 		_ = s.DeleteHook(ctx, h.Ref(), start)
 	}
-	return s.Store.CreateHook(ctx, h)
+	return s.Store.CreateHook(ctx, h, limit)
 }
 
 type upserts struct{ hooks.Store }
@@ -73,7 +73,7 @@ type upserts struct{ hooks.Store }
 func (s upserts) UpdateHook(ctx context.Context, h hooks.Hook) error {
 	err := s.Store.UpdateHook(ctx, h)
 	if errors.Is(err, hooks.ErrNotFound) {
-		return s.CreateHook(ctx, h)
+		return s.CreateHook(ctx, h, 0)
 	}
 	return err
 }
@@ -91,11 +91,11 @@ func (s *burnsIDs) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time)
 	return s.Store.DeleteHook(ctx, ref, now)
 }
 
-func (s *burnsIDs) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s *burnsIDs) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	if _, burnt := s.deleted.Load(h.Ref()); burnt && !s.logs {
 		return hooks.ErrDuplicate
 	}
-	return s.Store.CreateHook(ctx, h)
+	return s.Store.CreateHook(ctx, h, limit)
 }
 
 func (s *burnsIDs) Deliveries(ctx context.Context, q hooks.LogQuery) (hooks.Page[hooks.Delivery], error) {
@@ -342,9 +342,9 @@ type sharesHooks struct {
 	given sync.Map
 }
 
-func (s *sharesHooks) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s *sharesHooks) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	s.given.Store(h.Ref(), h)
-	return s.Store.CreateHook(ctx, h)
+	return s.Store.CreateHook(ctx, h, limit)
 }
 
 func (s *sharesHooks) Hooks(ctx context.Context, q hooks.HookQuery) (hooks.Page[hooks.Hook], error) {
@@ -359,18 +359,18 @@ func (s *sharesHooks) Hooks(ctx context.Context, q hooks.HookQuery) (hooks.Page[
 
 type needsValues struct{ hooks.Store }
 
-func (s needsValues) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s needsValues) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	if h.Settings != nil && len(h.Settings) == 0 {
 		return &hooks.InvalidError{Field: "settings", Reason: "must be JSON"}
 	}
-	return s.Store.CreateHook(ctx, h)
+	return s.Store.CreateHook(ctx, h, limit)
 }
 
 type oneTenant struct{ hooks.Store }
 
-func (s oneTenant) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (s oneTenant) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	h.Tenant = home
-	return s.Store.CreateHook(ctx, h)
+	return s.Store.CreateHook(ctx, h, limit)
 }
 
 func (s oneTenant) UpdateHook(ctx context.Context, h hooks.Hook) error {
@@ -450,7 +450,7 @@ func (s insistent) Notify(wake func()) (stop func()) {
 // idle is a store that does nothing.
 type idle struct{}
 
-func (idle) CreateHook(context.Context, hooks.Hook) error                    { return nil }
+func (idle) CreateHook(context.Context, hooks.Hook, int) error               { return nil }
 func (idle) UpdateHook(context.Context, hooks.Hook) error                    { return nil }
 func (idle) DeleteHook(context.Context, hooks.Ref, time.Time) error          { return nil }
 func (idle) Enqueue(context.Context, time.Time, []hooks.Entry) error         { return nil }

@@ -9,7 +9,7 @@ import (
 var changeRules = []rule{
 	{"last", "A hook appears once in HookChanges, with its last change, oldest first, whatever its tenant.", func(c *check) {
 		c.create("a", "b", "c")
-		c.ok(c.CreateHook(c.Context(), plainHook(away, "a")))
+		c.ok(c.CreateHook(c.Context(), plainHook(away, "a"), 0))
 		c.ok(c.UpdateHook(c.Context(), plainHook(home, "a")))
 		c.ok(c.DeleteHook(c.Context(), hooks.Ref{Tenant: home, ID: "b"}, at(ms)))
 		a := plainHook(home, "a")
@@ -23,7 +23,7 @@ var changeRules = []rule{
 	}},
 	{"whole", "A change carries the hook as it is stored, a deletion only its Tenant and ID.", func(c *check) {
 		h := fullHook("a")
-		c.ok(c.CreateHook(c.Context(), h))
+		c.ok(c.CreateHook(c.Context(), h, 0))
 		c.equal("created", c.changed(0), []hooks.HookChange{{Hook: h}})
 		h.Description = "another"
 		c.ok(c.UpdateHook(c.Context(), h))

@@ -119,7 +119,7 @@ func (c *check) create(ids ...string) {
 func (c *check) createFor(tenant string, ids ...string) {
 	c.Helper()
 	for _, id := range ids {
-		c.ok(c.CreateHook(c.Context(), plainHook(tenant, id)))
+		c.ok(c.CreateHook(c.Context(), plainHook(tenant, id), 0))
 	}
 }
 

@@ -16,9 +16,24 @@ const crowd = 50
 
 var concurrencyRules = []rule{
 	{"create", "Of concurrent CreateHook calls for one ID exactly one succeeds.", func(c *check) {
-		errs := c.race(crowd, func(_ int, s hooks.Store) error { return s.CreateHook(c.Context(), plainHook(home, "a")) })
+		errs := c.race(crowd, func(_ int, s hooks.Store) error { return s.CreateHook(c.Context(), plainHook(home, "a"), 0) })
 		c.oneWins("CreateHook", errs, hooks.ErrDuplicate)
 		c.equal("hooks", len(c.hooksOf(home)), 1)
+	}},
+	{"create_limit", "Of concurrent CreateHook calls of a tenant as many succeed as the limit says.", func(c *check) {
+		const limit = 7
+		created := 0
+		for _, err := range c.race(crowd, func(i int, s hooks.Store) error {
+			return s.CreateHook(c.Context(), plainHook(home, fmt.Sprint(i)), limit)
+		}) {
+			if err == nil {
+				created++
+				continue
+			}
+			c.is("CreateHook", err, hooks.ErrTooManyHooks)
+		}
+		c.equal("calls that succeeded", created, limit)
+		c.equal("hooks", len(c.hooksOf(home)), limit)
 	}},
 	{"update", "Of concurrent UpdateHook calls with one Version exactly one succeeds.", func(c *check) {
 		c.create("a")
@@ -277,7 +292,7 @@ func concurrentChanges(c *check) {
 		defer running.Add(-1)
 		for n := range each {
 			h := plainHook(home, fmt.Sprintf("w%d-%d", i, n%10))
-			err := s.CreateHook(c.Context(), h)
+			err := s.CreateHook(c.Context(), h, 0)
 			if errors.Is(err, hooks.ErrDuplicate) {
 				err = s.UpdateHook(c.Context(), withVersion(h, int64(n/10)))
 			}

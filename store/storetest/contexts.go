@@ -87,7 +87,7 @@ func (c *check) refusesAll(ctx context.Context, want error) {
 		name string
 		call func() error
 	}{
-		{"CreateHook", func() error { return c.CreateHook(ctx, plainHook(home, "b")) }},
+		{"CreateHook", func() error { return c.CreateHook(ctx, plainHook(home, "b"), 0) }},
 		{"UpdateHook", func() error { return c.UpdateHook(ctx, h) }},
 		{"DeleteHook", func() error { return c.DeleteHook(ctx, h.Ref(), start) }},
 		{"Hooks", func() error { _, err := c.Hooks(ctx, hooks.HookQuery{Tenant: home}); return err }},

@@ -8,7 +8,7 @@ import (
 
 var durabilityRules = []rule{
 	{"all", "When a method has returned nil, what it wrote outlives the process.", func(c *check) {
-		c.ok(c.CreateHook(c.Context(), fullHook("full")))
+		c.ok(c.CreateHook(c.Context(), fullHook("full"), 0))
 		c.create("a", "b", "gone")
 		c.ok(c.UpdateHook(c.Context(), plainHook(home, "b")))
 		c.ok(c.DeleteHook(c.Context(), hooks.Ref{Tenant: home, ID: "gone"}, at(ms)))
@@ -27,7 +27,7 @@ var durabilityRules = []rule{
 		c.create("a")
 		c.everyState()
 		before := c.snapshot()
-		c.is("CreateHook", c.CreateHook(c.Context(), fullHook("a")), hooks.ErrDuplicate)
+		c.is("CreateHook", c.CreateHook(c.Context(), fullHook("a"), 0), hooks.ErrDuplicate)
 		c.is("UpdateHook", c.UpdateHook(c.Context(), fullHook("a")), hooks.ErrConflict)
 		c.is("Enqueue", c.Enqueue(c.Context(), start, entries(0, job{n: 10}, job{n: 11, event: eventID(2)})), hooks.ErrDuplicate)
 		c.is("Settle", c.settle(ms, outcome(c.delivery(2), 0, dead))[0].Err, hooks.ErrLeaseLost)

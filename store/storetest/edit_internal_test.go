@@ -57,9 +57,9 @@ func apply[T any](f func(T), x T) {
 	}
 }
 
-func (e edit) CreateHook(ctx context.Context, h hooks.Hook) error {
+func (e edit) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	apply(e.hook, &h)
-	return e.out(e.Store.CreateHook(e.in(ctx), h))
+	return e.out(e.Store.CreateHook(e.in(ctx), h, limit))
 }
 
 func (e edit) UpdateHook(ctx context.Context, h hooks.Hook) error {

@@ -114,6 +114,18 @@ var faults = []fault{
 	{"has refused calls succeed: not found", "hooks/delete states/cancel_missing states/redeliver_missing concurrency/delete", edited(edit{err: ignore(hooks.ErrNotFound)})},
 	{"has refused calls succeed: conflict", "states/cancel_conflict states/redeliver_conflict concurrency/redeliver concurrency/cancel", edited(edit{err: ignore(hooks.ErrConflict)})},
 	{"creates a hook that exists", "hooks/create_duplicate concurrency/create", wrapped(func(s hooks.Store) hooks.Store { return overwrites{s} })},
+	{"has no limit of hooks", "hooks/create_limit hooks/create_limit_deleted concurrency/create_limit", wrapped(func(s hooks.Store) hooks.Store { return otherLimit{s, func(int) int { return 0 }} })},
+	{"takes one hook more than the limit", "hooks/create_limit concurrency/create_limit", wrapped(func(s hooks.Store) hooks.Store {
+		return otherLimit{s, func(n int) int { return n + min(n, 1) }}
+	})},
+	{"counts hooks before it creates one", "concurrency/create_limit", wrapped(func(s hooks.Store) hooks.Store { return countsFirst{Store: s} })},
+	{"looks at the number of hooks before the ID", "hooks/create_limit", wrapped(func(s hooks.Store) hooks.Store { return countsFirst{s, true} })},
+	{"counts the hooks of all tenants", "hooks/create_limit", wrapped(func(s hooks.Store) hooks.Store {
+		return &countsAll{Store: s, created: map[string]int{}}
+	})},
+	{"counts deleted hooks", "hooks/create_limit_deleted", wrapped(func(s hooks.Store) hooks.Store {
+		return &countsAll{Store: s, deleted: true, created: map[string]int{}}
+	})},
 	{"creates a hook that is updated", "hooks/update_missing", wrapped(func(s hooks.Store) hooks.Store { return upserts{s} })},
 	{"starts versions at 1", "hooks/create", edited(edit{hook: func(h *hooks.Hook) { h.Version = 1 }})},
 	{"keeps deleted hooks' IDs", "hooks/create_again changes/again", wrapped(func(s hooks.Store) hooks.Store { return &burnsIDs{Store: s} })},
@@ -400,7 +412,7 @@ var faults = []fault{
 	}},
 	{"keeps what it refused until the end of its process", "durability/refused", func(h *Harness) {
 		h.Reopen = func(t testing.TB, s hooks.Store) hooks.Store {
-			_ = s.CreateHook(t.Context(), fullHook("refused"))
+			_ = s.CreateHook(t.Context(), fullHook("refused"), 0)
 			return s
 		}
 	}},

@@ -9,26 +9,49 @@ import (
 var hookRules = []rule{
 	{"create", "CreateHook stores a new hook with the Version that it carries.", func(c *check) {
 		h := fullHook("a")
-		c.ok(c.CreateHook(c.Context(), h))
+		c.ok(c.CreateHook(c.Context(), h, 0))
 		c.equal("hook", c.hooksOf(home), []hooks.Hook{h})
 	}},
 	{"create_duplicate", "A hook of the same tenant and ID makes CreateHook return ErrDuplicate.", func(c *check) {
 		c.create("a")
 		before := c.snapshot()
-		c.is("CreateHook", c.CreateHook(c.Context(), fullHook("a")), hooks.ErrDuplicate)
+		c.is("CreateHook", c.CreateHook(c.Context(), fullHook("a"), 0), hooks.ErrDuplicate)
 		c.unchanged("refused CreateHook", before)
+	}},
+	{"create_limit", "CreateHook returns ErrTooManyHooks when the tenant has as many hooks as the limit or more, unless the ID is taken; limit 0 is none.", func(c *check) {
+		for _, id := range []string{"a", "b"} {
+			c.ok(c.CreateHook(c.Context(), fullHook(id), 2))
+		}
+		before := c.snapshot()
+		for _, limit := range []int{1, 2} {
+			c.is("CreateHook", c.CreateHook(c.Context(), fullHook("c"), limit), hooks.ErrTooManyHooks)
+			c.is("CreateHook with an ID that is taken", c.CreateHook(c.Context(), fullHook("a"), limit), hooks.ErrDuplicate)
+			c.unchanged("refused CreateHook", before)
+		}
+		c.ok(c.CreateHook(c.Context(), plainHook(away, "a"), 1))
+		c.ok(c.CreateHook(c.Context(), fullHook("c"), 3))
+		c.ok(c.CreateHook(c.Context(), fullHook("d"), 0))
+		c.equal("hooks", len(c.hooksOf(home)), 4)
+	}},
+	{"create_limit_deleted", "A deleted hook does not count for the limit of CreateHook, and neither does one that has nothing but deliveries.", func(c *check) {
+		c.enqueue(0, job{n: 1, hook: "x"})
+		for range 3 {
+			c.ok(c.CreateHook(c.Context(), plainHook(home, "a"), 1))
+			c.is("CreateHook", c.CreateHook(c.Context(), plainHook(home, "b"), 1), hooks.ErrTooManyHooks)
+			c.ok(c.DeleteHook(c.Context(), hooks.Ref{Tenant: home, ID: "a"}, at(ms)))
+		}
 	}},
 	{"create_again", "A deleted hook's ID is free.", func(c *check) {
 		c.create("a")
 		c.ok(c.DeleteHook(c.Context(), hooks.Ref{Tenant: home, ID: "a"}, at(ms)))
 		h := fullHook("a")
-		c.ok(c.CreateHook(c.Context(), h))
+		c.ok(c.CreateHook(c.Context(), h, 0))
 		c.equal("hook", c.hooksOf(home), []hooks.Hook{h})
 	}},
 	{"update", "UpdateHook replaces the hook if the stored Version is h.Version, and stores h.Version+1.", func(c *check) {
 		h := plainHook(home, "a")
 		h.Version = 7
-		c.ok(c.CreateHook(c.Context(), h))
+		c.ok(c.CreateHook(c.Context(), h, 0))
 		c.create("b")
 		h = fullHook("a")
 		c.ok(c.UpdateHook(c.Context(), h))
@@ -52,7 +75,7 @@ var hookRules = []rule{
 	}},
 	{"update_version", "UpdateHook returns ErrConflict when the stored Version is another than h.Version.", func(c *check) {
 		h := fullHook("a")
-		c.ok(c.CreateHook(c.Context(), h))
+		c.ok(c.CreateHook(c.Context(), h, 0))
 		before := c.snapshot()
 		for _, version := range []int64{0, 6, 8, -7} {
 			h.Name, h.Version = "changed", version
@@ -62,7 +85,7 @@ var hookRules = []rule{
 	}},
 	{"update_keeps", "UpdateHook leaves CreatedAt and Health as stored.", func(c *check) {
 		stored := fullHook("a")
-		c.ok(c.CreateHook(c.Context(), stored))
+		c.ok(c.CreateHook(c.Context(), stored, 0))
 		for _, health := range []hooks.Health{{}, {Failures: 99, FailingSince: at(time.Hour)}} {
 			h := stored
 			h.CreatedAt, h.Health = at(time.Hour), health
@@ -75,7 +98,7 @@ var hookRules = []rule{
 		h := fullHook("a")
 		health := h.Health
 		h.Disabled = false
-		c.ok(c.CreateHook(c.Context(), h))
+		c.ok(c.CreateHook(c.Context(), h, 0))
 		for _, to := range []bool{false, true, true, false} {
 			was := c.hook(home, "a")
 			if was.Disabled && !to {
@@ -114,7 +137,7 @@ var hookRules = []rule{
 		}{{"b", ms}, {"d", 0}, {"a", ms}, {"e", ms}, {"c", 2 * ms}} {
 			hook := plainHook(home, h.id)
 			hook.CreatedAt, hook.UpdatedAt = at(h.created), at(-h.created)
-			c.ok(c.CreateHook(c.Context(), hook))
+			c.ok(c.CreateHook(c.Context(), hook, 0))
 		}
 		c.equal("newest first", c.hookIDs(hooks.HookQuery{}), []string{"c", "e", "b", "a", "d"})
 		c.equal("oldest first", c.hookIDs(hooks.HookQuery{PageQuery: hooks.PageQuery{OldestFirst: true}}), []string{"d", "a", "b", "e", "c"})
@@ -133,7 +156,7 @@ func hookFilters(c *check) {
 		full := plainHook(home, h.ID)
 		full.Protocol, full.Name, full.Disabled = h.Protocol, h.Name, h.Disabled
 		full.CreatedAt = at(-time.Duration(i) * ms)
-		c.ok(c.CreateHook(c.Context(), full))
+		c.ok(c.CreateHook(c.Context(), full, 0))
 	}
 	yes, no := true, false
 	for _, tc := range []struct {

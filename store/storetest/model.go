@@ -59,7 +59,7 @@ func walk(c *check, seed uint64, steps int) {
 	}()
 	m.turns = newModelTurns(m.refs)
 	for _, ref := range m.refs {
-		c.ok(c.CreateHook(c.Context(), plainHook(ref.Tenant, ref.ID)))
+		c.ok(c.CreateHook(c.Context(), plainHook(ref.Tenant, ref.ID), 0))
 	}
 	operations := []func(){m.enqueue, m.enqueue, m.claim, m.claim, m.settle, m.settle, m.settle, m.redeliver, m.cancel, m.purge}
 	for range steps {

@@ -191,7 +191,7 @@ func (c *check) list(elements []element) {
 		parity := [2]string{"even", "odd"}[e.n%2]
 		h := plainHook(home, e.hook())
 		h.CreatedAt, h.Protocol = at(e.time), parity
-		c.ok(c.CreateHook(c.Context(), h))
+		c.ok(c.CreateHook(c.Context(), h, 0))
 		c.enqueue(e.time, job{n: e.n, hook: h.ID, typ: parity, leased: time.Hour})
 		ended := time.Second
 		if e.old {

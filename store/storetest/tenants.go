@@ -12,7 +12,7 @@ var tenantRules = []rule{
 		c.create("a", "mine")
 		theirs := fullHook("a")
 		theirs.Tenant = away
-		c.ok(c.CreateHook(c.Context(), theirs))
+		c.ok(c.CreateHook(c.Context(), theirs, 0))
 		mine := []hooks.Hook{plainHook(home, "mine"), plainHook(home, "a")}
 		c.equal("mine", c.hooksOf(home), mine)
 		c.equal("theirs", c.hooksOf(away), []hooks.Hook{theirs})
@@ -80,7 +80,7 @@ var tenantRules = []rule{
 	}},
 	{"health", "A settlement changes the health of its own tenant's hook.", func(c *check) {
 		c.create("a")
-		c.ok(c.CreateHook(c.Context(), plainHook(away, "a")))
+		c.ok(c.CreateHook(c.Context(), plainHook(away, "a"), 0))
 		c.enqueue(0, job{n: 1, leased: time.Hour}, job{n: 2, tenant: away}, job{n: 3})
 		c.throttle(time.Second, 1, time.Hour)
 		c.equal("failures of mine", c.hook(home, "a").Health.Failures, 1)
@@ -89,7 +89,7 @@ var tenantRules = []rule{
 	}},
 	{"ordering", "Ordering keys of hooks of two tenants have nothing to do with each other.", func(c *check) {
 		c.create("a")
-		c.ok(c.CreateHook(c.Context(), plainHook(away, "a")))
+		c.ok(c.CreateHook(c.Context(), plainHook(away, "a"), 0))
 		c.enqueue(0, job{n: 1, key: "k"}, job{n: 2, key: "k", tenant: away}, job{n: 3, key: "k", tenant: away}, job{n: 4, key: "k"})
 		c.equal("claimed", sorted(c.take(0, many)), []int{1, 2})
 		c.end(0, 1, succeeded)
@@ -97,7 +97,7 @@ var tenantRules = []rule{
 	}},
 	{"limits", "PerHook and Hooks count the hooks of two tenants apart.", func(c *check) {
 		c.create("a")
-		c.ok(c.CreateHook(c.Context(), plainHook(away, "a")))
+		c.ok(c.CreateHook(c.Context(), plainHook(away, "a"), 0))
 		for n := range 12 {
 			c.enqueue(0, job{n: n, tenant: []string{home, away}[n%2]})
 		}
@@ -114,7 +114,7 @@ var tenantRules = []rule{
 			{Tenant: "\u00e4", ID: "a"}, {Tenant: "a\u0308", ID: "a"}, {Tenant: `a"b'\`, ID: "a"}, {Tenant: "a,b", ID: "c"}, {Tenant: "a|b", ID: "c"},
 		}
 		for n, ref := range refs {
-			c.ok(c.CreateHook(c.Context(), plainHook(ref.Tenant, ref.ID)))
+			c.ok(c.CreateHook(c.Context(), plainHook(ref.Tenant, ref.ID), 0))
 			d := job{n: n, hook: ref.ID, event: "x-" + ref.ID, key: "k"}.delivery(0)
 			d.Tenant = ref.Tenant
 			event := &hooks.Event{ID: d.EventID, Tenant: ref.Tenant, Type: d.EventType, Key: "k", Time: start}

@@ -9,7 +9,7 @@ import (
 
 var timeRules = []rule{
 	{"utc", "Times are UTC, and come back as they went in.", func(c *check) {
-		c.ok(c.CreateHook(c.Context(), fullHook("a")))
+		c.ok(c.CreateHook(c.Context(), fullHook("a"), 0))
 		c.create("b")
 		c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{
 			entry(0, fullEvent(eventID(1)), job{n: 1, leased: time.Minute}),
@@ -53,14 +53,14 @@ var timeRules = []rule{
 		for i := range 7 {
 			h := plainHook(home, string('a'+rune(i)))
 			h.CreatedAt, h.UpdatedAt = at(time.Duration(i)*ms), at(-time.Duration(i)*ms)
-			c.ok(c.CreateHook(c.Context(), h))
+			c.ok(c.CreateHook(c.Context(), h, 0))
 			c.equal("hook", c.hook(home, h.ID), h)
 		}
 	}},
 	{"no_time", "The zero time comes back as the zero time.", func(c *check) {
 		h := plainHook(home, "a")
 		h.Secrets = []hooks.SigningSecret{{Secret: "s"}}
-		c.ok(c.CreateHook(c.Context(), h))
+		c.ok(c.CreateHook(c.Context(), h, 0))
 		c.enqueue(0, job{n: 1, leased: time.Minute})
 		c.end(0, 1, succeeded)
 		h = c.hook(home, "a")

@@ -48,7 +48,7 @@ var valueRules = []rule{
 			c.ok(c.UpdateHook(c.Context(), h))
 			c.equal("settings", c.hook(home, "a").Settings, h.Settings)
 			h.ID, h.Version = "b", int64(i)
-			c.ok(c.CreateHook(c.Context(), h))
+			c.ok(c.CreateHook(c.Context(), h, 0))
 			c.equal("settings of a new hook", c.hook(home, "b").Settings, h.Settings)
 			c.ok(c.DeleteHook(c.Context(), h.Ref(), start))
 		}
@@ -88,7 +88,7 @@ var valueRules = []rule{
 		h := plainHook(home, "a")
 		h.Headers, h.Metadata = map[string]string{}, map[string]string{}
 		h.Secrets, h.Schedule, h.Settings = []hooks.SigningSecret{}, []time.Duration{}, json.RawMessage{}
-		c.ok(c.CreateHook(c.Context(), h))
+		c.ok(c.CreateHook(c.Context(), h, 0))
 		c.equal("hook", c.hooksOf(home), []hooks.Hook{plainHook(home, "a")})
 		c.ok(c.UpdateHook(c.Context(), h))
 		event := &hooks.Event{ID: "x", Tenant: home, Type: "t", Time: start, Data: json.RawMessage{}, Metadata: map[string]string{}}
@@ -104,7 +104,7 @@ var valueRules = []rule{
 	}},
 	{"arguments", "Arguments are not shared with later calls.", func(c *check) {
 		h := fullHook("a")
-		c.ok(c.CreateHook(c.Context(), h))
+		c.ok(c.CreateHook(c.Context(), h, 0))
 		spoil(&h)
 		c.equal("created hook", c.hook(home, "a"), fullHook("a"))
 		h = fullHook("a")
@@ -127,7 +127,7 @@ var valueRules = []rule{
 		c.equal("attempts", c.attempts(home), []hooks.Attempt{*fullAttempt(c.delivery(1))})
 	}},
 	{"results", "Results are not shared with later calls.", func(c *check) {
-		c.ok(c.CreateHook(c.Context(), fullHook("a")))
+		c.ok(c.CreateHook(c.Context(), fullHook("a"), 0))
 		page, err := c.Hooks(c.Context(), hooks.HookQuery{Tenant: home})
 		c.ok(err)
 		spoil(&page)

@@ -26,6 +26,9 @@ const TimeFormat = "2006-01-02T15:04:05.000Z"
 // Redacted stands for the values of headers in logs.
 const Redacted = "[redacted]"
 
+// RetryAfter is the header of answers to [hooks.ErrBusy], in seconds.
+const RetryAfter = "5"
+
 // A Member is one of a JSON object, with its value as it was written.
 type Member struct {
 	Name  string

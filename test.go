@@ -1,0 +1,168 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// verifyTimeout bounds a verification, which may make several requests.
+const verifyTimeout = time.Minute
+
+// Verify has the hook's protocol ask the endpoint whether it wants the traffic,
+// and marks the hook as verified if it does. An [AttemptError] says why it does
+// not; then, and when the hook was changed meanwhile ([ErrConflict]), the hook
+// stays as it was. Verify waits for a place, and returns [ErrBusy], as
+// [Manager.Test] does.
+func (m *Manager) Verify(ctx context.Context, tenant, id string) (Hook, error) {
+	h, err := m.Hook(ctx, tenant, id)
+	if err != nil {
+		return Hook{}, err
+	}
+	c, err := m.compile(&h)
+	if err != nil {
+		return Hook{}, err
+	}
+	if err := m.askEndpoint(ctx, c); err != nil {
+		return Hook{}, fmt.Errorf("verify hook %q: %w", id, err)
+	}
+	return m.Update(ctx, tenant, id, func(current *Hook) error {
+		if current.Version != h.Version {
+			return fmt.Errorf("verify hook %q, which was changed meanwhile: %w", id, ErrConflict)
+		}
+		current.Verified = true
+		return nil
+	})
+}
+
+// askEndpoint carries out a verification.
+func (m *Manager) askEndpoint(ctx context.Context, c *compiled) error {
+	tenant := c.hook.Tenant
+	if err := m.outside.begin(tenant); err != nil {
+		return err
+	}
+	defer m.outside.end(tenant)
+	if err := m.outside.acquire(ctx, tenant); err != nil {
+		return err
+	}
+	defer m.outside.release(tenant)
+	limited, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	send := m.oneAtATime()
+	return contain(func() error {
+		return c.endpoint.Verify(limited, func(ctx context.Context, r Request) Response {
+			ctx, cancel := context.WithTimeout(ctx, c.timeout)
+			defer cancel()
+			return send.do(ctx, r)
+		})
+	})
+}
+
+// oneAtATime is a sender for what has one place, whatever a protocol does.
+func (m *Manager) oneAtATime() *sender {
+	s := *m.sendOnce
+	s.turn = make(chan struct{}, 1)
+	return &s
+}
+
+// Test sends events to a hook, one request each and one attempt, several at a
+// time, and returns the attempts in the order of the events. The first that
+// fails ends the call: those under way are cut off and the others are not made;
+// both have [ClassInterrupted], the latter no StartedAt.
+//
+// The hook may be a stored one or a draft; it is checked as by Register, but
+// neither its Events and Filter nor Disabled and Verified matter. Nothing is
+// stored or logged.
+//
+// Test and Verify share the places that [Config].MaxInFlight gives them.
+// Tenants that wait for one get them in turn. A tenant that has four such calls
+// under way, or as many as it may have places if that is more, gets [ErrBusy],
+// and so does a call that has waited for a place for 30 s; its attempts are
+// returned with it.
+func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt, error) {
+	h, err := m.prepare(h)
+	if err != nil {
+		return nil, err
+	}
+	c, err := m.compile(&h)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkBatch(events); err != nil {
+		return nil, err
+	}
+	at := now()
+	prepared := make([]*Event, len(events))
+	for i, e := range events {
+		e.Tenant = h.Tenant
+		if prepared[i], err = m.prepareEvent(e, at); err != nil {
+			return nil, ofElement("events", i, len(events), err)
+		}
+	}
+	if err := m.outside.begin(h.Tenant); err != nil {
+		return nil, fmt.Errorf("test hook %q: %w", h.ID, err)
+	}
+	defer m.outside.end(h.Tenant)
+	attempts, err := m.testAll(ctx, c, prepared)
+	if err != nil {
+		return attempts, fmt.Errorf("test hook %q: %w", h.ID, err)
+	}
+	return attempts, nil
+}
+
+// testAll makes an attempt for each event until one fails. An error says why
+// there was no place for an attempt.
+func (m *Manager) testAll(ctx context.Context, c *compiled, events []*Event) ([]Attempt, error) {
+	attempts := make([]Attempt, len(events))
+	rest, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group sync.WaitGroup
+	var err error
+	for i, e := range events {
+		d := Delivery{ID: newID(), Tenant: e.Tenant, HookID: c.hook.ID, EventID: e.ID, EventType: e.Type}
+		if err == nil {
+			err = m.outside.acquire(rest, e.Tenant)
+		}
+		if err != nil {
+			attempts[i] = unmade(d)
+			continue
+		}
+		group.Go(func() {
+			defer m.outside.release(e.Tenant)
+			if attempts[i] = m.test(rest, c, d, e); attempts[i].State != Succeeded {
+				cancel()
+			}
+		})
+	}
+	group.Wait()
+	if err == nil || ctx.Err() != nil {
+		return attempts, ctx.Err()
+	}
+	if errors.Is(err, ErrBusy) {
+		return attempts, err
+	}
+	return attempts, nil
+}
+
+// test makes one attempt.
+func (m *Manager) test(ctx context.Context, c *compiled, d Delivery, e *Event) Attempt {
+	began := time.Now()
+	ctx, cancel := context.WithDeadline(ctx, began.Add(c.timeout))
+	defer cancel()
+	result := m.attempt(ctx, m.oneAtATime(), c, []item{{Claimed: &Claimed{Delivery: d, Event: e}}}, began)
+	a := result.attempts[0]
+	if !result.verdict.Success {
+		a.State = Dead
+	}
+	return a
+}
+
+// unmade is what stands for an attempt that a test did not come to.
+func unmade(d Delivery) Attempt {
+	return Attempt{
+		DeliveryID: d.ID, Number: 1, Tenant: d.Tenant, HookID: d.HookID, EventID: d.EventID, EventType: d.EventType,
+		Class: ClassInterrupted, Error: "not sent, because the test had ended", State: Dead,
+	}
+}
