@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,36 +39,30 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 			verdicts[i] = wanted
 		}
 	}
-	left := len(items)
 	if !c.pace.slow(began) {
-		left = e.evaluate(ctx, c, items, verdicts, began.Add(quickTime))
+		e.evaluate(ctx, c, items, verdicts, began.Add(quickTime))
 	}
-	slot := left > 0 && e.waitForSlot(ctx, c, items)
+	// The first that is left gets all of the time that a filter has, if it needs
+	// it. What there is no time for then is given back.
+	first := slices.Index(verdicts, undecided)
+	slot := first >= 0 && e.waitForSlot(ctx, c, items)
 	if slot {
-		left = e.evaluate(ctx, c, items, verdicts, time.Now().Add(c.filterTime))
-		e.m.slots.release(c.hook.Tenant)
+		e.evaluateInSlot(ctx, c, items, verdicts)
 	}
-	var late []item
 	for i, it := range items {
 		switch {
 		case verdicts[i] == wanted:
 			it.Delivery.Undecided = false
 			send = append(send, it)
-		case verdicts[i] == undecided:
-			late = append(late, it)
-		}
-	}
-	if left == 0 {
-		return send, o
-	}
-	if slot && ctx.Err() == nil {
-		return send, e.timedOut(ctx, c, late, began)
-	}
-	for _, it := range late {
-		if ctx.Err() == nil {
+		case verdicts[i] == unwanted:
+		case ctx.Err() != nil:
+			e.results.put(released(&it.Delivery))
+		case slot && i == first:
+			o = e.timedOut(ctx, c, it, began)
+		default:
 			it.Delivery.Due = roundUp(e.m.slots.comeBack(c.hook.Tenant))
+			e.results.put(released(&it.Delivery))
 		}
-		e.results.put(released(&it.Delivery))
 	}
 	return send, o
 }
@@ -87,23 +82,17 @@ func (e *engine) waitForSlot(ctx context.Context, c *compiled, items []item) boo
 }
 
 // evaluate fills in the verdicts that are undecided, as far as there is time
-// until then, and returns how many are left. It cancels what is unwanted.
-func (e *engine) evaluate(ctx context.Context, c *compiled, items []item, verdicts []verdict, until time.Time) (left int) {
+// until then. It cancels what is unwanted.
+func (e *engine) evaluate(ctx context.Context, c *compiled, items []item, verdicts []verdict, until time.Time) {
 	for i, it := range items {
 		if verdicts[i] != undecided {
 			continue
 		}
-		now := time.Now()
-		share := until.Sub(now) / time.Duration(len(items)-i)
-		if share <= 0 || ctx.Err() != nil {
-			left++
-			continue
+		if ctx.Err() != nil || !time.Now().Before(until) {
+			return
 		}
-		v, err := c.decide(ctx, &filterEvent{Event: it.Event}, now.Add(share))
-		switch verdicts[i] = v; v {
-		case undecided:
-			left++
-		case unwanted:
+		var err error
+		if verdicts[i], err = c.decide(ctx, &filterEvent{Event: it.Event}, until); verdicts[i] == unwanted {
 			reason := "the hook's filter did not let the event through"
 			if err != nil {
 				e.m.reportFilter(c.hook, it.Event, err)
@@ -113,25 +102,29 @@ func (e *engine) evaluate(ctx context.Context, c *compiled, items []item, verdic
 			e.results.put(cancelled(&it.Delivery, reason))
 		}
 	}
-	return left
 }
 
-// timedOut makes failed attempts of deliveries for which the filter could not be
+// evaluateInSlot is evaluate for the filter's time, with a slot, which it gives
+// back.
+func (e *engine) evaluateInSlot(ctx context.Context, c *compiled, items []item, verdicts []verdict) {
+	defer e.m.slots.release(c.hook.Tenant)
+	e.evaluate(ctx, c, items, verdicts, time.Now().Add(c.filterTime))
+}
+
+// timedOut makes a failed attempt of a delivery for which the filter could not be
 // evaluated, and disables the hook if that has happened too often.
-func (e *engine) timedOut(ctx context.Context, c *compiled, items []item, began time.Time) dispatch.Outcome {
+func (e *engine) timedOut(ctx context.Context, c *compiled, it item, began time.Time) dispatch.Outcome {
 	failing := *c
 	failing.endpoint = brokenEndpoint{&AttemptError{
 		Class: ClassFilter, Err: fmt.Errorf("the hook's filter could not be evaluated in %v", c.filterTime),
 	}}
-	result := e.m.attempt(ctx, e.m.send, &failing, items, began)
+	result := e.m.attempt(ctx, e.m.send, &failing, []item{it}, began)
 	o := dispatch.Outcome{Failed: true, Stalled: true}
 	c.pace.setSlow(result.ended)
 	if n, since := c.pace.timeout(result.ended); n >= maxTimeouts && result.ended.Sub(since) >= timeoutPeriod {
 		result.verdict.Disable = fmt.Sprintf("its filter could not be evaluated in time, %d times in a row since %s", n, since.UTC().Format(time.RFC3339))
 		o.Throttled = result.ended.Add(settleTimeout)
 	}
-	for i, it := range items {
-		e.results.put(finished(&it.Delivery, c, result, i, time.Time{}))
-	}
+	e.results.put(finished(&it.Delivery, c, result, 0, time.Time{}))
 	return o
 }

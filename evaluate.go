@@ -86,8 +86,7 @@ func (m *Manager) matching(ctx context.Context, e *Event, limit time.Duration) (
 	began := time.Now()
 	left, err := f.pass(began.Add(min(quickTime, limit)), false)
 	if err == nil && left > 0 && m.slots.try(e.Tenant) {
-		_, err = f.pass(began.Add(limit), true)
-		m.slots.release(e.Tenant)
+		err = f.passInSlot(began.Add(limit))
 	}
 	if err != nil {
 		return nil, 0, err
@@ -148,6 +147,13 @@ func (f *filtering) pass(until time.Time, slot bool) (left int, err error) {
 		}
 	}
 	return left, nil
+}
+
+// passInSlot is pass with a slot, which it gives back.
+func (f *filtering) passInSlot(until time.Time) error {
+	defer f.m.slots.release(f.event.Tenant)
+	_, err := f.pass(until, true)
+	return err
 }
 
 // leftToRun reports whether Trigger does not evaluate the hook's filter.

@@ -220,11 +220,11 @@ func newFilter(text string) (*filter, error) {
 // buildFilter compiles the text of a filter, to a program that can be
 // interrupted or to one that cannot.
 func buildFilter(text string, interruptible bool) (_ *vm.Program, check *filterCheck, err error) {
-	invalid := func(format string, args ...any) (*vm.Program, *filterCheck, error) {
-		return nil, nil, &InvalidError{Field: "filter", Reason: fmt.Sprintf(format, args...)}
+	invalid := func(format string, args ...any) error {
+		return &InvalidError{Field: "filter", Reason: fmt.Sprintf(format, args...)}
 	}
 	if len(text) > maxFilterSize {
-		return invalid("must be at most %d bytes", maxFilterSize)
+		return nil, nil, invalid("must be at most %d bytes", maxFilterSize)
 	}
 	config := conf.New(filterEnv{})
 	config.MaxNodes = 0 // filterCheck counts them
@@ -237,13 +237,13 @@ func buildFilter(text string, interruptible bool) (_ *vm.Program, check *filterC
 		switch fault := recover().(type) {
 		case nil:
 		case *file.Error: // of filterCheck
-			_, _, err = invalid("%s", explain(fault.Bind(tree.Source)))
+			err = invalid("%s", explain(fault.Bind(tree.Source)))
 		default: // of the parser
-			_, _, err = invalid("is not an expression")
+			err = invalid("is not an expression")
 		}
 	}()
 	if tree, err = parser.ParseWithConfig(text, config); err != nil {
-		return invalid("is not an expression: %s", explain(err))
+		return nil, nil, invalid("is not an expression: %s", explain(err))
 	}
 	// The check comes before all else that walks the tree, because it is what
 	// bounds the walks.
@@ -251,14 +251,14 @@ func buildFilter(text string, interruptible bool) (_ *vm.Program, check *filterC
 	check.visit(&tree.Node, false)
 	result, err := checker.Check(tree, config)
 	if err != nil {
-		return invalid("does not fit together: %s", explain(err))
+		return nil, nil, invalid("does not fit together: %s", explain(err))
 	}
 	if kind := result.Kind(); kind != reflect.Bool && kind != reflect.Interface {
-		return invalid("must give true or false, not %s", filterWords.Replace(result.String()))
+		return nil, nil, invalid("must give true or false, not %s", filterWords.Replace(result.String()))
 	}
 	program, err := compiler.Compile(tree, config)
 	if err != nil {
-		return invalid("is not an expression")
+		return nil, nil, invalid("is not an expression")
 	}
 	return program, check, nil
 }

@@ -25,18 +25,16 @@ func TestAFilterEndsWithItsContext(t *testing.T) {
 		endpoint, err := new(webitel.Protocol).Compile(hooks.Hook{URL: "https://example.com", Settings: []byte(`{"filter":` + filter + `}`)})
 		require.NoError(t, err)
 		event := &hooks.Event{ID: "e1", Type: "a", Data: []byte(`{"a":"` + strings.Repeat("a", 40) + `!"}`)}
-		ended, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
-		defer cancel()
-		<-ended.Done()
-		_, err = endpoint.Accepts(ended, event)
-		require.ErrorIs(t, err, context.DeadlineExceeded, name)
-		if name == "conditions" {
-			continue
+		limits := []time.Duration{0}
+		if name == "patterns" {
+			limits = append(limits, 20*time.Millisecond)
 		}
-		soon, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		defer cancel()
-		_, err = endpoint.Accepts(soon, event)
-		require.ErrorIs(t, err, context.DeadlineExceeded, name)
+		for _, limit := range limits {
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			_, err = endpoint.Accepts(ctx, event)
+			cancel()
+			require.ErrorIs(t, err, context.DeadlineExceeded, name)
+		}
 	}
 }
 

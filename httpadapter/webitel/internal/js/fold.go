@@ -156,8 +156,9 @@ func readElement(text string) element {
 		if text[1] != form.letter || len(text) < 2+form.digits {
 			continue
 		}
-		if n, err := strconv.ParseUint(text[2:2+form.digits], 16, 32); err == nil {
-			return element{text: text[:2+form.digits], lowest: rune(n), highest: rune(n)}
+		if n, err := strconv.ParseUint(text[2:2+form.digits], 16, 16); err == nil {
+			c := rune(uint16(n))
+			return element{text: text[:2+form.digits], lowest: c, highest: c}
 		}
 	}
 	size = escapeSize(text)
