@@ -32,7 +32,7 @@ type Config struct {
 	// Dial replaces the dialer and with it the check of the addresses that
 	// are dialled, for tests without a network and for egress proxies that
 	// have a policy of their own. Default: a TCP dialer that refuses what
-	// AllowNetworks does not allow.
+	// AllowNetworks does not allow, and tries at most 4 addresses of a name.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Resolver resolves the names of endpoints. Default: net.DefaultResolver.
 	Resolver *net.Resolver
@@ -58,6 +58,9 @@ type Config struct {
 	MaxHooks int
 	// MaxPayload bounds Event.Data, in bytes. Default: 256 KiB, at most 16 MiB.
 	MaxPayload int
+	// MaxAnswer is how many bytes of an answer's body the attempt log keeps.
+	// Default: 16 KiB, at most 1 MiB; negative: none.
+	MaxAnswer int
 
 	// Lease is how long a delivery belongs to a Manager that took it. One
 	// that crashes leaves its deliveries to others after this time. An
@@ -143,6 +146,7 @@ func (c Config) withDefaults(store Store) (Config, error) {
 	c.MaxInFlightPerHook = cmp.Or(c.MaxInFlightPerHook, 32)
 	c.MaxHooks = cmp.Or(c.MaxHooks, 1000)
 	c.MaxPayload = cmp.Or(c.MaxPayload, 256<<10)
+	c.MaxAnswer = cmp.Or(c.MaxAnswer, maxAnswer)
 	c.Lease = cmp.Or(c.Lease, time.Minute)
 	c.Grace = cmp.Or(c.Grace, 10*time.Second)
 	c.PollInterval = cmp.Or(c.PollInterval, poll)
@@ -163,6 +167,8 @@ func (c Config) validate() error {
 		return invalid("maxInFlightPerHook", "must be 1 to 10000")
 	case c.MaxPayload < 1 || c.MaxPayload > maxPayloadLimit:
 		return invalid("maxPayload", "must be 1 to %d bytes", maxPayloadLimit)
+	case c.MaxAnswer > maxAnswerLimit:
+		return invalid("maxAnswer", "must be at most %d bytes", maxAnswerLimit)
 	case c.Lease < time.Second || c.Lease > time.Hour:
 		return invalid("lease", "must be 1s to 1h")
 	case c.PollInterval < time.Millisecond || c.PollInterval > time.Minute:

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -91,8 +92,14 @@ func (e *engine) evaluate(ctx context.Context, c *compiled, items []item, verdic
 		if ctx.Err() != nil || !time.Now().Before(until) {
 			return
 		}
-		var err error
-		if verdicts[i], err = c.decide(ctx, &filterEvent{Event: it.Event}, until); verdicts[i] == unwanted {
+		err := isolate(func() (err error) {
+			verdicts[i], err = c.decide(ctx, &filterEvent{Event: it.Event}, until)
+			return err
+		})
+		if errors.Is(err, errExited) {
+			verdicts[i] = unwanted
+		}
+		if verdicts[i] == unwanted {
 			reason := "the hook's filter did not let the event through"
 			if err != nil {
 				e.m.reportFilter(c.hook, it.Event, err)
@@ -118,7 +125,8 @@ func (e *engine) timedOut(ctx context.Context, c *compiled, it item, began time.
 	failing.endpoint = brokenEndpoint{&AttemptError{
 		Class: ClassFilter, Err: fmt.Errorf("the hook's filter could not be evaluated in %v", c.filterTime),
 	}}
-	result := e.m.attempt(ctx, e.m.send, &failing, []item{it}, began)
+	var result attempted
+	e.m.attempt(ctx, e.m.send, &failing, []item{it}, began, &result)
 	o := dispatch.Outcome{Failed: true, Stalled: true}
 	c.pace.setSlow(result.ended)
 	if n, since := c.pace.timeout(result.ended); n >= maxTimeouts && result.ended.Sub(since) >= timeoutPeriod {

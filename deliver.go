@@ -81,7 +81,7 @@ func (w *worker) deliver(items []item, o *dispatch.Outcome) {
 		w.deadline.stop()
 		*o = w.conclude(c, items, result)
 	}()
-	result = w.m.attempt(w.deadline.start(began.Add(c.timeout)), w.m.send, c, items, began)
+	w.m.attempt(w.deadline.start(began.Add(c.timeout)), w.m.send, c, items, began, &result)
 }
 
 // giveBack leaves results that make deliveries pending again, as they were.

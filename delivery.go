@@ -138,8 +138,13 @@ type AttemptRequest struct {
 // An AttemptResponse is an answer as the log keeps it.
 type AttemptResponse struct {
 	Status int
+	// Header has at most 50 fields, whose names and values have at most 8 KiB:
+	// Content-Type, Location and Retry-After first, then the others by name.
+	// One that does not fit is left out.
 	Header http.Header
-	// Body is the first 16 KiB of the answer.
+	// HeaderTruncated says that the answer had more fields.
+	HeaderTruncated bool
+	// Body is the beginning of the answer, at most [Config].MaxAnswer bytes.
 	Body []byte
 	// Truncated says that the answer was longer.
 	Truncated bool
@@ -162,7 +167,8 @@ type ErrorClass string
 const (
 	// ClassDNS: the name of the endpoint does not resolve.
 	ClassDNS ErrorClass = "dns"
-	// ClassConnect: no connection, or one that was lost before an answer.
+	// ClassConnect: no connection, or two that were lost before an answer: the
+	// request is made once more if the first is.
 	ClassConnect ErrorClass = "connect"
 	// ClassTLS: no secure connection, for example a wrong certificate.
 	ClassTLS ErrorClass = "tls"
@@ -178,8 +184,14 @@ const (
 	ClassBody ErrorClass = "body"
 	// ClassProtocol: an answer that is not HTTP, or whose headers are too large.
 	ClassProtocol ErrorClass = "protocol"
+	// ClassRefused: the endpoint told twice that it does not process the
+	// request, by GOAWAY or REFUSED_STREAM (RFC 9113, sections 6.8 and 8.7).
+	ClassRefused ErrorClass = "refused"
+	// ClassHTTP2: another error of HTTP/2 ended the stream or the connection
+	// before an answer (RFC 9113, section 5.4).
+	ClassHTTP2 ErrorClass = "http2"
 	// ClassRequest: no request could be made of the event, or the code that
-	// makes it panicked.
+	// makes it or judges the answer panicked or ended its goroutine.
 	ClassRequest ErrorClass = "request"
 	// ClassFilter: the hook's filter could not be evaluated in the time that
 	// it had. Nothing was sent.

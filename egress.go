@@ -91,8 +91,7 @@ type blockedError struct{ reason string }
 func (e *blockedError) Error() string { return "egress policy forbids " + e.reason }
 
 // control checks the address that is about to be dialled. It is for
-// [net.Dialer].ControlContext, which calls it for each address of a name. What
-// it refuses is a *blockedError.
+// [net.Dialer].ControlContext. What it refuses is a *blockedError.
 func (g *guard) control(_ context.Context, network, address string, _ syscall.RawConn) error {
 	if network != "tcp4" && network != "tcp6" {
 		return &blockedError{fmt.Sprintf("network %q: only TCP is permitted", network)}

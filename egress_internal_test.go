@@ -507,8 +507,8 @@ func FuzzParseURL(f *testing.F) {
 }
 
 // guardedDialer dials as the engine does, with the names of dns only.
-func guardedDialer(g *guard, dns *dnsServer) *net.Dialer {
-	return &net.Dialer{ControlContext: g.control, Resolver: dns.resolver()}
+func guardedDialer(g *guard, dns *dnsServer) *dialer {
+	return newDialer(dns.resolver(), g)
 }
 
 // listenTCP listens on the loopback and returns the port.
@@ -635,10 +635,10 @@ type dnsServer struct {
 	zone map[string]*dnsName
 }
 
-// A dnsName answers the first query of a type with the first of its addresses,
-// if that is of the type, and so on; the last one stays.
+// A dnsName answers the first query of a type with the first of its answers, as
+// far as that is of the type, and so on; the last one stays.
 type dnsName struct {
-	addrs   []netip.Addr
+	answers [][]netip.Addr
 	queries map[uint16]*atomic.Int64
 }
 
@@ -647,15 +647,19 @@ const (
 	dnsAAAA = 28
 )
 
+// newDNSServer serves the zone: names with their answers, each of which is one or
+// more addresses with spaces between them.
 func newDNSServer(t *testing.T, zone map[string][]string) *dnsServer {
 	t.Helper()
 	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	require.NoError(t, err)
 	s := &dnsServer{conn: conn, zone: map[string]*dnsName{}}
-	for name, addrs := range zone {
-		n := &dnsName{queries: map[uint16]*atomic.Int64{dnsA: {}, dnsAAAA: {}}}
-		for _, addr := range addrs {
-			n.addrs = append(n.addrs, netip.MustParseAddr(addr))
+	for name, answers := range zone {
+		n := &dnsName{answers: make([][]netip.Addr, len(answers)), queries: map[uint16]*atomic.Int64{dnsA: {}, dnsAAAA: {}}}
+		for i, answer := range answers {
+			for addr := range strings.FieldsSeq(answer) {
+				n.answers[i] = append(n.answers[i], netip.MustParseAddr(addr))
+			}
 		}
 		s.zone[name] = n
 	}
@@ -715,33 +719,34 @@ func (s *dnsServer) answer(query []byte) []byte {
 	question := query[header : end+4]
 
 	const nameError = 3
-	code, data := uint16(nameError), []byte(nil)
+	code, addrs := uint16(nameError), []netip.Addr(nil)
 	if n := s.zone[strings.ToLower(name.String())]; n != nil {
-		code, data = 0, n.next(kind)
+		code, addrs = 0, n.next(kind)
 	}
 	msg := append([]byte(nil), query[:2]...)              // the query's ID
 	msg = binary.BigEndian.AppendUint16(msg, 0x8180|code) // a response, recursion desired and available
-	msg = append(msg, 0, 1, 0, min(byte(len(data)), 1), 0, 0, 0, 0)
+	msg = append(msg, 0, 1, 0, byte(len(addrs)), 0, 0, 0, 0)
 	msg = append(msg, question...)
-	if len(data) > 0 {
+	for _, addr := range addrs {
 		msg = append(msg, 0xc0, header) // the name, as a pointer to the question's
 		msg = binary.BigEndian.AppendUint16(msg, kind)
 		msg = append(msg, 0, 1, 0, 0, 0, 0) // class IN, not to be cached
-		msg = binary.BigEndian.AppendUint16(msg, uint16(len(data)))
-		msg = append(msg, data...)
+		msg = binary.BigEndian.AppendUint16(msg, uint16(addr.BitLen()/8))
+		msg = append(msg, addr.AsSlice()...)
 	}
 	return msg
 }
 
-// next returns the address for the next query of a type, or nil.
-func (n *dnsName) next(kind uint16) []byte {
+// next returns the addresses for the next query of a type.
+func (n *dnsName) next(kind uint16) (addrs []netip.Addr) {
 	count := n.queries[kind]
 	if count == nil {
 		return nil
 	}
-	addr := n.addrs[min(int(count.Add(1)), len(n.addrs))-1]
-	if addr.Is4() != (kind == dnsA) {
-		return nil
+	for _, addr := range n.answers[min(int(count.Add(1)), len(n.answers))-1] {
+		if addr.Is4() == (kind == dnsA) {
+			addrs = append(addrs, addr)
+		}
 	}
-	return addr.AsSlice()
+	return addrs
 }

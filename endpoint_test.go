@@ -385,9 +385,9 @@ func endpointTests() map[string]endpointTest {
 		"429 with Retry-After as a date": {endpoint: answering(inTwoHours(429)), status: 429, class: status, throttled: true},
 		"503 with Retry-After in seconds": {
 			endpoint: answering(hookstest.Status(503).Header("Retry-After", "7200")),
-			status:   503, class: status,
+			status:   503, class: status, throttled: true,
 		},
-		"503 with Retry-After as a date": {endpoint: answering(inTwoHours(503)), status: 503, class: status},
+		"503 with Retry-After as a date": {endpoint: answering(inTwoHours(503)), status: 503, class: status, throttled: true},
 		"Retry-After sooner than the schedule": {
 			endpoint: answering(hookstest.Status(500).Header("Retry-After", "1")),
 			status:   500, class: status,

@@ -81,11 +81,12 @@ func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, 
 	if len(events) == 0 {
 		return nil, nil
 	}
-	err = m.store.Enqueue(ctx, t.now, t.entries)
-	t.finish(err == nil)
-	if err != nil {
+	stored := false
+	defer func() { t.finish(stored) }() // also when the store panics
+	if err = m.store.Enqueue(ctx, t.now, t.entries); err != nil {
 		return nil, fmt.Errorf("trigger: %w", err)
 	}
+	stored = true
 	return t.receipts(), nil
 }
 

@@ -63,10 +63,10 @@ func New(store Store, cfg Config) (*Manager, error) {
 		guard:     g,
 		slots:     newSlots(max(1, runtime.GOMAXPROCS(0)/2)),
 		filterLog: rateLog{tenants: map[string]*rated{}},
-		send:      newSender(cfg, g, true),
-		sendOnce:  newSender(cfg, g, false),
+		send:      newSender(cfg, g),
 		outside:   newSemaphore(cfg.MaxInFlight),
 	}
+	m.sendOnce = m.send.once()
 	for _, p := range cfg.Protocols {
 		m.protocols[p.Name()] = p
 	}

@@ -2,8 +2,6 @@ package hooks
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -57,7 +55,7 @@ func (m *Manager) compile(h *Hook) (*compiled, error) {
 	if c == nil {
 		return nil, unknownProtocol(h.Protocol)
 	}
-	err := contain(func() (err error) {
+	err := isolate(func() (err error) {
 		c.endpoint, err = m.protocols[h.Protocol].Compile(*h)
 		return err
 	})
@@ -71,25 +69,6 @@ func (m *Manager) compile(h *Hook) (*compiled, error) {
 	}
 	return c, nil
 }
-
-// contain calls code of a protocol and turns its panics into errors.
-func contain(call func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &panicError{value: p, stack: debug.Stack()}
-		}
-	}()
-	return call()
-}
-
-// A panicError is a panic in code of the host. Its text leaves the stack out,
-// which is for the operator's log alone.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // An index holds all hooks in memory, so that the cost of finding those that
 // want an event depends on their number alone. It follows the store's changes:

@@ -787,7 +787,7 @@ func TestTestOfAFailingEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t)
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Timeout: 2 * time.Second},
-			hookstest.Status(410).Body("no more"), hookstest.Hang(), hookstest.Reset(), hookstest.Redirect(302, "http://elsewhere.example"))
+			hookstest.Status(410).Body("no more"), hookstest.Hang(), hookstest.Reset(), hookstest.Reset(), hookstest.Redirect(302, "http://elsewhere.example"))
 		for _, want := range []hooks.ErrorClass{hooks.ClassStatus, hooks.ClassTimeout, hooks.ClassConnect, hooks.ClassRedirect} {
 			attempts, err := h.Test(t.Context(), hook, hooks.Event{Type: "a"})
 			require.NoError(t, err)
@@ -797,7 +797,7 @@ func TestTestOfAFailingEndpoint(t *testing.T) {
 			assert.NotEmpty(t, attempts[0].Error)
 			assert.Zero(t, attempts[0].NextAt)
 		}
-		assert.Len(t, r.Requests(), 4)
+		assert.Len(t, r.Requests(), 5, "a connection that is lost is made anew")
 		assert.Equal(t, hook, h.hook(hook.Ref()), "not even a 410 changes the hook")
 
 		attempts, err := h.Test(t.Context(), hook)

@@ -80,8 +80,9 @@ type Message struct {
 }
 
 // Send makes one request under the rules for all outgoing requests: the egress
-// policy, no redirects, no proxy, bounded answers, and the time of ctx. It
-// always returns; Response.Err is set when there is no complete answer.
+// policy, no redirects, no proxy, bounded answers, and the time of ctx. A request
+// whose connection is lost before an answer begins is made once more, on a fresh
+// one. Send always returns; Response.Err is set when there is no complete answer.
 type Send func(ctx context.Context, r Request) Response
 
 // A Request is what a protocol wants sent. The fields are shared with the
@@ -93,8 +94,8 @@ type Request struct {
 	// Header has canonical keys.
 	Header http.Header
 	Body   []byte
-	// MaxAnswer bounds the answer that is read. Default: 16 KiB, which is also
-	// what the log keeps at most.
+	// MaxAnswer bounds the body of the answer that is read, in bytes. Default:
+	// 16 KiB, or [Config].MaxAnswer if that is more.
 	MaxAnswer int
 
 	// LogURL and LogHeader are what the attempt log keeps of URL and Header.

@@ -282,7 +282,11 @@ func TestAFailedAuthRequestIsAFailedAttempt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := runningHost(t, speaks(loggingIn(0, time.Minute)))
-				login := h.receiver(tt.answer, hookstest.Status(200))
+				answers := []hookstest.Answer{tt.answer, hookstest.Status(200)}
+				if tt.class == hooks.ClassConnect { // which takes two requests
+					answers = append([]hookstest.Answer{tt.answer}, answers...)
+				}
+				login := h.receiver(answers...)
 				r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "logging-in", Settings: json.RawMessage(`"` + login.URL + `"`)})
 				h.trigger(hooks.Event{ID: "e", Type: "a"})
 				pass(10 * time.Second)
@@ -300,7 +304,7 @@ func TestAFailedAuthRequestIsAFailedAttempt(t *testing.T) {
 				pass(time.Hour)
 				assert.Equal(t, hooks.Succeeded, h.delivery("", "e").State)
 				assert.Len(t, r.Requests(), 1)
-				assert.Len(t, login.Requests(), 2)
+				assert.Len(t, login.Requests(), len(answers))
 			})
 		})
 	}
@@ -490,7 +494,7 @@ func TestAProtocolJudgesAndSchedules(t *testing.T) {
 		"success":             {[]hookstest.Answer{hookstest.Status(204)}, 1, hooks.Succeeded},
 		"refused":             {[]hookstest.Answer{hookstest.Status(404)}, 1, hooks.Dead},
 		"failing":             {[]hookstest.Answer{hookstest.Status(500)}, 3, hooks.Dead},
-		"failing for a while": {[]hookstest.Answer{hookstest.Reset(), hookstest.Status(500), hookstest.Status(200)}, 3, hooks.Succeeded},
+		"failing for a while": {[]hookstest.Answer{hookstest.Status(502), hookstest.Status(500), hookstest.Status(200)}, 3, hooks.Succeeded},
 		"failing and refused": {[]hookstest.Answer{hookstest.Status(503), hookstest.Status(400)}, 2, hooks.Dead},
 	}
 	for name, tt := range tests {

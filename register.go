@@ -57,7 +57,7 @@ func (m *Manager) prepare(h Hook) (Hook, error) {
 }
 
 func newSecret(p Protocol) (secret Secret, err error) {
-	err = contain(func() (err error) {
+	err = isolate(func() (err error) {
 		secret, err = p.NewSecret()
 		return err
 	})

@@ -316,9 +316,13 @@ func TestAThrottledEndpointIsLeftAlone(t *testing.T) {
 		"429, no time":                {1, hookstest.Status(429), time.Second},
 		"502, no time":                {1, hookstest.Status(502), time.Second},
 		"504, no time":                {1, hookstest.Status(504), time.Second},
+		"503":                         {1, ask(503), 100 * time.Second},
+		"503, many at once":           {0, ask(503), 100 * time.Second},
+		"503, as a date":              {1, inTwoHours(503), 2 * time.Hour},
 		"500 does not throttle":       {1, ask(500), 0},
-		"503 does not throttle":       {1, ask(503), 0},
-		"503 does not throttle, many": {0, ask(503), 0},
+		"503 does not throttle":       {1, hookstest.Status(503), 0},
+		"503 does not throttle, many": {0, hookstest.Status(503), 0},
+		"503, no time, does not":      {1, hookstest.Status(503).Header("Retry-After", "soon"), 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

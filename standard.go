@@ -24,8 +24,9 @@ import (
 // attempt) and webhook-signature (one signature for each of the hook's
 // secrets: HMAC-SHA256 for "whsec_", ed25519 for "whsk_"). 2xx is success;
 // everything else is tried again at 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h,
-// 20 h and 24 h after the attempt before. 410 disables the hook, 429, 502 and
-// 504 leave the endpoint alone for a while. The timeout is 15 s.
+// 20 h and 24 h after the attempt before. 410 disables the hook. 429, 502 and 504,
+// and 503 with Retry-After, leave the endpoint alone for a while. The timeout is
+// 15 s.
 //
 // [Manager.Verify] sends a signed event of the type "hook.verification" whose
 // data is {"challenge": "…"}; the endpoint answers 2xx and {"challenge": "…"}
@@ -157,6 +158,9 @@ func (*standardEndpoint) Judge(r Response) Verdict {
 		return Verdict{Permanent: true, Disable: "the endpoint answered 410 Gone"}
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return Verdict{Throttle: true}
+	case http.StatusServiceUnavailable:
+		_, saysWhen := parseRetryAfter(r.Header, time.Now())
+		return Verdict{Throttle: saysWhen}
 	}
 	return Verdict{Success: r.Status >= 200 && r.Status <= 299}
 }

@@ -51,7 +51,7 @@ func (m *Manager) askEndpoint(ctx context.Context, c *compiled) error {
 	limited, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	send := m.oneAtATime()
-	return contain(func() error {
+	return isolate(func() error {
 		return c.endpoint.Verify(limited, func(ctx context.Context, r Request) Response {
 			ctx, cancel := context.WithTimeout(ctx, c.timeout)
 			defer cancel()
@@ -131,9 +131,7 @@ func (m *Manager) testAll(ctx context.Context, c *compiled, events []*Event) ([]
 		}
 		group.Go(func() {
 			defer m.outside.release(e.Tenant)
-			if attempts[i] = m.test(rest, c, d, e); attempts[i].State != Succeeded {
-				cancel()
-			}
+			m.test(rest, cancel, c, d, e, &attempts[i])
 		})
 	}
 	group.Wait()
@@ -146,17 +144,20 @@ func (m *Manager) testAll(ctx context.Context, c *compiled, events []*Event) ([]
 	return attempts, nil
 }
 
-// test makes one attempt.
-func (m *Manager) test(ctx context.Context, c *compiled, d Delivery, e *Event) Attempt {
+// test makes one attempt, and cancels the others if it fails.
+func (m *Manager) test(ctx context.Context, cancelOthers func(), c *compiled, d Delivery, e *Event, a *Attempt) {
 	began := time.Now()
 	ctx, cancel := context.WithDeadline(ctx, began.Add(c.timeout))
 	defer cancel()
-	result := m.attempt(ctx, m.oneAtATime(), c, []item{{Claimed: &Claimed{Delivery: d, Event: e}}}, began)
-	a := result.attempts[0]
-	if !result.verdict.Success {
-		a.State = Dead
-	}
-	return a
+	var result attempted
+	defer func() { // also when the protocol ends the goroutine
+		*a = result.attempts[0]
+		if !result.verdict.Success {
+			a.State = Dead
+			cancelOthers()
+		}
+	}()
+	m.attempt(ctx, m.oneAtATime(), c, []item{{Claimed: &Claimed{Delivery: d, Event: e}}}, began, &result)
 }
 
 // unmade is what stands for an attempt that a test did not come to.

@@ -42,7 +42,8 @@ func Hang() Answer {
 }
 
 // Reset resets the connection in place of an answer: the client sees
-// ECONNRESET.
+// ECONNRESET. A Manager then makes the request once more, on a fresh connection,
+// before the attempt has failed.
 func Reset() Answer {
 	return func(w http.ResponseWriter, _ *http.Request) { reset(w) }
 }

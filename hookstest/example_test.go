@@ -43,7 +43,9 @@ func TestAPartnerThatIsDownIsToldLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rig := hookstest.New(t)
 		partner := rig.Endpoint("order.paid")
-		partner.Answer(hookstest.Reset(), hookstest.Hang(), hookstest.Status(503), hookstest.Status(200))
+		partner.Answer(
+			hookstest.Reset(), hookstest.Reset(), // a lost connection is made anew, once in an attempt
+			hookstest.Hang(), hookstest.Status(503), hookstest.Status(200))
 		shop := &Shop{Hooks: rig.Manager}
 		shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/pay?order=42", nil))
 		if got := partner.Settle(); len(got) != 1 || got[0].State != hooks.Succeeded || got[0].Attempts != 4 {

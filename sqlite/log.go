@@ -151,7 +151,8 @@ func unpackAttempt(r row) (hooks.Attempt, error) {
 		Request: hooks.AttemptRequest{Method: r.text(5), URL: r.text(6), BodySize: int(r.int(8))},
 		Response: hooks.AttemptResponse{
 			Status: int(r.int(10)), Body: r.bytes(15),
-			Truncated: r.int(11)&bodyTruncated != 0, Dropped: r.int(11)&answerDropped != 0,
+			Truncated: r.int(11)&bodyTruncated != 0, HeaderTruncated: r.int(11)&headerTruncated != 0,
+			Dropped: r.int(11)&answerDropped != 0,
 		},
 		Class: hooks.ErrorClass(r.text(12)), Error: r.text(13),
 	}

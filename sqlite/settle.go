@@ -151,12 +151,6 @@ var (
 		WHERE n = ? AND (response_header IS NOT NULL OR response_body IS NOT NULL)`)
 )
 
-// The bits of hooks_attempts.truncated, which says what is missing of the answer.
-const (
-	bodyTruncated = 1
-	answerDropped = 4
-)
-
 // log writes down the attempt, and what there is to tell in the log.
 func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) error {
 	told := make([]entry, 0, 3)
@@ -199,13 +193,8 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	}
 	return run(t, insertAttempt, n, a.StartedAt.UnixMilli(), int64(a.Duration),
 		packState(a.State), packTime(a.NextAt), sent, int64(a.Request.BodySize), digest,
-		int64(a.Response.Status), missing(&a.Response), packText(string(a.Class)), packText(a.Error),
+		int64(a.Response.Status), packMissing(&a.Response), packText(string(a.Class)), packText(a.Error),
 		packBytes(packHeader(a.Response.Header)), packBytes(a.Response.Body))
-}
-
-// missing returns the bits of hooks_attempts.truncated.
-func missing(r *hooks.AttemptResponse) int64 {
-	return packBool(r.Truncated)*bodyTruncated | packBool(r.Dropped)*answerDropped
 }
 
 // A request is what attempts have in common. Those whose n have the same upper

@@ -91,6 +91,17 @@ func packBool(b bool) int64 {
 	return 0
 }
 
+// What of an answer an attempt lacks, as bits of its column truncated.
+const (
+	bodyTruncated int64 = 1 << iota
+	headerTruncated
+	answerDropped
+)
+
+func packMissing(r *hooks.AttemptResponse) int64 {
+	return packBool(r.Truncated)*bodyTruncated | packBool(r.HeaderTruncated)*headerTruncated | packBool(r.Dropped)*answerDropped
+}
+
 // The states of deliveries by their numbers in the database.
 const (
 	blocked int64 = iota + 1

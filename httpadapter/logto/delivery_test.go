@@ -103,7 +103,7 @@ func TestRetries(t *testing.T) {
 		"500":                       {"", status(500), 4, "HTTPError: Request failed with status code 500 Internal Server Error"},
 		"599":                       {"", status(599), 4, "HTTPError: Request failed with status code 599"},
 		"600":                       {"", status(600), 1, "HTTPError: Request failed with status code 600"},
-		"a reset":                   {"", hookstest.Reset(), 4, "TypeError: fetch failed: "},
+		"no HTTP":                   {"", hookstest.Garbage(), 4, "TypeError: fetch failed: "},
 		"no answer":                 {"", hookstest.Hang(), 4, "TimeoutError: Request timed out"},
 		"no retries":                {`,"retries":0`, status(500), 1, "HTTPError: "},
 		"one retry":                 {`,"retries":1`, status(500), 2, "HTTPError: "},
@@ -212,4 +212,32 @@ func TestWhichEventsAHookGets(t *testing.T) {
 		patch(`{"enabled":true}`)
 		gets("Role.Created", true)
 	})
+}
+
+// An endpoint that says until when to leave it alone gets no other delivery before.
+func TestAnOverloadedEndpointIsLeftAlone(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer hookstest.Answer
+		pause  time.Duration
+	}{
+		"429":                   {hookstest.Status(429).Header("Retry-After", "60"), time.Minute},
+		"429 that does not say": {hookstest.Status(429), 0},
+		"503":                   {hookstest.Status(503).Header("Retry-After", "60"), time.Minute},
+		"503 that does not say": {hookstest.Status(503), 0},
+		"500":                   {hookstest.Status(500).Header("Retry-After", "60"), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newClient(t)
+				_, r := c.endpoint("User.Created", `,"retries":0`, test.answer, hookstest.Status(200))
+				c.trigger(hooks.Event{Type: logto.UserCreated})
+				synctest.Wait()
+				c.trigger(hooks.Event{Type: logto.UserCreated})
+				requests := r.Wait(2)
+				pause := requests[1].ReceivedAt.Sub(requests[0].ReceivedAt)
+				assert.GreaterOrEqual(t, pause, test.pause)
+				assert.LessOrEqual(t, pause, test.pause+time.Second)
+			})
+		})
+	}
 }

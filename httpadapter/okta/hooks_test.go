@@ -185,7 +185,7 @@ func TestRetryOnce(t *testing.T) {
 			"429":     {hookstest.Status(429), 1, hooks.Dead},
 			"503":     {hookstest.Status(503), 2, hooks.Dead},
 			"silence": {hookstest.Hang(), 2, hooks.Dead},
-			"reset":   {hookstest.Reset(), 2, hooks.Dead},
+			"reset":   {hookstest.Reset(), 4, hooks.Dead}, // on two connections each time
 		} {
 			c := newClient(t)
 			h, r := c.endpoint("a.b", test.first)
@@ -314,5 +314,18 @@ func TestDeliveriesOfAHookThatIsStopped(t *testing.T) {
 			time.Sleep(time.Minute)
 			assert.Equal(t, reason, c.deliveries(h.ID)[1].Reason, "as long as it is stopped")
 		}
+	})
+}
+
+// An endpoint that says until when to leave it alone gets no other delivery before.
+func TestAnOverloadedEndpointIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t)
+		_, r := c.endpoint("a.b", hookstest.Status(503).Header("Retry-After", "60"), hookstest.Status(200))
+		c.trigger(hooks.Event{Type: "a.b"})
+		synctest.Wait()
+		c.trigger(hooks.Event{Type: "a.b"})
+		requests := r.Wait(3)[1:] // after the challenge
+		assert.GreaterOrEqual(t, requests[1].ReceivedAt.Sub(requests[0].ReceivedAt), time.Minute)
 	})
 }

@@ -113,8 +113,11 @@ func (l *login) ask(ctx context.Context, send hooks.Send, s *scope) (cookie stri
 func failed(answer hooks.Response) error {
 	failure := answer.Failure()
 	reason := error(failure)
-	if failure.Class == hooks.ClassProtocol { // net/http quotes what it cannot read.
+	switch failure.Class { // Here net/http quotes what it got.
+	case hooks.ClassProtocol:
 		reason = errors.New("the answer is not valid HTTP, or has too many headers")
+	case hooks.ClassHTTP2:
+		reason = errors.New("the HTTP/2 stream or connection ended with an error")
 	}
 	return &hooks.AttemptError{
 		Class: failure.Class, Err: fmt.Errorf("the auth request failed: %w", reason),

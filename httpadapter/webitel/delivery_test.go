@@ -190,7 +190,7 @@ func TestRetries(t *testing.T) {
 		for name, answer := range map[string]hookstest.Answer{
 			"300": hookstest.Status(300), "400": hookstest.Status(400), "404": hookstest.Status(404), "429": hookstest.Status(429), "500": hookstest.Status(500), "503": hookstest.Status(503),
 			"302": hookstest.Redirect(302, "/elsewhere"), "307": hookstest.Redirect(307, "/elsewhere"),
-			"no answer": hookstest.Hang(), "a broken connection": hookstest.Reset(), "garbage": hookstest.Garbage(), "half an answer": hookstest.Status(200).Body("x").ThenReset(),
+			"no answer": hookstest.Hang(), "garbage": hookstest.Garbage(), "half an answer": hookstest.Status(200).Body("x").ThenReset(),
 		} {
 			requests, attempts := c.deliver(`,"retries":1`, `{}`, answer)
 			require.Len(t, requests, 2, name)
@@ -420,5 +420,21 @@ func TestVerify(t *testing.T) {
 		id := c.create(body("E", "https://example.com", ""))
 		_, err := c.Verify(t.Context(), domain, id)
 		assert.ErrorContains(t, err, "Webitel hooks have no verification")
+	})
+}
+
+// An endpoint that says until when to leave it alone gets no other delivery before.
+func TestAnOverloadedEndpointIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t)
+		r := c.receiver(hookstest.Status(503).Header("Retry-After", "60"), hookstest.Status(200))
+		c.create(body("E", r.URL, ""))
+		for range 2 {
+			_, err := c.Trigger(t.Context(), hooks.Event{Type: "E", Tenant: domain})
+			require.NoError(t, err)
+			synctest.Wait()
+		}
+		requests := r.Wait(2)
+		assert.GreaterOrEqual(t, requests[1].ReceivedAt.Sub(requests[0].ReceivedAt), time.Minute)
 	})
 }

@@ -247,7 +247,7 @@ func (e *endpoint) customBody(event *hooks.Event, s *scope) ([]byte, error) {
 func (*endpoint) Judge(r hooks.Response) hooks.Verdict { return judge(r) }
 
 func judge(r hooks.Response) hooks.Verdict {
-	return hooks.Verdict{Success: r.Err == nil && r.Status >= 200 && r.Status <= 299}
+	return hooks.Verdict{Success: r.Err == nil && r.Status >= 200 && r.Status <= 299, Throttle: wire.Overloaded(r)}
 }
 
 // Verify implements [hooks.Endpoint].

@@ -272,6 +272,9 @@ var faults = []fault{
 			s.Attempt = &hooks.Attempt{DeliveryID: s.DeliveryID, Tenant: home, Class: hooks.ClassInterrupted, StartedAt: start}
 		}
 	}))},
+	{"knows one kind of truncation", "values/attempt", edited(eachAttempt(func(a *hooks.Attempt) {
+		a.Response.Truncated = a.Response.Truncated || a.Response.HeaderTruncated
+	}))},
 	{"keeps attempts as text", "values/attempt", edited(eachAttempt(func(a *hooks.Attempt) {
 		a.Response.Body = []byte(strings.ToValidUTF8(string(a.Response.Body), "?"))
 	}))},

@@ -222,9 +222,10 @@ func fullAttempt(d hooks.Delivery) *hooks.Attempt {
 		Response: hooks.AttemptResponse{
 			Status: 503,
 			// Fields of strangers need not be UTF-8 (RFC 9110, section 5.5).
-			Header:    http.Header{"Retry-After": {"120"}, "X-Latin-1": {"caf\xe9", "☃"}},
-			Body:      []byte("\x00\xff\xfe not text \x7f"),
-			Truncated: true,
+			Header:          http.Header{"Retry-After": {"120"}, "X-Latin-1": {"caf\xe9", "☃"}},
+			HeaderTruncated: true,
+			Body:            []byte("\x00\xff\xfe not text \x7f"),
+			Truncated:       true,
 		},
 		Class: hooks.ClassStatus, Error: "the endpoint answered 503 \"Ünavailable\"\n",
 		State: pending, NextAt: at(5 * time.Second),

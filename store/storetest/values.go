@@ -57,10 +57,10 @@ var valueRules = []rule{
 		c.enqueue(0, job{n: 1, leased: time.Minute})
 		body := bytes.Repeat([]byte{0, 0xff, '"', '\n'}, 4<<10)
 		s := retry(c.delivery(1))
-		s.Attempt.Response.Body = bytes.Clone(body)
+		s.Attempt.Response.Body, s.Attempt.Response.Truncated = bytes.Clone(body), false
 		c.endWith(ms, s)
 		want := fullAttempt(c.delivery(1))
-		want.Response.Body = body
+		want.Response.Body, want.Response.Truncated = body, false
 		c.equal("attempts", c.attempts(home), []hooks.Attempt{*want})
 	}},
 	{"text", "Text is kept exactly.", func(c *check) {

@@ -14,6 +14,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -157,7 +158,20 @@ func Judge(r hooks.Response) hooks.Verdict {
 	if r.Err != nil {
 		return hooks.Verdict{Permanent: !Retriable(r.Err.Class, 0)}
 	}
-	return hooks.Verdict{Success: r.Status >= 200 && r.Status <= 299, Permanent: !Retriable(hooks.ClassStatus, r.Status)}
+	return hooks.Verdict{
+		Success: r.Status >= 200 && r.Status <= 299, Permanent: !Retriable(hooks.ClassStatus, r.Status), Throttle: Overloaded(r),
+	}
+}
+
+// Overloaded reports whether the endpoint asks to be left alone: it answered 429
+// or 503, and says until when (RFC 9110, section 10.2.3).
+func Overloaded(r hooks.Response) bool {
+	if r.Status != http.StatusTooManyRequests && r.Status != http.StatusServiceUnavailable {
+		return false
+	}
+	after := strings.TrimSpace(r.Header.Get("Retry-After"))
+	_, notDate := http.ParseTime(after)
+	return notDate == nil || after != "" && strings.Trim(after, "0123456789") == ""
 }
 
 // Retriable reports whether an attempt that failed so is worth another to the

@@ -1,0 +1,89 @@
+package hooks
+
+import (
+	"bytes"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+)
+
+// The bounds of answers, in bytes if not said otherwise.
+const (
+	// maxAnswer and maxAnswerHeader are what is read of body and header.
+	maxAnswer       = 16 << 10
+	maxAnswerHeader = 64 << 10
+	// maxAnswerLimit is the most that Config.MaxAnswer may be.
+	maxAnswerLimit = 1 << 20
+	// maxLoggedFields and maxLoggedHeader are the fields of a header that the
+	// log keeps, and the length of their names and values.
+	maxLoggedFields = 50
+	maxLoggedHeader = 8 << 10
+)
+
+var answerBuffers = sync.Pool{New: func() any { return new([maxAnswer + 1]byte) }}
+
+// readBounded reads at most limit bytes and says whether there were more.
+func readBounded(body io.Reader, limit int) (data []byte, truncated bool, err error) {
+	buffer := answerBuffers.Get().(*[maxAnswer + 1]byte)
+	defer answerBuffers.Put(buffer)
+	read := buffer[:0]
+	for len(read) <= limit && err == nil {
+		read = slices.Grow(read, 1)
+		var n int
+		n, err = body.Read(read[len(read):min(cap(read), limit+1)])
+		read = read[:len(read)+n]
+	}
+	switch {
+	case len(read) > limit:
+		return bytes.Clone(read[:limit]), true, nil
+	case err == io.EOF:
+		err = nil
+	}
+	return bytes.Clone(read), false, err
+}
+
+// logged is what the attempt log keeps of the response, with at most limit bytes
+// of its body.
+func (r Response) logged(limit int) AttemptResponse {
+	log := AttemptResponse{Status: r.Status, Body: r.Body, Truncated: r.Truncated}
+	log.Header, log.HeaderTruncated = boundHeader(r.Header)
+	if limit = max(limit, 0); len(log.Body) > limit {
+		// A copy, since a part would keep the whole in memory.
+		log.Body, log.Truncated = bytes.Clone(log.Body[:limit]), true
+	}
+	return log
+}
+
+// wantedFirst are the fields of answers that explain an attempt.
+var wantedFirst = []string{"Content-Type", "Location", "Retry-After"}
+
+// boundHeader returns what the log keeps of an answer's header, and whether that
+// is less than all: wantedFirst, then the others by name, as far as there is
+// room.
+func boundHeader(h http.Header) (kept http.Header, truncated bool) {
+	fields, size := 0, 0
+	for name, values := range h {
+		for _, value := range values {
+			fields, size = fields+1, size+len(name)+len(value)
+		}
+	}
+	if fields <= maxLoggedFields && size <= maxLoggedHeader {
+		return h, false
+	}
+	kept = http.Header{}
+	fields, size = 0, 0
+	for _, name := range slices.Concat(wantedFirst, slices.Sorted(maps.Keys(h))) {
+		if kept[name] != nil {
+			continue
+		}
+		for _, value := range h[name] {
+			if fields < maxLoggedFields && size+len(name)+len(value) <= maxLoggedHeader {
+				fields, size = fields+1, size+len(name)+len(value)
+				kept[name] = append(kept[name], value)
+			}
+		}
+	}
+	return kept, true
+}

@@ -1,0 +1,207 @@
+package hooks_test
+
+import (
+	"context"
+	"net/http"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/hookstest"
+)
+
+// What becomes of a protocol that panics is in protocol_test.go, but for its
+// Judge, which has an answer to lose.
+
+func TestAPanicInJudgeKeepsTheAnswer(t *testing.T) {
+	for name, judge := range map[string]func(hooks.Response) hooks.Verdict{
+		"a panic":        func(hooks.Response) hooks.Verdict { panic("boom") },
+		"runtime.Goexit": func(hooks.Response) hooks.Verdict { runtime.Goexit(); return hooks.Verdict{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, speaks(&testProtocol{name: "fragile", judge: judge}))
+			r := h.receiver(hookstest.Status(202).Header("X-Seen", "1").Body("well"))
+			hook := hooks.Hook{URL: r.URL, Events: []string{"*"}, Protocol: "fragile"}
+			attempts, err := h.Test(t.Context(), hook, hooks.Event{Type: "a"})
+			require.NoError(t, err)
+			a := attempts[0]
+			assert.Equal(t, hooks.Dead, a.State)
+			assert.Equal(t, hooks.ClassRequest, a.Class)
+			assert.Regexp(t, "boom|Goexit", a.Error)
+			assert.Equal(t, 202, a.Response.Status)
+			assert.Equal(t, "1", a.Response.Header.Get("X-Seen"))
+			assert.Equal(t, "well", string(a.Response.Body))
+			assert.Equal(t, "POST", a.Request.Method)
+
+			r.Answer(hookstest.Status(200).Body("we").ThenReset())
+			attempts, err = h.Test(t.Context(), hook, hooks.Event{Type: "a"})
+			require.NoError(t, err)
+			assert.Equal(t, hooks.ClassBody, attempts[0].Class, "why there is no complete answer matters more")
+			assert.Equal(t, "we", string(attempts[0].Response.Body))
+		})
+	}
+}
+
+// exiting is a protocol whose method of this name ends the goroutine while armed.
+func exiting(where string, armed *bool) *testProtocol {
+	exit := func(here string) {
+		if *armed && here == where {
+			runtime.Goexit()
+		}
+	}
+	return &testProtocol{
+		name:    "fragile",
+		secret:  func() (hooks.Secret, error) { exit("secret"); return "", nil },
+		compile: func(hooks.Hook) error { exit("compile"); return nil },
+		accepts: func(_ hooks.Hook, e *hooks.Event) (bool, error) {
+			if e.Type == "fatal" {
+				exit("accepts")
+			}
+			return true, nil
+		},
+		request: func(_ context.Context, _ hooks.Send, h hooks.Hook, msgs []hooks.Message) (hooks.Request, error) {
+			exit("request")
+			return post(h, msgs[0])
+		},
+		judge:  func(r hooks.Response) hooks.Verdict { exit("judge"); return hooks.Verdict{Success: r.Status == 200} },
+		verify: func(context.Context, hooks.Send, hooks.Hook) error { exit("verify"); return nil },
+	}
+}
+
+// Calls of the Manager return although the protocol ends its goroutine.
+func TestAProtocolThatEndsItsGoroutine(t *testing.T) {
+	calls := map[string]func(*host, hooks.Hook) error{
+		"secret": func(h *host, hook hooks.Hook) error {
+			hook.ID = ""
+			_, err := h.Register(h.t.Context(), hook)
+			return err
+		},
+		"compile": func(h *host, hook hooks.Hook) error {
+			_, err := h.Update(h.t.Context(), "", hook.ID, func(hook *hooks.Hook) error { hook.Name = "x"; return nil })
+			return err
+		},
+		"verify": func(h *host, hook hooks.Hook) error {
+			_, err := h.Verify(h.t.Context(), "", hook.ID)
+			return err
+		},
+	}
+	for where, call := range calls {
+		t.Run(where, func(t *testing.T) {
+			armed := false
+			h := newHost(t, speaks(exiting(where, &armed)))
+			_, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "fragile"})
+			armed = true
+			returned := false
+			var err error
+			var calls sync.WaitGroup
+			calls.Go(func() { err = call(h, hook); returned = true })
+			calls.Wait()
+			assert.True(t, returned)
+			assert.ErrorContains(t, err, "Goexit")
+			assert.Equal(t, hook, h.hook(hook.Ref()))
+			armed = false
+			assert.NoError(t, call(h, hook))
+		})
+	}
+}
+
+func TestTestOfAProtocolThatEndsItsGoroutine(t *testing.T) {
+	armed := true
+	h := newHost(t, speaks(exiting("request", &armed)))
+	r := h.receiver()
+	attempts, err := h.Test(t.Context(), hooks.Hook{URL: r.URL, Events: []string{"*"}, Protocol: "fragile"},
+		hooks.Event{ID: "e1", Type: "a"}, hooks.Event{ID: "e2", Type: "b"})
+	require.NoError(t, err)
+	require.Len(t, attempts, 2)
+	for i, a := range attempts {
+		assert.Equal(t, []string{"e1", "e2"}[i], a.EventID)
+		assert.Equal(t, hooks.Dead, a.State)
+		assert.Equal(t, hooks.ClassRequest, a.Class)
+		assert.Contains(t, a.Error, "Goexit")
+		assert.Zero(t, a.Request)
+		assert.Zero(t, a.Response)
+		assert.False(t, a.StartedAt.IsZero())
+	}
+	assert.Empty(t, r.Requests())
+}
+
+// A hook whose Compile ends its goroutine was stored by another release.
+func TestAStoredHookWhoseCompileEndsItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		armed := false
+		h := newHost(t, speaks(exiting("compile", &armed)))
+		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "fragile"})
+		plain, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
+		h.trigger(hooks.Event{ID: "e1", Type: "a"})
+		armed = true
+		other := h.manager(h.store, speaks(exiting("compile", &armed)))
+		h.run(other)
+		_, err := other.Trigger(t.Context(), hooks.Event{ID: "e2", Type: "a"})
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		assert.Len(t, plain.Requests(), 2)
+		assert.Empty(t, r.Requests())
+		log, err := other.Logs(t.Context(), hooks.LogQuery{HookID: hook.ID})
+		require.NoError(t, err)
+		require.NotEmpty(t, log.Items)
+		assert.Contains(t, log.Items[0].Error, "Goexit")
+	})
+}
+
+// An Accepts that ends the goroutine ends the caller's, and takes nothing along.
+func TestATriggerWhoseGoroutineEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		armed := true
+		h := runningHost(t, speaks(exiting("accepts", &armed)), func(c *hooks.Config) { c.MaxInFlight = 4 })
+		_, _ = h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "fragile"})
+		plain, _ := h.endpoint(hooks.Hook{Events: []string{"fine"}})
+		for range 100 {
+			go func() {
+				_, _ = h.TriggerBatch(t.Context(), []hooks.Event{{Type: "fine"}, {Type: "fatal"}})
+				t.Error("returned")
+			}()
+			synctest.Wait()
+		}
+		assert.Empty(t, plain.Requests(), "nothing was stored")
+		h.trigger(hooks.Event{Type: "fine"})
+		synctest.Wait()
+		assert.Len(t, plain.Requests(), 1)
+	})
+}
+
+// A host that calls the Manager with a panicking store keeps what room there is.
+func TestATriggerWhoseStorePanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		s := &panickingStore{Store: h.store}
+		h.Manager = h.manager(s, func(c *hooks.Config) { c.MaxInFlight = 4 })
+		h.run(h.Manager)
+		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
+		s.armed = true
+		for range 100 {
+			assert.Panics(t, func() { _, _ = h.Trigger(t.Context(), hooks.Event{Type: "a"}) })
+		}
+		s.armed = false
+		h.trigger(hooks.Event{Type: "a"})
+		synctest.Wait()
+		assert.Len(t, r.Requests(), 1)
+	})
+}
+
+type panickingStore struct {
+	hooks.Store
+	armed bool
+}
+
+func (s *panickingStore) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entry) error {
+	if s.armed {
+		panic(http.ErrAbortHandler)
+	}
+	return s.Store.Enqueue(ctx, now, entries)
+}

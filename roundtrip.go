@@ -1,0 +1,145 @@
+package hooks
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"sync/atomic"
+)
+
+// A try is a request on one connection. It watches the connection, so that one
+// that is closed before an answer begins is told from all other failures.
+//
+// net/http could repeat requests by itself, but does so on one idle connection
+// after another, and for HTTP/2 on new ones without end. It is stopped: it asks
+// GetBody before it repeats a request with a body, and a request without one is
+// cancelled when net/http takes a second connection for it. Either ends the try
+// with errUnprocessed.
+type try struct {
+	trace httptrace.ClientTrace
+	// cancel is of the context of a request without a body, else nil.
+	cancel context.CancelCauseFunc
+
+	// conn is nil while there is no connection. reused says that it has carried
+	// requests before.
+	conn   net.Conn
+	reused bool
+	// answered says that the first byte of an answer has come.
+	answered atomic.Bool
+}
+
+// newRequest returns the request of the try, which is good for one use.
+func (t *try) newRequest(ctx context.Context, r Request) *http.Request {
+	t.trace.GotConn, t.trace.GotFirstResponseByte = t.gotConn, t.gotFirstByte
+	if len(r.Body) == 0 {
+		ctx, t.cancel = context.WithCancelCause(ctx)
+	}
+	req := (&http.Request{
+		Method: cmp.Or(r.Method, http.MethodPost), URL: r.URL, Host: r.URL.Host, Header: r.Header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(httptrace.WithClientTrace(ctx, &t.trace))
+	if req.Header == nil {
+		req.Header = http.Header{}
+	}
+	if len(r.Body) > 0 {
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(r.Body)), int64(len(r.Body))
+		req.GetBody = func() (io.ReadCloser, error) { return nil, errUnprocessed }
+	}
+	return req
+}
+
+// close frees what the try holds, after the answer has been read.
+func (t *try) close() {
+	if t.cancel != nil {
+		t.cancel(nil)
+	}
+}
+
+// gotConn is called when net/http is about to use a connection.
+func (t *try) gotConn(info httptrace.GotConnInfo) {
+	if t.conn == nil || t.cancel == nil {
+		t.conn, t.reused = info.Conn, info.Reused
+		return
+	}
+	t.cancel(errUnprocessed)
+	// HTTP/1 writes the request all the same; HTTP/2 does not, and shares the
+	// connection with others.
+	if !speaksHTTP2(info.Conn) {
+		_ = info.Conn.Close()
+	}
+}
+
+func (t *try) gotFirstByte() { t.answered.Store(true) }
+
+func speaksHTTP2(c net.Conn) bool {
+	secure, ok := c.(*tls.Conn)
+	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
+}
+
+// errUnprocessed is the end of a try that net/http would repeat, because the
+// request cannot have been processed or the connection had carried others.
+var errUnprocessed = errors.New("the endpoint closed the connection, or refused the HTTP/2 stream, before it answered")
+
+// A streamError has the fields of net/http's error for one HTTP/2 stream, which
+// [errors.As] converts to any type that has them.
+type streamError struct {
+	StreamID uint32
+	Code     streamErrorCode
+	Cause    error
+}
+
+type streamErrorCode uint32
+
+func (e streamError) Error() string { return fmt.Sprintf("HTTP/2 stream error %d", e.Code) }
+
+// failure says why the try failed, and whether it was the connection that did,
+// before an answer began.
+func (t *try) failure(ctx context.Context, req *http.Request, err error) (f *AttemptError, lost bool) {
+	unprocessed := errors.Is(err, errUnprocessed)
+	if errors.Is(context.Cause(req.Context()), errUnprocessed) { // where err may be that of the context
+		err, unprocessed = errUnprocessed, true
+	}
+	var (
+		overHTTP2 = speaksHTTP2(t.conn)
+		silent    = t.conn != nil && !t.answered.Load()
+		stream    streamError
+		ofStream  = errors.As(err, &stream)
+		class     = classify(ctx, err, ClassProtocol)
+	)
+	switch {
+	case class != ClassProtocol:
+	case !wellFormed(req):
+		class = ClassRequest
+	case unprocessed && overHTTP2:
+		class = ClassRefused
+	case ofStream && stream.Cause != nil && stream.Cause.Error() == fromPeer:
+		class = ClassHTTP2
+	case unprocessed, silent && t.reused && !overHTTP2, slices.Contains(closedConnections, err.Error()):
+		class = ClassConnect
+	case silent && overHTTP2 && !ofStream:
+		class = ClassHTTP2
+	}
+	lost = silent && (class == ClassConnect || class == ClassRefused || class == ClassHTTP2 && !ofStream)
+	return &AttemptError{Class: class, Err: plain(err)}, lost
+}
+
+// What follows are texts of errors of net/http that have no type and no exported
+// variable to be known by.
+
+// fromPeer is the cause of a streamError that the endpoint sent. Others are about
+// an answer that is not valid.
+const fromPeer = "received from peer"
+
+var closedConnections = []string{
+	"http: server closed idle connection",
+	"http2: client conn could not be established",
+	"http2: client connection lost",
+}
