@@ -312,7 +312,7 @@ func BenchmarkAllocations(b *testing.B) {
 func BenchmarkTrigger(b *testing.B) {
 	const perRound = 10_000
 	store := memory.New(memory.Options{})
-	m, err := hooks.New(store, hooks.Config{})
+	m, err := hooks.New(store, hooks.Config{MaxHooks: -1})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func BenchmarkRead(b *testing.B) {
 	store, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "hooks.db"), sqlite.Options{Synchronous: sqlite.Normal})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, store.Close()) })
-	m, err := hooks.New(store, hooks.Config{Protocols: []hooks.Protocol{&logto.Protocol{}}})
+	m, err := hooks.New(store, hooks.Config{Protocols: []hooks.Protocol{&logto.Protocol{}}, MaxHooks: -1})
 	require.NoError(b, err)
 	ids := registerMany(b, m, hookCount)
 	logMany(b, store, ids, logsOfEach)

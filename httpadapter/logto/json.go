@@ -35,42 +35,42 @@ func (o object) MarshalJSON() ([]byte, error) { return jsonOf(o), nil }
 // would check and copy what is nested anew on each level.
 func jsonOf(value any) []byte {
 	w := &jsonWriter{}
-	w.encoder = json.NewEncoder(&w.Buffer)
+	w.encoder = json.NewEncoder(&w.text)
 	w.encoder.SetEscapeHTML(false)
 	w.write(value)
-	return w.Bytes()
+	return w.text.Bytes()
 }
 
 type jsonWriter struct {
-	bytes.Buffer
+	text    bytes.Buffer
 	encoder *json.Encoder
 }
 
 func (w *jsonWriter) write(value any) {
 	switch v := value.(type) {
 	case object:
-		w.WriteByte('{')
+		w.text.WriteByte('{')
 		for i, m := range v {
 			if i > 0 {
-				w.WriteByte(',')
+				w.text.WriteByte(',')
 			}
 			w.write(m.name)
-			w.WriteByte(':')
+			w.text.WriteByte(':')
 			w.write(m.value)
 		}
-		w.WriteByte('}')
+		w.text.WriteByte('}')
 	case []any:
-		w.WriteByte('[')
+		w.text.WriteByte('[')
 		for i, element := range v {
 			if i > 0 {
-				w.WriteByte(',')
+				w.text.WriteByte(',')
 			}
 			w.write(element)
 		}
-		w.WriteByte(']')
+		w.text.WriteByte(']')
 	default:
-		_ = w.encoder.Encode(value) // It has a form in JSON.
-		w.Truncate(w.Len() - 1)     // the end of the line
+		_ = w.encoder.Encode(value)       // It has a form in JSON.
+		w.text.Truncate(w.text.Len() - 1) // the end of the line
 	}
 }
 

@@ -79,11 +79,12 @@ func Run(t testing.TB, store hooks.Store, cfg hooks.Config) *hooks.Manager {
 	return m
 }
 
-// Idle returns a Manager in memory that does not run and reaches no network.
+// Idle returns a Manager in memory that does not run, reaches no network, and takes
+// any number of hooks.
 func Idle(t testing.TB, protocol hooks.Protocol) *hooks.Manager {
 	t.Helper()
 	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
-		Protocols: []hooks.Protocol{protocol},
+		Protocols: []hooks.Protocol{protocol}, MaxHooks: -1,
 		Dial: func(context.Context, string, string) (net.Conn, error) {
 			return nil, errors.New("there is no network")
 		},
