@@ -159,6 +159,18 @@ var attackers = map[string]attacker{
 		}
 		return 4 * s
 	}),
+	"20 tenants, quick for 2 s, then slow one by one": every(s, 20, 50, func(_ *rand.Rand, since time.Duration) time.Duration {
+		if since < 2*s {
+			return 0
+		}
+		return 4 * s
+	}),
+	"200 tenants, quick for 2 s, then slow": every(s, 200, 1, func(_ *rand.Rand, since time.Duration) time.Duration {
+		if since < 2*s {
+			return 0
+		}
+		return 4 * s
+	}),
 	"a new hook each time": func(s *simulation, random *rand.Rand, stop <-chan struct{}) {
 		n := 0
 		every(ms, 1, 1, func(*rand.Rand, time.Duration) time.Duration {

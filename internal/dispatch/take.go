@@ -104,29 +104,38 @@ func (d *Dispatcher[K, V]) shareOf(t *tenant[K, V], p pace) int {
 	if d.alone {
 		return free
 	}
-	if t.inFlight() >= firstWindow {
+	if at := p.tier(); at != quickTier {
+		if t.inFlight() >= firstWindow {
+			free -= d.spare(p)
+		}
+		return share(free, t.holds(at))
+	}
+	if t.stuck > 0 {
+		return 0
+	}
+	if t.inFlight() > 1 {
 		free -= d.spare(p)
 	}
-	at := p.tier()
-	mine := share(free, t.holds(at))
+	mine := min(share(free, t.holds(quickTier)), t.window-t.held[quickTier])
 	switch {
-	case at != quickTier:
-		return mine
-	case t.stuck > 0:
-		return 0
 	case p == unknown:
 		return min(mine, firstWindow-t.held[quickTier]-t.held[mediumTier])
+	case d.held[quickTier] >= d.limits.waiting-d.spare(medium)-d.held[mediumTier]-d.held[longTier]:
+		// Those in the quick tier could not all move up, if they had to.
+		return min(mine, firstWindow-t.inFlight())
 	}
-	return min(mine, t.window-t.held[quickTier])
+	return mine
 }
 
 // spare is how many slots for that pace are left to tenants that have few requests
-// under way.
+// under way: one in the quick tier, where the next is soon free.
 func (d *Dispatcher[K, V]) spare(p pace) int {
-	switch p {
-	case unknown, quick:
+	switch {
+	case d.alone:
+		return 0
+	case p.tier() == quickTier:
 		return d.limits.quick / 8
-	case medium:
+	case p == medium:
 		return d.limits.waiting / 8
 	}
 	return d.limits.long / 8
@@ -429,7 +438,7 @@ func (d *Dispatcher[K, V]) grow(r *Request[K, V], age time.Duration) {
 // fits reports whether a tier has a slot free for a request that has grown old
 // enough for it.
 func (d *Dispatcher[K, V]) fits(r *Request[K, V], to tier) bool {
-	if r.tier == quickTier && d.held[mediumTier]+d.held[longTier] >= d.limits.waiting {
+	if r.tier == quickTier && d.held[mediumTier]+d.held[longTier] >= d.limits.waiting-d.spare(medium) {
 		return false
 	}
 	if to == longTier && d.held[longTier] >= d.limits.long {
