@@ -122,6 +122,7 @@ func record(a *attempted, h *Hook, msgs []Message, req Request, began time.Time,
 		failure := a.response.Failure()
 		log.Class, log.Error = failure.Class, failure.Error()
 		log.Error = strings.ToValidUTF8(strings.TrimSpace(log.Error[:min(len(log.Error), maxErrorText)]), "\uFFFD")
+		log.Error = strings.ReplaceAll(log.Error, "\x00", "\uFFFD") // which databases refuse
 	}
 	for i, msg := range msgs {
 		if i > 0 {
