@@ -204,8 +204,8 @@ type ClaimRequest struct {
 	Until time.Time
 	// Limit is the room for all deliveries.
 	Limit Room
-	// PerTenant is the room for those of each tenant that is not in Tenants.
-	// Its Deliveries may be 0, which means any number.
+	// PerTenant is the room for those of each tenant that is not in Tenants. If
+	// its Deliveries is 0, any number fits.
 	PerTenant Room
 	Tenants   map[string]Room
 	// PerHook is the number of deliveries of each hook that is not in Hooks.
@@ -218,6 +218,7 @@ type ClaimRequest struct {
 // events has reached so many bytes. So the last one may exceed Bytes. An event
 // counts for each of its deliveries.
 type Room struct {
+	// Deliveries is how many fit. 0: none.
 	Deliveries int
 	// Bytes is the bound for the data of the events. 0: there is none.
 	Bytes int64

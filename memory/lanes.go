@@ -6,10 +6,11 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// A tenant is that of queues, with those of their lanes that are in line.
+// A tenant has the queues of its hooks. It stands in line as long as lanes of
+// them do.
 type tenant struct {
 	name   string
-	queues int           // so many
+	queues int           // how many
 	ready  list[lane]    // lanes that had something due at a claim, in turn
 	links  links[tenant] // in Store.ready, if it has such lanes
 	// What follows is of the claim with this number: the room left, and the

@@ -42,7 +42,7 @@ func (l *line[T]) unread() bool { return l.read != nil || len(l.waiting) > 0 }
 type tenantInLine struct {
 	tenant  string
 	room    room
-	share   int // so many deliveries, as far as one can tell
+	share   int // about how many deliveries it may give
 	lanes   line[laneInLine]
 	last    laneTurn      // of the lanes that were read
 	maxTurn int64         // of all its lanes
@@ -54,7 +54,7 @@ type tenantInLine struct {
 // A laneInLine is a lane as a claim comes to it.
 type laneInLine struct {
 	lane
-	share       int // so many deliveries, as far as one can tell
+	share       int // about how many deliveries it may give
 	touched     bool
 	queued      []queued // due, and not taken yet
 	ahead       int      // How many were read at last.
@@ -76,8 +76,12 @@ type (
 const readAtOnce = 100
 
 var (
-	lineUpTenants = newStatement(`INSERT OR IGNORE INTO hooks_tenants (tenant, turn)
-		SELECT tenant, (SELECT coalesce(max(turn), 0) + 1 FROM hooks_tenants) FROM hooks_lanes WHERE turn IS NULL AND due <= ?`)
+	// lineUpTenants comes before lineUpLanes. Those that have no lane in line any
+	// more, since what was due was cancelled, say, stand there in vain.
+	lineUpTenants = newStatement(`INSERT INTO hooks_tenants (tenant, turn)
+		SELECT DISTINCT tenant, (SELECT coalesce(max(turn), 0) + 1 FROM hooks_tenants) FROM hooks_lanes WHERE turn IS NULL AND due <= ?
+		ON CONFLICT DO UPDATE SET turn = excluded.turn
+			WHERE NOT EXISTS (SELECT 1 FROM hooks_lanes WHERE tenant = excluded.tenant AND turn IS NOT NULL)`)
 	lineUpLanes = newStatement(`UPDATE hooks_lanes AS l SET turn =
 		(SELECT coalesce(max(turn), 0) + 1 FROM hooks_lanes WHERE tenant = l.tenant AND turn IS NOT NULL)
 		WHERE turn IS NULL AND due <= ?`)

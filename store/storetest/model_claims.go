@@ -56,12 +56,12 @@ func (l *load) add(cl hooks.Claimed) {
 }
 
 // leaves reports whether the load leaves room for another delivery.
-func (l load) leaves(r hooks.Room) bool {
+func (l *load) leaves(r hooks.Room) bool {
 	return l.deliveries < r.Deliveries && (r.Bytes == 0 || l.bytes < r.Bytes)
 }
 
 // exceeds reports whether the load has more than fits, whichever came last.
-func (l load) exceeds(r hooks.Room) bool {
+func (l *load) exceeds(r hooks.Room) bool {
 	return l.deliveries > r.Deliveries || r.Bytes > 0 && l.deliveries > 0 && l.bytes-l.largest >= r.Bytes
 }
 

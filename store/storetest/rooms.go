@@ -120,12 +120,12 @@ var roomRules = []rule{
 
 // keeps fails unless the first of three in line is the first again after a claim
 // that had no room for it.
-func (t *turns) keeps(r hooks.ClaimRequest, close func(r *hooks.ClaimRequest, name string)) {
+func (t *turns) keeps(r hooks.ClaimRequest, fill func(r *hooks.ClaimRequest, name string)) {
 	t.c.Helper()
 	r.Now, r.Limit = start, upTo(1)
 	line := []string{t.next(r), t.next(r), t.next(r)}
 	full := r
-	close(&full, line[0])
+	fill(&full, line[0])
 	t.c.equal("whose turn it is while "+line[0]+" has no room", t.next(full), line[1])
 	t.c.equal("whose turn it is then", t.next(r), line[0])
 }

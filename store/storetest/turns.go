@@ -58,7 +58,7 @@ var turnRules = []rule{
 			t.claim(limit)
 		}
 	}},
-	{"newcomer", "A tenant that has become due since the last claim comes after those that have waited, also if it has been served before.", func(c *check) {
+	{"newcomer", "A tenant that has become due since the last claim comes after those that have waited, also if it has waited or been served before.", func(c *check) {
 		c.manyHooks(5, 4)
 		for i, tenant := range []string{away, "third"} {
 			c.createFor(tenant, "a")
@@ -76,6 +76,15 @@ var turnRules = []rule{
 				}
 			}
 			t.leave("fourth")
+		}
+		c.enqueue(0, job{n: 600, tenant: "fourth"})
+		t.claim(1) // It puts the tenant in line.
+		_, err := c.Cancel(c.Context(), start, "fourth", id(600), "")
+		c.ok(err)
+		c.enqueue(0, job{n: 601, tenant: "fourth"})
+		t.join("fourth")
+		for range 4 {
+			t.claim(1)
 		}
 	}},
 }
