@@ -116,6 +116,11 @@ func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engin
 		return nil, fmt.Errorf("trigger: read the hooks: %w", err)
 	}
 	for i := range t.entries {
+		if err := m.index.check(t.entries[i].Event.Tenant); err != nil {
+			return nil, fmt.Errorf("trigger: read the hooks: %w", err)
+		}
+	}
+	for i := range t.entries {
 		m.addDeliveries(t, &t.entries[i])
 	}
 	return t, nil

@@ -69,7 +69,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 		if e := m.engine.Load(); e != nil {
 			e.buffer.renew(ref)
 		}
-	})
+	}, func(err error) { m.report("read a hook", err) })
 	return m, nil
 }
 

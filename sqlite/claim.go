@@ -1,26 +1,11 @@
 package sqlite
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
 )
-
-// Claim implements [hooks.Queue].
-func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
-	err = s.writer.do(ctx, func(t *tx) error {
-		c := claim{tx: t, r: r, events: map[int64]*hooks.Event{}}
-		claimed, next, err = c.run()
-		return err
-	})
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	return claimed, next, nil
-}
 
 // A claim is a call of Claim under way.
 type claim struct {
@@ -28,6 +13,8 @@ type claim struct {
 	r       hooks.ClaimRequest
 	claimed []hooks.Claimed
 	events  map[int64]*hooks.Event // by n
+	// delivery is the n of the one that is being taken.
+	delivery int64
 }
 
 func (c *claim) run() ([]hooks.Claimed, time.Time, error) {
@@ -84,7 +71,7 @@ const (
 	deliveryColumns = "d.n, d.id, d.state, d.attempts, d.step, d.due, d.owner, d.token, d.until, d.held, d.reason, d.created_at, d.ended_at, d.key"
 	leaseQueued     = `UPDATE hooks_deliveries SET state = 3, queued = NULL, token = token + 1, until = ?, owner = ?
 		WHERE hook = ? + 0 AND retry = ? + 0`
-	eventColumns = "tenant, id, type, time, key, metadata, data"
+	eventColumns = "n, tenant, id, type, time, key, metadata, data"
 )
 
 var (
@@ -102,6 +89,7 @@ func (c *claim) take(l lane, want int) (got int, err error) {
 		d := delivery(r, l.hook.ref)
 		d.State = hooks.Leased
 		d.Lease = hooks.Lease{Owner: c.r.Owner, Token: d.Lease.Token + 1, Until: c.r.Until}
+		c.delivery = r.int(0)
 		e, err := c.event(r.int(14))
 		if err != nil {
 			return err
@@ -137,25 +125,25 @@ func (c *claim) event(n int64) (*hooks.Event, error) {
 		return nil, err
 	}
 	if r == nil {
-		return nil, fmt.Errorf("%w: event %d is missing", ErrDamaged, n)
+		return nil, &damagedRow{"hooks_events", n, isMissing}
 	}
-	e, err := event(r)
+	e := event(*r)
 	c.events[n] = e
-	return e, err
+	return e, c.damaged()
 }
 
 var (
 	ended = newStatement(`SELECT n, hook, step, handed, token, created_at, until, id FROM hooks_deliveries
 		WHERE until <= ? AND queued IS NULL`)
 	queueAgain = newStatement("UPDATE hooks_deliveries SET queued = until WHERE n = ?")
-	nextLease  = newStatement("SELECT min(until) FROM hooks_deliveries WHERE until > ? AND queued IS NULL")
+	nextLease  = newStatement("SELECT n, until FROM hooks_deliveries WHERE until > ? AND queued IS NULL ORDER BY until LIMIT 1")
 )
 
 // expire queues the deliveries whose leases have ended, as of their end.
 func (t *tx) expire(now time.Time) error {
 	var all []row
 	if err := t.each(ended, func(r row) error {
-		all = append(all, append(row(nil), r...))
+		all = append(all, r.copy())
 		return nil
 	}, now.UnixMilli()); err != nil {
 		return err
@@ -191,8 +179,13 @@ func (c *claim) next() (next time.Time, err error) {
 	if err != nil {
 		return next, err
 	}
-	next = lane.time(0)
-	if until := lease.time(0); next.IsZero() || !until.IsZero() && until.Before(next) {
+	if lane != nil {
+		next = lane.time(1)
+	}
+	if lease == nil {
+		return next, nil
+	}
+	if until := lease.time(1); next.IsZero() || until.Before(next) {
 		next = until
 	}
 	return next, nil
@@ -201,19 +194,21 @@ func (c *claim) next() (next time.Time, err error) {
 // delivery makes a delivery of deliveryColumns. Its EventID and EventType are
 // missing.
 func delivery(r row, hook hooks.Ref) hooks.Delivery {
+	if r.count(3) > maxAttempt {
+		r.wrong(3, "a number of attempts")
+	}
 	return hooks.Delivery{
-		ID: r.id(1), Tenant: hook.Tenant, HookID: hook.ID, Key: r.text(13),
-		State: r.state(2), Attempts: int(r.int(3)), Step: int(r.int(4)), Due: r.time(5),
-		Lease: hooks.Lease{Owner: r.id(6), Token: r.int(7), Until: r.time(8)},
-		Held:  r.bool(9), Reason: r.text(10), CreatedAt: r.time(11), EndedAt: r.time(12),
+		ID: r.id(1), Tenant: hook.Tenant, HookID: hook.ID, Key: r.maybeText(13),
+		State: r.state(2), Attempts: r.count(3), Step: r.count(4), Due: r.maybeTime(5),
+		Lease: hooks.Lease{Owner: r.maybeID(6), Token: int64(r.count(7)), Until: r.maybeTime(8)},
+		Held:  r.bool(9), Reason: r.maybeText(10), CreatedAt: r.time(11), EndedAt: r.maybeTime(12),
 	}
 }
 
 // event makes an event of eventColumns.
-func event(r row) (*hooks.Event, error) {
-	metadata, err := unpackMap(r.text(5))
+func event(r row) *hooks.Event {
 	return &hooks.Event{
-		Tenant: r.text(0), ID: r.id(1), Type: r.text(2), Time: r.time(3), Key: r.text(4),
-		Metadata: metadata, Data: json.RawMessage(r.bytes(6)),
-	}, err
+		Tenant: r.text(1), ID: r.id(2), Type: r.text(3), Time: r.time(4), Key: r.maybeText(5),
+		Metadata: r.texts(6), Data: json.RawMessage(r.maybeBytes(7)),
+	}
 }

@@ -54,15 +54,14 @@ func packHook(h *hooks.Hook) (string, error) {
 const allHookColumns = hookColumns + ", created_at, name, protocol, disabled, document, settings, version"
 
 // unpackHook makes a hook of allHookColumns.
-func unpackHook(r row) (hooks.Hook, error) {
+func unpackHook(r row) hooks.Hook {
 	var d document
 	if err := json.Unmarshal([]byte(r.text(11)), &d); err != nil {
-		return hooks.Hook{}, fmt.Errorf("%w: hook %d: %w", ErrDamaged, r.int(0), err)
+		r.wrong(11, "the JSON of a hook")
 	}
 	h := hooks.Hook{
-		Tenant: r.text(1), ID: r.text(2), Name: r.text(8), Protocol: r.text(9), Disabled: r.bool(10),
-		Settings: r.bytes(12), Version: r.int(13), CreatedAt: r.time(7), UpdatedAt: d.UpdatedAt,
-		Health:      hooks.Health{Failures: int(r.int(4)), FailingSince: r.time(5), ThrottledUntil: r.time(6)},
+		Tenant: r.text(1), ID: r.text(2), Name: r.maybeText(8), Protocol: r.maybeText(9), Disabled: r.bool(10),
+		Settings: r.maybeBytes(12), Version: int64(r.count(13)), CreatedAt: r.time(7), UpdatedAt: d.UpdatedAt, Health: r.health(4),
 		Description: d.Description, DisabledReason: d.DisabledReason, Verified: d.Verified,
 		Events: d.Events, Filter: d.Filter, URL: d.URL, Method: d.Method, Headers: d.Headers,
 		Schedule: d.Schedule, Timeout: d.Timeout, RateLimit: d.RateLimit, MaxInFlight: d.MaxInFlight,
@@ -71,12 +70,12 @@ func unpackHook(r row) (hooks.Hook, error) {
 	for _, s := range d.Secrets {
 		h.Secrets = append(h.Secrets, hooks.SigningSecret{Secret: hooks.Secret(s.Secret), ExpiresAt: s.ExpiresAt})
 	}
-	return h, nil
+	return h
 }
 
 var (
-	nextRevision = newStatement("UPDATE hooks_revision SET last = last + 1 RETURNING last")
-	hookState    = newStatement("SELECT version, disabled FROM hooks_hooks WHERE n = ?")
+	nextRevision = newStatement("UPDATE hooks_revision SET last = last + 1 WHERE typeof(last) = 'integer' AND last >= 0 RETURNING last")
+	hookState    = newStatement("SELECT n, version, disabled FROM hooks_hooks WHERE n = ?")
 	putHook      = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = NULL, version = ?, created_at = ?, name = ?,
 		protocol = ?, disabled = ?, document = ?, settings = ?, failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?`)
 	changeHook = newStatement(`UPDATE hooks_hooks SET revision = ?, version = ?, name = ?,
@@ -92,6 +91,9 @@ func (t *tx) nextRevision() (int64, error) {
 	r, err := first(t, nextRevision)
 	if err != nil {
 		return 0, err
+	}
+	if r == nil {
+		return 0, &damagedRow{"hooks_revision", 1, "last is missing, or not an integer of at least 0"}
 	}
 	return r.int(0), nil
 }
@@ -123,7 +125,7 @@ func (s *Store) CreateHook(ctx context.Context, h hooks.Hook) error {
 
 // hookChanged takes note of a change of the hook's row.
 func (t *tx) hookChanged(h *hookRow, err error) error {
-	t.forget(h.ref)
+	t.forget(h.n)
 	if err != nil {
 		return err
 	}
@@ -148,7 +150,7 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		if err != nil {
 			return err
 		}
-		if stored := state.int(0); stored != h.Version {
+		if stored := int64(state.count(1)); stored != h.Version {
 			return fmt.Errorf("hook %q has version %d, not %d: %w", h.ID, stored, h.Version, hooks.ErrConflict)
 		}
 		revision, err := t.nextRevision()
@@ -157,7 +159,7 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		}
 		err = run(t, changeHook, revision, h.Version+1, packText(h.Name), packText(h.Protocol),
 			packBool(h.Disabled), packed, packBytes(h.Settings), known.n)
-		if err != nil || !state.bool(1) || h.Disabled {
+		if err != nil || !state.bool(2) || h.Disabled {
 			return err
 		}
 		return t.hookChanged(known, run(t, setHealth, int64(0), nil, nil, known.n))
@@ -185,7 +187,7 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 		}
 		var held []row
 		err = t.each(heldOf, func(r row) error {
-			held = append(held, append(row(nil), r...))
+			held = append(held, r.copy())
 			return nil
 		}, known.n)
 		if err != nil {
@@ -212,15 +214,19 @@ var changedSince = newStatement("SELECT " + allHookColumns + ", revision FROM ho
 // HookChanges implements [hooks.HookStore].
 func (s *Store) HookChanges(ctx context.Context, after int64, limit int) (changes []hooks.HookChange, err error) {
 	err = s.reads(ctx, func(r *reader) error {
-		return r.each(changedSince, func(r row) error {
-			change := hooks.HookChange{Revision: r.int(14)}
-			if r.bool(3) {
-				if change.Hook, err = unpackHook(r); err != nil {
-					return err
-				}
+		return r.each(changedSince, func(row row) error {
+			change := hooks.HookChange{Revision: row.int(14)}
+			if row.bool(3) {
+				change.Hook = unpackHook(row)
 			} else {
-				change.Deleted, change.Hook = true, hooks.Hook{Tenant: r.text(1), ID: r.text(2)}
+				change.Deleted, change.Hook = true, hooks.Hook{Tenant: row.text(1), ID: row.text(2)}
 			}
+			if damage := r.damaged(); damage != nil { // The other hooks are to be read all the same.
+				change = hooks.HookChange{Revision: max(change.Revision, after), Err: fmt.Errorf("sqlite: %w", damage)}
+				change.Hook.Tenant, _ = row.values[1].(string)
+				change.Hook.ID, _ = row.values[2].(string)
+			}
+			after = change.Revision
 			changes = append(changes, change)
 			return nil
 		}, after, int64(limit))
@@ -264,9 +270,8 @@ func (s *Store) Hooks(ctx context.Context, q hooks.HookQuery) (page hooks.Page[h
 				page.Next = hooks.Cursor{Time: last.CreatedAt, ID: last.ID}
 				return nil
 			}
-			h, err := unpackHook(r)
-			page.Items = append(page.Items, h)
-			return err
+			page.Items = append(page.Items, unpackHook(r))
+			return nil
 		}, append(where.args, limit+1, q.Offset)...)
 	})
 	return page, err

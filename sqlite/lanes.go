@@ -35,7 +35,8 @@ var (
 		ON CONFLICT DO UPDATE SET due = excluded.due WHERE due > excluded.due`)
 	setLane    = newStatement("INSERT OR REPLACE INTO hooks_lanes (hook, retry, due, turn) VALUES (?, ?, ?, ?)")
 	deleteLane = newStatement("DELETE FROM hooks_lanes WHERE hook = ? AND retry = ?")
-	firstOf    = newStatement("SELECT min(queued) FROM hooks_deliveries WHERE hook = ? + 0 AND retry = ? + 0 AND queued IS NOT NULL")
+	firstOf    = newStatement(`SELECT n, queued FROM hooks_deliveries
+		WHERE hook = ? + 0 AND retry = ? + 0 AND queued IS NOT NULL ORDER BY queued LIMIT 1`)
 )
 
 // queue takes note that a delivery was queued.
@@ -56,8 +57,8 @@ func (t *tx) dueOf(l lane) (int64, error) {
 		return 0, err
 	}
 	l.hook.due[l.retry] = never
-	if found[0] != nil {
-		l.hook.due[l.retry] = max(found.int(0), l.hook.throttled())
+	if found != nil {
+		l.hook.due[l.retry] = max(found.time(1).UnixMilli(), l.hook.throttled())
 	}
 	return l.hook.due[l.retry], nil
 }
@@ -116,7 +117,7 @@ var (
 		WHERE turn IS NULL AND due <= ?`)
 	line     = newStatement("SELECT hook, retry FROM hooks_lanes WHERE turn IS NOT NULL ORDER BY turn")
 	lastTurn = newStatement("SELECT coalesce(max(turn), 0) FROM hooks_lanes WHERE turn IS NOT NULL")
-	nextLane = newStatement("SELECT min(due) FROM hooks_lanes WHERE turn IS NULL")
+	nextLane = newStatement("SELECT hook, due FROM hooks_lanes WHERE turn IS NULL AND due > -(1 << 62) ORDER BY due LIMIT 1")
 )
 
 // choose returns the lanes that the claim serves, in turn, and what room the
@@ -136,7 +137,7 @@ func (t *tx) choose(r hooks.ClaimRequest) (lanes []lane, room map[*hookRow]int, 
 		}
 		if chosen[h] < room[h] {
 			chosen[h]++
-			lanes = append(lanes, lane{h, int(found.int(1))})
+			lanes = append(lanes, lane{h, retry(packBool(found.bool(1)))})
 		}
 		if len(lanes) == r.Limit {
 			return errEnough
