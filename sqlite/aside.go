@@ -98,7 +98,7 @@ var (
 // setAside sets aside what err says is damaged, if anything is, and if that can
 // be. delivery is the one that was read last.
 func (s *Store) setAside(ctx context.Context, err error, delivery int64) (done bool, failure error) {
-	var d *damagedRow
+	var d *rowError
 	if !errors.As(err, &d) {
 		return false, nil
 	}

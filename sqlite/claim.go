@@ -125,7 +125,7 @@ func (c *claim) event(n int64) (*hooks.Event, error) {
 		return nil, err
 	}
 	if r == nil {
-		return nil, &damagedRow{"hooks_events", n, isMissing}
+		return nil, &rowError{"hooks_events", n, isMissing}
 	}
 	e := event(*r)
 	c.events[n] = e

@@ -132,19 +132,8 @@ func TestDamagedRows(t *testing.T) {
 					require.NoError(t, os.WriteFile(path, content, 0o600))
 					db, err := sql.Open("sqlite3", path)
 					require.NoError(t, err)
-					var keys []any
-					rows, err := db.Query("SELECT " + d.key + " FROM " + d.table + " WHERE " + d.rows)
-					require.NoError(t, err)
-					for rows.Next() {
-						var key any
-						require.NoError(t, rows.Scan(&key))
-						keys = append(keys, key)
-					}
-					require.NoError(t, rows.Err())
-					require.NotEmpty(t, keys)
 					turn++
-					key := keys[turn%len(keys)]
-					name := fmt.Sprintf("%s.%s = %T %v in row %v", d.table, column, value, value, key)
+					key := oneOf(t, db, "SELECT "+d.key+" FROM "+d.table+" WHERE "+d.rows, turn)
 					_, err = db.Exec("UPDATE "+d.table+" SET "+column+" = ? WHERE "+d.rows+" AND "+d.key+" = ?", value, key)
 					require.NoError(t, db.Close())
 					var refused sqlite3.Error
@@ -152,11 +141,28 @@ func TestDamagedRows(t *testing.T) {
 						continue // Such a value cannot be stored.
 					}
 					require.NoError(t, err)
-					useDamaged(t, path, name)
+					useDamaged(t, path, fmt.Sprintf("%s.%s = %T %v in row %v", d.table, column, value, value, key))
 				}
 			}
 		})
 	}
+}
+
+// oneOf returns one of the values that the query finds, by turns.
+func oneOf(t *testing.T, db *sql.DB, query string, turn int) any {
+	t.Helper()
+	rows, err := db.Query(query)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, rows.Close()) }()
+	var keys []any
+	for rows.Next() {
+		var key any
+		require.NoError(t, rows.Scan(&key))
+		keys = append(keys, key)
+	}
+	require.NoError(t, rows.Err())
+	require.NotEmpty(t, keys)
+	return keys[turn%len(keys)]
 }
 
 // useDamaged calls every method.

@@ -93,7 +93,7 @@ func (t *tx) nextRevision() (int64, error) {
 		return 0, err
 	}
 	if r == nil {
-		return 0, &damagedRow{"hooks_revision", 1, "last is missing, or not an integer of at least 0"}
+		return 0, &rowError{"hooks_revision", 1, "last is missing, or not an integer of at least 0"}
 	}
 	return r.int(0), nil
 }

@@ -163,7 +163,7 @@ func (t *tx) purge(before time.Time, o old) (done purged, err error) {
 			return err
 		})
 		switch {
-		case errors.As(err, new(*damagedRow)):
+		case errors.As(err, new(*rowError)):
 			done.damaged[d.n] = err
 		case err != nil:
 			return done, err

@@ -30,7 +30,7 @@ type origin struct {
 }
 
 // A damage is the first that a session has met, if it has.
-type damage struct{ found *damagedRow }
+type damage struct{ found *rowError }
 
 // take returns the damage, if there is any, and forgets it.
 func (d *damage) take() error {
@@ -42,24 +42,25 @@ func (d *damage) take() error {
 	return found
 }
 
-// A damagedRow wraps [ErrDamaged]. Its text has no value that might be a secret.
-type damagedRow struct {
+// A rowError says which row is damaged. It wraps [ErrDamaged], and its text has no
+// value that might be a secret.
+type rowError struct {
 	table string
 	row   any // what names it, as far as known
 	fault string
 }
 
-func (e *damagedRow) Error() string {
+func (e *rowError) Error() string {
 	return fmt.Sprintf("%v: %s, row %v: %s", ErrDamaged, e.table, e.row, e.fault)
 }
 
-func (e *damagedRow) Unwrap() error { return ErrDamaged }
+func (e *rowError) Unwrap() error { return ErrDamaged }
 
 // isMissing is the fault of a row that others refer to.
 const isMissing = "is missing"
 
 // n returns the number that names the row, or 0.
-func (e *damagedRow) n() int64 {
+func (e *rowError) n() int64 {
 	n, _ := e.row.(int64)
 	return n
 }
@@ -87,7 +88,7 @@ func (r row) damaged(err error) {
 	if r.from.damage.found != nil {
 		return
 	}
-	d := &damagedRow{table: "a pragma", row: r.values[0], fault: err.Error()}
+	d := &rowError{table: "a pragma", row: r.values[0], fault: err.Error()}
 	if found := tableName.FindStringSubmatch(r.from.query); found != nil {
 		d.table = found[1]
 	}

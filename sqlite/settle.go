@@ -25,7 +25,7 @@ func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.S
 		}
 		return nil
 	})
-	if errors.As(err, new(*damagedRow)) {
+	if errors.As(err, new(*rowError)) {
 		err = s.settleApart(ctx, now, settlements, settled)
 	}
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *Store) settleApart(ctx context.Context, now time.Time, settlements []ho
 				settled[i], err = t.settle(now, &settlements[i])
 				return err
 			})
-			if errors.As(err, new(*damagedRow)) {
+			if errors.As(err, new(*rowError)) {
 				settled[i] = hooks.Settled{Err: fmt.Errorf("sqlite: %w", err)}
 			} else if err != nil {
 				return err
@@ -211,7 +211,7 @@ func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) 
 
 func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	if a.Number < 1 || a.Number > maxAttempt {
-		return &damagedRow{"hooks_deliveries", delivery, fmt.Sprintf("it has attempt %d, and must have 1 to %d", a.Number, maxAttempt)}
+		return &rowError{"hooks_deliveries", delivery, fmt.Sprintf("it has attempt %d, and must have 1 to %d", a.Number, maxAttempt)}
 	}
 	n := delivery<<attemptBits + int64(a.Number)
 	if a.Number > 1 && !hooks.KeepsAnswer(a.Number-1) {
@@ -232,7 +232,7 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 		int64(a.Response.Status), missing(&a.Response), packText(string(a.Class)), packText(a.Error),
 		packBytes(packHeader(a.Response.Header)), packBytes(a.Response.Body))
 	if isConstraint(err) {
-		err = &damagedRow{"hooks_attempts", n, "is there already"}
+		err = &rowError{"hooks_attempts", n, "is there already"}
 	}
 	return err
 }

@@ -84,7 +84,7 @@ func (t *tx) hookN(n int64) (*hookRow, error) {
 		return nil, err
 	}
 	if r == nil {
-		return nil, &damagedRow{"hooks_hooks", n, isMissing}
+		return nil, &rowError{"hooks_hooks", n, isMissing}
 	}
 	return t.remember(r), nil
 }
