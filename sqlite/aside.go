@@ -91,18 +91,18 @@ var (
 	asideQueued = newRemoval(unqueued, "queued IS NOT NULL AND hook = ?")
 	asideLeased = newRemoval("queued = until", "until IS NOT NULL AND queued IS NULL AND hook = ?")
 	asideLanes  = newStatement("DELETE FROM hooks_lanes WHERE hook = ?")
-	// What is made of everything that is queued. The condition of each deletion
-	// is true for all rows.
+	// The condition of each deletion is true for all rows.
 	deleteTenants = newStatement("DELETE FROM hooks_tenants WHERE tenant >= ''")
 	deleteLanes   = newStatement("DELETE FROM hooks_lanes WHERE hook >= -9e999")
 	makeLanes     = newStatement(`INSERT INTO hooks_lanes (hook, retry, tenant, due)
-		SELECT d.hook, d.retry, CASE typeof(h.tenant) WHEN 'text' THEN h.tenant ELSE '' END, min(d.queued)
+		SELECT d.hook, d.retry, CASE typeof(h.tenant) WHEN 'text' THEN h.tenant ELSE '' END, 0
 		FROM hooks_deliveries d LEFT JOIN hooks_hooks h ON h.n = d.hook WHERE d.hook > 0 AND typeof(d.hook) = 'integer'
-		AND d.retry IN (0, 1) AND typeof(d.queued) = 'integer' AND d.queued IS NOT NULL GROUP BY d.hook, d.retry`)
+		AND d.retry IN (0, 1) AND d.queued IS NOT NULL GROUP BY d.hook, d.retry`)
 )
 
-// lineUpAnew makes the lanes of what is queued. None of them has a turn.
-func (t *tx) lineUpAnew() error {
+// makeLanesAnew makes the lanes of what is queued. None is in line. All are due,
+// so that the next claim looks into each and finds out when it really is.
+func (t *tx) makeLanesAnew() error {
 	return errors.Join(run(t, deleteTenants), run(t, deleteLanes), run(t, makeLanes))
 }
 
@@ -124,12 +124,12 @@ func (s *Store) setAside(ctx context.Context, err error, delivery int64) (done b
 			return errors.Join(asideEvent.run(t, d.row), asideDelivery.run(t, delivery))
 		case "hooks_hooks":
 			if d.fault == isMissing {
-				return errors.Join(asideLeased.run(t, d.row), asideQueued.run(t, d.row), t.lineUpAnew())
+				return errors.Join(asideLeased.run(t, d.row), asideQueued.run(t, d.row), t.makeLanesAnew())
 			}
 			// Its deliveries are queued, but it has no lanes until it is enabled again.
 			return errors.Join(asideLeased.run(t, d.row), run(t, asideLanes, d.row))
 		case "hooks_lanes", "hooks_tenants":
-			return t.lineUpAnew()
+			return t.makeLanesAnew()
 		}
 		done = false
 		return nil

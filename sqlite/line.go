@@ -174,7 +174,7 @@ const leaseQueued = `UPDATE hooks_deliveries SET state = 3, queued = NULL, token
 	WHERE hook = ? + 0 AND retry = ? + 0`
 
 var (
-	leaseBefore  = newStatement(leaseQueued + " AND queued < ?")
+	leaseBefore  = newStatement(leaseQueued + " AND queued >= ? AND queued < ?")
 	leaseAt      = newStatement(leaseQueued + " AND queued = ? AND n <= ?")
 	setTenant    = newStatement("UPDATE hooks_tenants SET turn = ? WHERE tenant = ?")
 	deleteTenant = newStatement("DELETE FROM hooks_tenants WHERE tenant = ?")
@@ -237,7 +237,7 @@ func (c *claim) lease(l *laneInLine) error {
 	}
 	until, owner := c.r.Until.UnixMilli(), packID(c.r.Owner)
 	if l.first.queued < l.last.queued {
-		if err := run(c, leaseBefore, until, owner, l.hook.n, int64(l.retry), l.last.queued); err != nil {
+		if err := run(c, leaseBefore, until, owner, l.hook.n, int64(l.retry), l.first.queued, l.last.queued); err != nil {
 			return err
 		}
 	}
