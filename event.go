@@ -147,6 +147,11 @@ func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engin
 	if err := m.index.refresh(ctx); err != nil {
 		return nil, fmt.Errorf("trigger: read the hooks: %w", err)
 	}
+	for i := range t.entries {
+		if err := m.index.check(t.entries[i].Event.Tenant); err != nil {
+			return nil, fmt.Errorf("trigger: read the hooks: %w", err)
+		}
+	}
 	matches, err := m.matchAll(ctx, t.entries)
 	if err != nil {
 		return nil, fmt.Errorf("trigger: evaluate the filters: %w", err)

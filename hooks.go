@@ -78,7 +78,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 			e.dispatch.Renew(ref)
 			e.dispatch.SetTenants(m.index.countTenants())
 		}
-	})
+	}, func(err error) { m.report("read a hook", err) })
 	return m, nil
 }
 

@@ -2,6 +2,8 @@ package hooks
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -78,8 +80,10 @@ type index struct {
 	store   HookStore
 	outline func(*Hook) *compiled
 	compile func(*Hook) (*compiled, error)
-	// notify is told of each hook that was changed.
+	// notify is told of each hook that was changed, report of those that
+	// cannot be read.
 	notify func(Ref)
+	report func(error)
 
 	// syncedAt is when the last complete look began, in Unix nanoseconds.
 	syncedAt atomic.Int64
@@ -94,12 +98,13 @@ type index struct {
 	mu      sync.RWMutex
 	hooks   map[Ref]*indexed
 	tenants map[string]*patterns
+	damaged map[Ref]error
 }
 
 // indexed is a hook in the index. It is compiled when it is first wanted.
 type indexed struct {
 	hook    *Hook
-	outline *compiled // nil if the protocol is unknown
+	outline *compiled // nil if the protocol is unknown, or the hook cannot be read
 	compile func(*Hook) (*compiled, error)
 	// replaced says that the index holds a later state of the hook, or none.
 	replaced atomic.Bool
@@ -133,10 +138,10 @@ const (
 	changesPerRead = 1000
 )
 
-func newIndex(store HookStore, m *Manager, notify func(Ref)) *index {
+func newIndex(store HookStore, m *Manager, notify func(Ref), report func(error)) *index {
 	return &index{
-		store: store, outline: m.outline, compile: m.compile, notify: notify, looking: make(chan struct{}, 1),
-		hooks: map[Ref]*indexed{}, tenants: map[string]*patterns{},
+		store: store, outline: m.outline, compile: m.compile, notify: notify, report: report, looking: make(chan struct{}, 1),
+		hooks: map[Ref]*indexed{}, tenants: map[string]*patterns{}, damaged: map[Ref]error{},
 	}
 }
 
@@ -163,7 +168,9 @@ func (x *index) refresh(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		x.apply(changes)
+		for _, err := range x.apply(changes) {
+			x.report(err)
+		}
 		for i := range changes {
 			x.notify(changes[i].Hook.Ref())
 		}
@@ -182,7 +189,8 @@ func (x *index) fresh() bool {
 	return x.seen.Load() == x.changed.Load() && time.Now().UnixNano()-x.syncedAt.Load() < int64(maxStale)
 }
 
-func (x *index) apply(changes []HookChange) {
+// apply returns the errors of hooks that cannot be read and could be before.
+func (x *index) apply(changes []HookChange) (fresh []error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, change := range changes {
@@ -192,6 +200,16 @@ func (x *index) apply(changes []HookChange) {
 			delete(x.hooks, ref)
 			x.unsubscribe(old)
 		}
+		if change.Err != nil {
+			if x.damaged[ref] == nil || x.damaged[ref].Error() != change.Err.Error() {
+				fresh = append(fresh, change.Err)
+			}
+			x.damaged[ref] = change.Err
+			h := Hook{Tenant: ref.Tenant, ID: ref.ID}
+			x.hooks[ref] = &indexed{hook: &h, compile: func(*Hook) (*compiled, error) { return nil, errUnreadable }}
+			continue
+		}
+		delete(x.damaged, ref)
 		if change.Deleted {
 			continue
 		}
@@ -200,6 +218,23 @@ func (x *index) apply(changes []HookChange) {
 		x.hooks[ref] = entry
 		x.subscribe(entry)
 	}
+	return fresh
+}
+
+// errUnreadable is what the owner of a hook is told that is damaged.
+var errUnreadable = errors.New("the hook cannot be read")
+
+// check returns an error if a hook of the tenant cannot be read, so that nobody
+// knows what it wants. One that does not even tell its tenant is nobody's.
+func (x *index) check(tenant string) error {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for ref, err := range x.damaged {
+		if ref.Tenant == tenant && ref.ID != "" {
+			return fmt.Errorf("hook %q: %w", ref.ID, err)
+		}
+	}
+	return nil
 }
 
 func (x *index) subscribe(entry *indexed) {

@@ -41,9 +41,13 @@ func (e *engine) settleOnce(ctx context.Context, s []Settlement) ([]Settled, err
 func (e *engine) settled(ctx context.Context, b batch, settled []Settled) {
 	for i := range b.settlements {
 		s, d := &b.settlements[i], b.about[i].delivery
-		if settled[i].Err != nil {
+		switch err := settled[i].Err; {
+		case err != nil && !errors.Is(err, ErrLeaseLost):
+			e.m.report("store the result of delivery "+s.DeliveryID, err)
+			continue
+		case err != nil:
 			e.m.log.Warn("hooks: a result was refused because the lease had been lost; another took the delivery",
-				"delivery", s.DeliveryID, "error", settled[i].Err)
+				"delivery", s.DeliveryID, "error", err)
 			continue
 		}
 		if s.State == Pending {

@@ -59,7 +59,8 @@ type HookStore interface {
 	// all tenants with a revision above after. Each create, update and delete
 	// gives the hook a revision above all earlier ones, and a hook appears
 	// once, with its last. What has been returned never gets a change below
-	// it later. Changes of Health are not changes in this sense. Purge may
+	// it later. A hook that is damaged does not keep the others from being
+	// read. Changes of Health are not changes in this sense. Purge may
 	// forget deletions.
 	HookChanges(ctx context.Context, after int64, limit int) ([]HookChange, error)
 }
@@ -106,8 +107,9 @@ type Queue interface {
 	// new state and the attempt, and applies [Health.After] to the hook, if
 	// it still exists. The result has one element for each settlement, in
 	// order; its Err is [ErrLeaseLost] when the delivery is not leased with
-	// that Token, and then nothing of it was written. The others are not
-	// affected.
+	// that Token, or another error when what is stored of the delivery, or of
+	// its hook, is damaged, and then nothing of it was written. The others are
+	// not affected.
 	//
 	// An attempt that is stored replaces the answer to the one before it, unless
 	// [KeepsAnswer] says that it stays: of that attempt, Response.Header and
@@ -265,7 +267,7 @@ type Settlement struct {
 
 // Settled is the store's answer to one settlement.
 type Settled struct {
-	// Err is nil or [ErrLeaseLost].
+	// Err is nil, [ErrLeaseLost], or says what is damaged.
 	Err error
 	// Health is the hook's after the settlement.
 	Health Health
@@ -277,6 +279,9 @@ type HookChange struct {
 	// Deleted says that the hook is gone; Hook then has only its Tenant and ID.
 	Deleted bool
 	Hook    Hook
+	// Err says that the hook is stored, but cannot be read; Hook then has only
+	// its Tenant and ID, or not even these.
+	Err error
 }
 
 // A HookQuery selects hooks of one tenant. Its zero value is all of the tenant

@@ -44,7 +44,7 @@ func (t *tx) find(tenant, deliveryID string) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &found{delivery(r, h.ref), r.int(0), h}
+	f := &found{delivery(*r, h.ref), r.int(0), h}
 	f.EventID, f.EventType = r.id(17), r.text(18)
 	return f, nil
 }

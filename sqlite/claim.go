@@ -1,27 +1,13 @@
 package sqlite
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
 )
-
-// Claim implements [hooks.Queue].
-func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
-	err = s.writer.do(ctx, func(t *tx) error {
-		c := newClaim(t, r)
-		claimed, next, err = c.run()
-		return err
-	})
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	return claimed, next, nil
-}
 
 // A claim is a call of Claim under way. The tenants in line take turns: each
 // gives a delivery, from the lane whose turn it is, and goes to the end of the
@@ -40,10 +26,13 @@ type claim struct {
 	passed     bool
 	claimed    []hooks.Claimed
 	events     map[int64]*hooks.Event // by n
+	// delivery is the n of the one that is being taken.
+	delivery int64
 }
 
 func newClaim(t *tx, r hooks.ClaimRequest) *claim {
 	c := &claim{tx: t, r: r, room: newRoom(r.Limit), ofHooks: map[int64]int{}, events: map[int64]*hooks.Event{}}
+	c.lastTenant.turn = math.MinInt64
 	c.tenants.read = c.readTenants
 	return c
 }
@@ -103,7 +92,7 @@ func (c *claim) serve(t *tenantInLine) (served bool, err error) {
 
 const (
 	deliveryColumns = "d.n, d.id, d.state, d.attempts, d.step, d.due, d.owner, d.token, d.until, d.held, d.reason, d.created_at, d.ended_at, d.key, d.undecided"
-	eventColumns    = "tenant, id, type, time, key, metadata, data"
+	eventColumns    = "n, tenant, id, type, time, key, metadata, data"
 )
 
 var (
@@ -145,6 +134,7 @@ func (c *claim) look(t *tenantInLine, l *laneInLine) (found bool, err error) {
 // take takes the first delivery of the lane.
 func (c *claim) take(t *tenantInLine, l *laneInLine) error {
 	q := &l.queued[0]
+	c.delivery = q.n
 	e, err := c.event(q.event)
 	if err != nil {
 		return err
@@ -177,26 +167,26 @@ func (c *claim) event(n int64) (*hooks.Event, error) {
 		return nil, err
 	}
 	if r == nil {
-		return nil, fmt.Errorf("%w: event %d is missing", ErrDamaged, n)
+		return nil, &rowError{"hooks_events", n, isMissing}
 	}
-	e, err := event(r)
+	e := event(*r)
 	c.events[n] = e
-	return e, err
+	return e, c.damaged()
 }
 
 var (
 	ended = newStatement(`SELECT n, hook, step, handed, token, created_at, until, id FROM hooks_deliveries
 		WHERE until <= ? AND queued IS NULL`)
 	queueAgain = newStatement("UPDATE hooks_deliveries SET queued = until WHERE n = ?")
-	nextLane   = newStatement("SELECT min(due) FROM hooks_lanes WHERE turn IS NULL")
-	nextLease  = newStatement("SELECT min(until) FROM hooks_deliveries WHERE until > ? AND queued IS NULL")
+	nextLane   = newStatement("SELECT hook, due FROM hooks_lanes WHERE turn IS NULL AND due > -(1 << 62) ORDER BY due LIMIT 1")
+	nextLease  = newStatement("SELECT n, until FROM hooks_deliveries WHERE until > ? AND queued IS NULL ORDER BY until LIMIT 1")
 )
 
 // expire queues the deliveries whose leases have ended, as of their end.
 func (c *claim) expire() error {
 	var all []row
 	if err := c.each(ended, func(r row) error {
-		all = append(all, append(row(nil), r...))
+		all = append(all, r.copy())
 		return nil
 	}, c.r.Now.UnixMilli()); err != nil {
 		return err
@@ -232,8 +222,13 @@ func (c *claim) next() (next time.Time, err error) {
 	if err != nil {
 		return next, err
 	}
-	next = lane.time(0)
-	if until := lease.time(0); next.IsZero() || !until.IsZero() && until.Before(next) {
+	if lane != nil {
+		next = lane.time(1)
+	}
+	if lease == nil {
+		return next, nil
+	}
+	if until := lease.time(1); next.IsZero() || until.Before(next) {
 		next = until
 	}
 	return next, nil
@@ -242,19 +237,21 @@ func (c *claim) next() (next time.Time, err error) {
 // delivery makes a delivery of deliveryColumns. Its EventID and EventType are
 // missing.
 func delivery(r row, hook hooks.Ref) hooks.Delivery {
+	if r.count(3) > maxAttempt {
+		r.wrong(3, "a number of attempts")
+	}
 	return hooks.Delivery{
-		ID: r.id(1), Tenant: hook.Tenant, HookID: hook.ID, Key: r.text(13),
-		State: r.state(2), Attempts: int(r.int(3)), Step: int(r.int(4)), Due: r.time(5),
-		Lease: hooks.Lease{Owner: r.id(6), Token: r.int(7), Until: r.time(8)},
-		Held:  r.bool(9), Reason: r.text(10), CreatedAt: r.time(11), EndedAt: r.time(12), Undecided: r.bool(14),
+		ID: r.id(1), Tenant: hook.Tenant, HookID: hook.ID, Key: r.maybeText(13),
+		State: r.state(2), Attempts: r.count(3), Step: r.count(4), Due: r.maybeTime(5),
+		Lease: hooks.Lease{Owner: r.maybeID(6), Token: int64(r.count(7)), Until: r.maybeTime(8)},
+		Held:  r.bool(9), Reason: r.maybeText(10), CreatedAt: r.time(11), EndedAt: r.maybeTime(12), Undecided: r.bool(14),
 	}
 }
 
 // event makes an event of eventColumns.
-func event(r row) (*hooks.Event, error) {
-	metadata, err := unpackMap(r.text(5))
+func event(r row) *hooks.Event {
 	return &hooks.Event{
-		Tenant: r.text(0), ID: r.id(1), Type: r.text(2), Time: r.time(3), Key: r.text(4),
-		Metadata: metadata, Data: json.RawMessage(r.bytes(6)),
-	}, err
+		Tenant: r.text(1), ID: r.id(2), Type: r.text(3), Time: r.time(4), Key: r.maybeText(5),
+		Metadata: r.texts(6), Data: json.RawMessage(r.maybeBytes(7)),
+	}
 }

@@ -18,16 +18,19 @@ type session interface {
 	// of the result. The row is valid during the call only, what its columns
 	// hold stays.
 	each(s *statement, visit func(row) error, args ...driver.Value) error
+	// damaged returns the damage that rows had, and forgets it.
+	damaged() error
 }
 
 // run runs a statement that returns nothing of interest.
 func run(c session, s *statement, args ...driver.Value) error { return c.each(s, nil, args...) }
 
 // first returns the first row of the result, or nil.
-func first(c session, s *statement, args ...driver.Value) (found row, err error) {
+func first(c session, s *statement, args ...driver.Value) (found *row, err error) {
 	err = c.each(s, func(r row) error {
 		if found == nil {
-			found = append(row(nil), r...)
+			r = r.copy()
+			found = &r
 		}
 		return nil
 	}, args...)
@@ -62,7 +65,10 @@ type conn struct {
 	*sqlite3.SQLiteConn
 	prepared []*prepared
 	args     []driver.NamedValue
+	damage   damage
 }
+
+func (c *conn) damaged() error { return c.damage.take() }
 
 type prepared struct {
 	stmt *sqlite3.SQLiteStmt
@@ -84,11 +90,12 @@ func (c *conn) each(s *statement, visit func(row) error, args ...driver.Value) (
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	if p.row == nil {
-		p.row = make(row, len(rows.Columns()))
+	if p.row.values == nil {
+		columns := rows.Columns()
+		p.row = row{make([]driver.Value, len(columns)), &origin{s.sql, columns, &c.damage}}
 	}
 	for {
-		switch err := rows.Next(p.row); {
+		switch err := rows.Next(p.row.values); {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -171,10 +178,13 @@ type reader struct {
 	ctx      context.Context
 	db       preparer
 	prepared map[string]*sql.Stmt
+	damage   damage
 }
 
+func (r *reader) damaged() error { return r.damage.take() }
+
 func newReader(ctx context.Context, db preparer) *reader {
-	return &reader{ctx, db, map[string]*sql.Stmt{}}
+	return &reader{ctx: ctx, db: db, prepared: map[string]*sql.Stmt{}}
 }
 
 func (r *reader) each(s *statement, visit func(row) error, args ...driver.Value) error {
@@ -203,10 +213,10 @@ func (r *reader) query(query string, visit func(row) error, args ...any) (err er
 	if err != nil {
 		return err
 	}
-	values := make(row, len(columns))
+	values := row{make([]driver.Value, len(columns)), &origin{query, columns, &r.damage}}
 	targets := make([]any, len(columns))
-	for i := range values {
-		targets[i] = (*any)(&values[i])
+	for i := range targets {
+		targets[i] = (*any)(&values.values[i])
 	}
 	for rows.Next() {
 		if err := rows.Scan(targets...); err != nil {

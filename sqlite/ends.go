@@ -22,7 +22,7 @@ const endsLate = 10_000
 
 var (
 	endsSince = newStatement(`SELECT h.n, count(*), max(l.at) FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
-		WHERE h.n > ? AND l.at > ? AND l.entry IN (1, 2, 3) GROUP BY h.n`)
+		WHERE h.n > ? AND l.at > ? AND l.at < 1 << 62 AND l.entry IN (1, 2, 3) GROUP BY h.n`)
 	countAllEnds = newStatement("SELECT count(*) FROM hooks_log WHERE hook = ? AND entry IN (1, 2, 3)")
 	firstEnds    = newStatement(`SELECT l.delivery, l.at, d.held IS NULL AND d.ended_at = l.at
 		FROM hooks_log l CROSS JOIN hooks_deliveries d ON d.n = l.delivery
@@ -30,8 +30,8 @@ var (
 )
 
 // tooMuch adds deliveries of hooks with more than keep to found, until there are
-// limit. A hook is left alone until it has an eighth more.
-func (e *ends) tooMuch(r *reader, keep, limit int, found *[]endedDelivery) error {
+// limit, but for those to skip. A hook is left alone until it has an eighth more.
+func (e *ends) tooMuch(r *reader, keep, limit int, skip map[int64]bool, found *[]endedDelivery) error {
 	if err := e.count(r); err != nil {
 		return err
 	}
@@ -46,12 +46,12 @@ func (e *ends) tooMuch(r *reader, keep, limit int, found *[]endedDelivery) error
 		if err != nil {
 			return err
 		}
-		e.of[hook] = int(all.int(0))
+		e.of[hook] = all.count(0)
 		if e.of[hook] <= keep+keep/8 {
 			continue
 		}
 		err = r.each(firstEnds, func(r row) error {
-			if r.bool(2) {
+			if r.bool(2) && !skip[r.int(0)] {
 				*found = append(*found, endedDelivery{n: r.int(0), before: r.int(1) + 1, tooMuch: true})
 			}
 			if len(*found) >= limit {
@@ -80,7 +80,7 @@ func (e *ends) count(r *reader) (err error) {
 		since = e.upTo - endsLate
 	}
 	return r.each(endsSince, func(r row) error {
-		e.of[r.int(0)] += int(r.int(1))
+		e.of[r.int(0)] += r.count(1)
 		e.upTo = max(e.upTo, r.int(2))
 		return nil
 	}, int64(0), since)

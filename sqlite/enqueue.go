@@ -120,9 +120,11 @@ func packMap(m map[string]string) (driver.Value, error) {
 	return string(packed), err
 }
 
-func unpackMap(packed string) (m map[string]string, err error) {
-	if packed != "" {
-		err = json.Unmarshal([]byte(packed), &m)
+// texts is the inverse of packMap.
+func (r row) texts(i int) (m map[string]string) {
+	if packed := r.maybeText(i); packed != "" && json.Unmarshal([]byte(packed), &m) != nil {
+		r.wrong(i, "a JSON object of texts")
+		return nil
 	}
-	return m, err
+	return m
 }

@@ -22,7 +22,15 @@ var (
 	ErrFull = errors.New("the disk or the database is full")
 	// ErrReadOnly says that the database cannot be written to.
 	ErrReadOnly = errors.New("the database is read-only")
-	// ErrDamaged says that the file is no database, or damaged.
+	// ErrDamaged says that the file is no database, or damaged. If a row has a
+	// value that it cannot have, the text names table, row and column.
+	//
+	// Others are served all the same. A delivery that cannot be read, or whose
+	// event or hook cannot, is taken out of the queue, which Claim tells of
+	// once. When the row has been repaired, such a delivery goes on after
+	// [hooks.Manager.Cancel] and Redeliver, and those of a hook when that is
+	// disabled and enabled. Purge leaves what is damaged, and tells of it once
+	// in each process.
 	ErrDamaged = errors.New("the file is no database, or damaged")
 	// ErrMoved says that the file was deleted, moved or replaced while it was
 	// open. What is written now would be lost with it.
@@ -69,6 +77,11 @@ func isBusy(err error) bool {
 func isUnique(err error) bool {
 	var cause sqlite3.Error
 	return errors.As(err, &cause) && cause.ExtendedCode == sqlite3.ErrConstraintUnique
+}
+
+func isConstraint(err error) bool {
+	var cause sqlite3.Error
+	return errors.As(err, &cause) && cause.Code == sqlite3.ErrConstraint
 }
 
 // lockWait is how long SQLite itself waits for a lock, which cannot be cancelled,

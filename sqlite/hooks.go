@@ -55,15 +55,14 @@ func packHook(h *hooks.Hook) (string, error) {
 const allHookColumns = hookColumns + ", created_at, name, protocol, disabled, document, settings, version"
 
 // unpackHook makes a hook of allHookColumns.
-func unpackHook(r row) (hooks.Hook, error) {
+func unpackHook(r row) hooks.Hook {
 	var d document
 	if err := json.Unmarshal([]byte(r.text(11)), &d); err != nil {
-		return hooks.Hook{}, fmt.Errorf("%w: hook %d: %w", ErrDamaged, r.int(0), err)
+		r.wrong(11, "the JSON of a hook")
 	}
 	h := hooks.Hook{
-		Tenant: r.text(1), ID: r.text(2), Name: r.text(8), Protocol: r.text(9), Disabled: r.bool(10),
-		Settings: r.bytes(12), Version: r.int(13), CreatedAt: r.time(7), UpdatedAt: d.UpdatedAt,
-		Health:      hooks.Health{Failures: int(r.int(4)), FailingSince: r.time(5), ThrottledUntil: r.time(6)},
+		Tenant: r.text(1), ID: r.text(2), Name: r.maybeText(8), Protocol: r.maybeText(9), Disabled: r.bool(10),
+		Settings: r.maybeBytes(12), Version: int64(r.count(13)), CreatedAt: r.time(7), UpdatedAt: d.UpdatedAt, Health: r.health(4),
 		Description: d.Description, DisabledReason: d.DisabledReason, Verified: d.Verified,
 		Events: d.Events, Filter: d.Filter, URL: d.URL, Method: d.Method, Headers: d.Headers,
 		Schedule: d.Schedule, Timeout: d.Timeout, RateLimit: d.RateLimit, MaxInFlight: d.MaxInFlight,
@@ -72,12 +71,12 @@ func unpackHook(r row) (hooks.Hook, error) {
 	for _, s := range d.Secrets {
 		h.Secrets = append(h.Secrets, hooks.SigningSecret{Secret: hooks.Secret(s.Secret), ExpiresAt: s.ExpiresAt})
 	}
-	return h, nil
+	return h
 }
 
 var (
-	nextRevision = newStatement("UPDATE hooks_revision SET last = last + 1 RETURNING last")
-	hookState    = newStatement("SELECT version, disabled FROM hooks_hooks WHERE n = ?")
+	nextRevision = newStatement("UPDATE hooks_revision SET last = last + 1 WHERE typeof(last) = 'integer' AND last >= 0 RETURNING last")
+	hookState    = newStatement("SELECT n, version, disabled FROM hooks_hooks WHERE n = ?")
 	putHook      = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = NULL, version = ?, created_at = ?, name = ?,
 		protocol = ?, disabled = ?, document = ?, settings = ?, failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?`)
 	changeHook = newStatement(`UPDATE hooks_hooks SET revision = ?, version = ?, name = ?,
@@ -86,7 +85,7 @@ var (
 		protocol = NULL, disabled = NULL, document = NULL, settings = NULL, failures = 0, failing_since = NULL, throttled_until = NULL
 		WHERE n = ?`)
 	// hookAt finds the hook of a tenant that so many were created before.
-	hookAt = newStatement("SELECT 1 FROM hooks_hooks WHERE tenant = ? AND version IS NOT NULL ORDER BY created_at, id LIMIT 1 OFFSET ? + 0")
+	hookAt = newStatement("SELECT 1 FROM hooks_hooks WHERE tenant = ? AND created_at IS NOT NULL ORDER BY created_at, id LIMIT 1 OFFSET ? + 0")
 	heldOf = newStatement("SELECT n, key FROM hooks_deliveries WHERE hook = ? AND held = 1")
 	letGo  = newStatement("UPDATE hooks_deliveries SET held = NULL WHERE n = ?")
 )
@@ -95,6 +94,9 @@ func (t *tx) nextRevision() (int64, error) {
 	r, err := first(t, nextRevision)
 	if err != nil {
 		return 0, err
+	}
+	if r == nil {
+		return 0, &rowError{"hooks_revision", 1, "last is missing, or not an integer of at least 0"}
 	}
 	return r.int(0), nil
 }
@@ -145,7 +147,7 @@ func (t *tx) checkLimit(ref hooks.Ref, limit int) error {
 
 // hookChanged takes note of a change of the hook's row.
 func (t *tx) hookChanged(h *hookRow, err error) error {
-	t.forget(h.ref)
+	t.forget(h.n)
 	if err != nil {
 		return err
 	}
@@ -170,7 +172,7 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		if err != nil {
 			return err
 		}
-		if stored := state.int(0); stored != h.Version {
+		if stored := int64(state.count(1)); stored != h.Version {
 			return fmt.Errorf("hook %q has version %d, not %d: %w", h.ID, stored, h.Version, hooks.ErrConflict)
 		}
 		revision, err := t.nextRevision()
@@ -179,7 +181,7 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		}
 		err = run(t, changeHook, revision, h.Version+1, packText(h.Name), packText(h.Protocol),
 			packBool(h.Disabled), packed, packBytes(h.Settings), known.n)
-		if err != nil || !state.bool(1) || h.Disabled {
+		if err != nil || !state.bool(2) || h.Disabled {
 			return err
 		}
 		return t.hookChanged(known, run(t, setHealth, int64(0), nil, nil, known.n))
@@ -207,7 +209,7 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 		}
 		var held []row
 		err = t.each(heldOf, func(r row) error {
-			held = append(held, append(row(nil), r...))
+			held = append(held, r.copy())
 			return nil
 		}, known.n)
 		if err != nil {
@@ -234,15 +236,19 @@ var changedSince = newStatement("SELECT " + allHookColumns + ", revision FROM ho
 // HookChanges implements [hooks.HookStore].
 func (s *Store) HookChanges(ctx context.Context, after int64, limit int) (changes []hooks.HookChange, err error) {
 	err = s.reads(ctx, func(r *reader) error {
-		return r.each(changedSince, func(r row) error {
-			change := hooks.HookChange{Revision: r.int(14)}
-			if r.bool(3) {
-				if change.Hook, err = unpackHook(r); err != nil {
-					return err
-				}
+		return r.each(changedSince, func(row row) error {
+			change := hooks.HookChange{Revision: row.int(14)}
+			if row.bool(3) {
+				change.Hook = unpackHook(row)
 			} else {
-				change.Deleted, change.Hook = true, hooks.Hook{Tenant: r.text(1), ID: r.text(2)}
+				change.Deleted, change.Hook = true, hooks.Hook{Tenant: row.text(1), ID: row.text(2)}
 			}
+			if damage := r.damaged(); damage != nil { // The other hooks are to be read all the same.
+				change = hooks.HookChange{Revision: max(change.Revision, after), Err: fmt.Errorf("sqlite: %w", damage)}
+				change.Hook.Tenant, _ = row.values[1].(string)
+				change.Hook.ID, _ = row.values[2].(string)
+			}
+			after = change.Revision
 			changes = append(changes, change)
 			return nil
 		}, after, int64(limit))
@@ -286,9 +292,8 @@ func (s *Store) Hooks(ctx context.Context, q hooks.HookQuery) (page hooks.Page[h
 				page.Next = hooks.Cursor{Time: last.CreatedAt, ID: last.ID}
 				return nil
 			}
-			h, err := unpackHook(r)
-			page.Items = append(page.Items, h)
-			return err
+			page.Items = append(page.Items, unpackHook(r))
+			return nil
 		}, append(where.args, limit+1, q.Offset)...)
 	})
 	return page, err

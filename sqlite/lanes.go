@@ -35,7 +35,8 @@ var (
 		ON CONFLICT DO UPDATE SET due = excluded.due WHERE due > excluded.due`)
 	setLane    = newStatement("INSERT OR REPLACE INTO hooks_lanes (hook, retry, tenant, due, turn) VALUES (?, ?, ?, ?, ?)")
 	deleteLane = newStatement("DELETE FROM hooks_lanes WHERE hook = ? AND retry = ?")
-	firstOf    = newStatement("SELECT min(queued) FROM hooks_deliveries WHERE hook = ? + 0 AND retry = ? + 0 AND queued IS NOT NULL")
+	firstOf    = newStatement(`SELECT n, queued FROM hooks_deliveries
+		WHERE hook = ? + 0 AND retry = ? + 0 AND queued IS NOT NULL ORDER BY queued LIMIT 1`)
 )
 
 // queue takes note that a delivery was queued.
@@ -56,8 +57,8 @@ func (t *tx) dueOf(l lane) (int64, error) {
 		return 0, err
 	}
 	l.hook.due[l.retry] = never
-	if found[0] != nil {
-		l.hook.due[l.retry] = max(found.int(0), l.hook.throttled())
+	if found != nil {
+		l.hook.due[l.retry] = max(found.time(1).UnixMilli(), l.hook.throttled())
 	}
 	return l.hook.due[l.retry], nil
 }

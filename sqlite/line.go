@@ -85,12 +85,21 @@ var (
 	lineUpLanes = newStatement(`UPDATE hooks_lanes AS l SET turn =
 		(SELECT coalesce(max(turn), 0) + 1 FROM hooks_lanes WHERE tenant = l.tenant AND turn IS NOT NULL)
 		WHERE turn IS NULL AND due <= ?`)
-	tenantsAfter = newStatement(`SELECT turn, tenant, (SELECT max(turn) FROM hooks_tenants) FROM hooks_tenants
+	tenantsAfter = newStatement(`SELECT tenant, turn, (SELECT max(turn) FROM hooks_tenants) FROM hooks_tenants
 		WHERE (turn, tenant) > (? + 0, ? || '') ORDER BY turn, tenant`)
-	lanesAfter = newStatement(`SELECT turn, hook, retry, (SELECT max(turn) FROM hooks_lanes WHERE tenant = ?1 || '' AND turn IS NOT NULL)
+	lanesAfter = newStatement(`SELECT hook, retry, turn, (SELECT max(turn) FROM hooks_lanes WHERE tenant = ?1 || '' AND turn IS NOT NULL)
 		FROM hooks_lanes WHERE tenant = ?1 || '' AND turn IS NOT NULL AND (turn, hook, retry) > (?2 + 0, ?3 + 0, ?4 + 0)
 		ORDER BY turn, hook, retry`)
 )
+
+// turn returns a place in line.
+func (r row) turn(i int) int64 {
+	turn := r.int(i)
+	if turn < 0 || turn > never/2 {
+		r.wrong(i, "a turn")
+	}
+	return turn
+}
 
 // lineUp puts into line what has become due.
 func (c *claim) lineUp() error {
@@ -106,8 +115,8 @@ func (c *claim) readTenants() (read []*tenantInLine, err error) {
 		if len(read) == min(c.room.deliveries, readAtOnce) {
 			return errEnough
 		}
-		c.lastTenant, c.maxTurn = tenantTurn{r.int(0), r.text(1)}, r.int(2)
-		t := &tenantInLine{tenant: c.lastTenant.tenant, room: c.roomOf(c.lastTenant.tenant)}
+		c.lastTenant, c.maxTurn = tenantTurn{r.turn(1), r.text(0)}, r.turn(2)
+		t := &tenantInLine{tenant: c.lastTenant.tenant, room: c.roomOf(c.lastTenant.tenant), last: laneTurn{turn: math.MinInt64}}
 		if !t.room.open() {
 			c.passed = true
 			return nil
@@ -134,10 +143,14 @@ func (c *claim) readLanes(t *tenantInLine) (read []*laneInLine, err error) {
 		if len(read) == min(t.share, readAtOnce) {
 			return errEnough
 		}
-		t.last, t.maxTurn = laneTurn{r.int(0), r.int(1), r.int(2)}, r.int(3)
+		t.last, t.maxTurn = laneTurn{turn: r.turn(2), hook: r.int(0), retry: packBool(r.bool(1))}, r.turn(3)
 		h, err := c.hookN(t.last.hook)
 		if err != nil {
 			return err
+		}
+		if h.ref.Tenant != t.tenant {
+			r.damaged(errors.New("tenant is not the hook's"))
+			return c.damaged()
 		}
 		if c.roomOfHook(h) <= 0 {
 			t.passed = true
@@ -165,7 +178,7 @@ const leaseQueued = `UPDATE hooks_deliveries SET state = 3, queued = NULL, token
 	WHERE hook = ? + 0 AND retry = ? + 0`
 
 var (
-	leaseBefore  = newStatement(leaseQueued + " AND queued < ?")
+	leaseBefore  = newStatement(leaseQueued + " AND queued >= ? AND queued < ?")
 	leaseAt      = newStatement(leaseQueued + " AND queued = ? AND n <= ?")
 	setTenant    = newStatement("UPDATE hooks_tenants SET turn = ? WHERE tenant = ?")
 	deleteTenant = newStatement("DELETE FROM hooks_tenants WHERE tenant = ?")
@@ -228,7 +241,7 @@ func (c *claim) lease(l *laneInLine) error {
 	}
 	until, owner := c.r.Until.UnixMilli(), packID(c.r.Owner)
 	if l.first.queued < l.last.queued {
-		if err := run(c, leaseBefore, until, owner, l.hook.n, int64(l.retry), l.last.queued); err != nil {
+		if err := run(c, leaseBefore, until, owner, l.hook.n, int64(l.retry), l.first.queued, l.last.queued); err != nil {
 			return err
 		}
 	}

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"database/sql/driver"
-	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +36,7 @@ type listing[T any] struct {
 	// handedOver says that deliveries handed over have elements.
 	handedOver bool
 
-	make    func(row) (T, error)
+	make    func(row) T
 	compare func(a, b T) int
 	cursor  func(T) hooks.Cursor
 	// place returns the values of an index's order at a cursor, but for the time.
@@ -81,7 +81,7 @@ const (
 )
 
 var deliveries = listing[hooks.Delivery]{
-	columns: deliveryColumns + ", h.tenant, h.id, e.id, e.type",
+	columns: deliveryColumns + `, h.tenant AS "hooks_hooks.tenant", h.id AS "hooks_hooks.id", e.id AS "hooks_events.id", e.type AS "hooks_events.type"`,
 	tables:  "hooks_deliveries d" + ofDelivery,
 	ofDeliveries: index{
 		from:  "hooks_deliveries d" + ofDelivery,
@@ -96,10 +96,10 @@ var deliveries = listing[hooks.Delivery]{
 	entries:    "l.entry = 0",
 	state:      "d.state",
 	handedOver: true,
-	make: func(r row) (hooks.Delivery, error) {
+	make: func(r row) hooks.Delivery {
 		d := delivery(r, hooks.Ref{Tenant: r.text(15), ID: r.text(16)})
 		d.EventID, d.EventType = r.id(17), r.text(18)
-		return d, nil
+		return d
 	},
 	compare: func(a, b hooks.Delivery) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
@@ -109,8 +109,9 @@ var deliveries = listing[hooks.Delivery]{
 }
 
 var attempts = listing[hooks.Attempt]{
-	columns: `a.n & 65535, a.started_at, a.duration, a.state, a.next_at, r.method, r.url, r.header, a.body_size, a.body_sha256,
-		a.status, a.truncated, a.class, a.error, a.response_header, a.response_body, d.id, h.tenant, h.id, e.id, e.type`,
+	columns: `a.n, a.started_at, a.duration, a.state, a.next_at, r.method, r.url, r.header, a.body_size, a.body_sha256,
+		a.status, a.truncated, a.class, a.error, a.response_header, a.response_body, d.id AS "hooks_deliveries.id",
+		h.tenant AS "hooks_hooks.tenant", h.id AS "hooks_hooks.id", e.id AS "hooks_events.id", e.type AS "hooks_events.type", a.request`,
 	tables: `hooks_attempts a LEFT JOIN hooks_requests r ON r.n = (a.n >> 32 << 32) + a.request
 		LEFT JOIN hooks_deliveries d ON d.n = a.n >> 16` + ofDelivery,
 	ofDeliveries: index{
@@ -143,24 +144,37 @@ var attempts = listing[hooks.Attempt]{
 	},
 }
 
-func unpackAttempt(r row) (hooks.Attempt, error) {
+func unpackAttempt(r row) hooks.Attempt {
+	missing := r.int(11)
 	a := hooks.Attempt{
-		DeliveryID: r.id(16), Number: int(r.int(0)), Tenant: r.text(17), HookID: r.text(18),
+		DeliveryID: r.id(16), Number: int(r.int(0) & maxAttempt), Tenant: r.text(17), HookID: r.text(18),
 		EventID: r.id(19), EventType: r.text(20),
-		StartedAt: r.time(1), Duration: time.Duration(r.int(2)), State: r.state(3), NextAt: r.time(4),
-		Request: hooks.AttemptRequest{Method: r.text(5), URL: r.text(6), BodySize: int(r.int(8))},
+		StartedAt: r.time(1), Duration: time.Duration(r.count(2)), State: r.state(3), NextAt: r.maybeTime(4),
+		Request: hooks.AttemptRequest{BodySize: r.count(8)},
 		Response: hooks.AttemptResponse{
-			Status: int(r.int(10)), Body: r.bytes(15),
-			Truncated: r.int(11)&bodyTruncated != 0, HeaderTruncated: r.int(11)&headerTruncated != 0,
-			Dropped: r.int(11)&answerDropped != 0,
+			Status: r.count(10), Header: r.header(14), Body: r.maybeBytes(15),
+			Truncated: missing&bodyTruncated != 0, HeaderTruncated: missing&headerTruncated != 0, Dropped: missing&answerDropped != 0,
 		},
-		Class: hooks.ErrorClass(r.text(12)), Error: r.text(13),
+		Class: hooks.ErrorClass(r.maybeText(12)), Error: r.maybeText(13),
 	}
-	copy(a.Request.BodySHA256[:], r.bytes(9))
-	var err, err2 error
-	a.Request.Header, err = unpackHeader(r.bytes(7))
-	a.Response.Header, err2 = unpackHeader(r.bytes(14))
-	return a, errors.Join(err, err2)
+	if !r.isNull(21) {
+		a.Request.Method, a.Request.URL, a.Request.Header = r.text(5), r.text(6), r.header(7)
+	}
+	digest := r.maybeBytes(9)
+	if digest != nil && len(digest) != len(a.Request.BodySHA256) {
+		r.wrong(9, "a BLOB of 32 bytes")
+	}
+	copy(a.Request.BodySHA256[:], digest)
+	return a
+}
+
+// header reads a packed header.
+func (r row) header(i int) http.Header {
+	h, err := unpackHeader(r.maybeBytes(i))
+	if err != nil {
+		r.wrong(i, "a packed header")
+	}
+	return h
 }
 
 func readList[T any](ctx context.Context, s *Store, l *listing[T], q hooks.LogQuery) (page hooks.Page[T], err error) {
@@ -344,9 +358,8 @@ func (l *listing[T]) read(r *reader, from source, q hooks.PageQuery, n int) (ele
 		l.columns, l.tables, l.ofDeliveries.key,
 		from.key, from.from, where.sql, from.orderBy(q.OldestFirst), l.ofDeliveries.orderBy(q.OldestFirst))
 	err = r.query(query, func(r row) error {
-		element, err := l.make(r)
-		elements = append(elements, element)
-		return err
+		elements = append(elements, l.make(r))
+		return nil
 	}, append(where.args[:len(where.args):len(where.args)], n, q.Offset)...)
 	return elements, err
 }
@@ -360,9 +373,8 @@ func (s *Store) Events(ctx context.Context, tenant string, ids []string) (events
 		where := newConditions("tenant = ?", tenant)
 		where.in("id", len(ids), func(i int) any { return packID(ids[i]) })
 		return r.query("SELECT "+eventColumns+" FROM hooks_events WHERE "+where.sql, func(r row) error {
-			e, err := event(r)
-			events = append(events, *e)
-			return err
+			events = append(events, *event(r))
+			return nil
 		}, where.args...)
 	})
 	return events, err
@@ -371,7 +383,7 @@ func (s *Store) Events(ctx context.Context, tenant string, ids []string) (events
 var (
 	countEnds = newStatement(`SELECT l.entry, count(*) FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
 		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry IN (1, 2) GROUP BY l.entry`)
-	lastError = newStatement(`SELECT a.error, a.started_at FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
+	lastError = newStatement(`SELECT a.n, a.error, a.started_at FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
 		CROSS JOIN hooks_attempts a ON a.n = (l.delivery << 16) + (l.entry >> 3)
 		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry & 7 = 5 ORDER BY l.at DESC LIMIT 1`)
 )
@@ -398,7 +410,7 @@ func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, sinc
 // statsOf sums up a hook; the window is its tenant, its ID, since and until.
 func statsOf(r *reader, window ...driver.Value) (stats hooks.Stats, err error) {
 	err = r.each(countEnds, func(r row) error {
-		if n := int(r.int(1)); r.int(0) == entrySucceeded {
+		if n := r.count(1); r.int(0) == entrySucceeded {
 			stats.Successes = n
 		} else {
 			stats.Failures = n
@@ -410,7 +422,7 @@ func statsOf(r *reader, window ...driver.Value) (stats hooks.Stats, err error) {
 	}
 	stats.Deliveries = stats.Successes + stats.Failures
 	err = r.each(lastError, func(r row) error {
-		stats.LastError, stats.LastErrorAt = r.text(0), r.time(1)
+		stats.LastError, stats.LastErrorAt = r.maybeText(1), r.time(2)
 		return nil
 	}, window...)
 	return stats, err

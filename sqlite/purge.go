@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -21,15 +23,18 @@ var (
 )
 
 // Purge implements [hooks.LogStore]. It finds out what to remove before it holds
-// others up, and then removes it in steps.
+// others up, and then removes it in steps. What is damaged stays, and is told of
+// once.
 func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (removed int, err error) {
 	s.purging.Lock()
 	defer s.purging.Unlock()
+	var damaged []error
 	for removed < r.Limit {
 		found, err := s.old(ctx, r, r.Limit-removed)
 		if err != nil || found.empty() {
-			return removed, err
+			return removed, errors.Join(append(damaged, err)...)
 		}
+		before := removed
 		for !found.empty() && removed < r.Limit {
 			var done purged
 			step := found.cut(min(purgeStep, r.Limit-removed))
@@ -38,13 +43,20 @@ func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (removed int, e
 				return err
 			})
 			if err != nil {
-				return removed, err
+				return removed, errors.Join(append(damaged, err)...)
 			}
 			s.ends.removed(done)
 			removed += done.rows
+			for n, err := range done.damaged {
+				s.unpurged[n] = true
+				damaged = append(damaged, fmt.Errorf("sqlite: %w", err))
+			}
+		}
+		if removed == before { // Others were quicker, or it is damaged.
+			break
 		}
 	}
-	return removed, nil
+	return removed, errors.Join(damaged...)
 }
 
 // Old is what may be removed, but for the deliveries by n.
@@ -84,15 +96,17 @@ func (s *Store) old(ctx context.Context, q hooks.PurgeRequest, limit int) (o old
 		for _, part := range [][2]int64{{start, never}, {0, start}} {
 			err := r.each(endedFrom, func(r row) error {
 				s.purged = r.int(0)
-				o.deliveries = append(o.deliveries, endedDelivery{n: r.int(1), before: at})
+				if !s.unpurged[r.int(1)] {
+					o.deliveries = append(o.deliveries, endedDelivery{n: r.int(1), before: at})
+				}
 				return nil
-			}, part[0], part[1], at, int64(limit-len(o.deliveries)))
+			}, part[0], part[1], at, int64(limit-len(o.deliveries)+len(s.unpurged)))
 			if err != nil {
 				return err
 			}
 		}
 		if q.KeepPerHook > 0 {
-			if err := s.ends.tooMuch(r, q.KeepPerHook, limit, &o.deliveries); err != nil {
+			if err := s.ends.tooMuch(r, q.KeepPerHook, limit, s.unpurged, &o.deliveries); err != nil {
 				return err
 			}
 		}
@@ -112,10 +126,11 @@ func collect(ns *[]int64) func(row) error {
 }
 
 var (
-	oldDelivery = newStatement(`SELECT d.hook, d.created_at, d.ended_at, d.state, d.event, e.first, e.deliveries, e.triggered_at
-		FROM hooks_deliveries d JOIN hooks_events e ON e.n = d.event WHERE d.n = ? AND d.ended_at < ? AND d.held IS NULL`)
+	oldDelivery = newStatement(`SELECT d.n, d.hook, d.created_at, d.ended_at, d.state, d.event, e.first AS "hooks_events.first",
+		e.deliveries AS "hooks_events.deliveries", e.triggered_at AS "hooks_events.triggered_at"
+		FROM hooks_deliveries d LEFT JOIN hooks_events e ON e.n = d.event WHERE d.n = ? AND d.ended_at < ? AND d.held IS NULL`)
 	deleteAttempts = newStatement(`DELETE FROM hooks_attempts WHERE n > ?1 << 16 AND n < ?1 + 1 << 16
-		RETURNING started_at, n & 65535, class IS NOT NULL`)
+		RETURNING n, started_at, class IS NOT NULL`)
 	deleteDelivery = newStatement("DELETE FROM hooks_deliveries WHERE n = ?")
 	hasDelivery    = newStatement("SELECT 1 FROM hooks_deliveries WHERE n >= ? AND n < ? AND event = ? LIMIT 1")
 	makeBare       = newStatement("UPDATE hooks_events SET deliveries = 0 WHERE n = ?")
@@ -123,7 +138,7 @@ var (
 	forgetHook     = newStatement("UPDATE hooks_hooks SET revision = NULL, deleted_at = NULL WHERE n = ? AND deleted_at < ? RETURNING n")
 	deleteHook     = newStatement(`DELETE FROM hooks_hooks WHERE n = ?1 AND version IS NULL AND revision IS NULL
 		AND NOT EXISTS (SELECT 1 FROM hooks_log WHERE hook = ?1)
-		AND NOT EXISTS (SELECT 1 FROM hooks_deliveries WHERE until IS NOT NULL AND queued IS NULL AND hook = ?1) RETURNING tenant, id`)
+		AND NOT EXISTS (SELECT 1 FROM hooks_deliveries WHERE until IS NOT NULL AND queued IS NULL AND hook = ?1) RETURNING n`)
 	// Requests of which no attempt is left: the generations before that of
 	// the oldest attempt.
 	deleteRequests = newStatement(`DELETE FROM hooks_requests WHERE n < (SELECT coalesce(min(n), 1 << 62) >> 32 << 32 FROM hooks_attempts)
@@ -135,14 +150,26 @@ type purged struct {
 	rows       int           // that count
 	deliveries map[int64]int // so many of each hook
 	hooks      []int64       // that nothing is left of
+	damaged    map[int64]error
 }
 
 // purge removes what was found, as far as it is still to go.
 func (t *tx) purge(before time.Time, o old) (done purged, err error) {
-	done.deliveries = map[int64]int{}
+	done.deliveries, done.damaged = map[int64]int{}, map[int64]error{}
 	for _, d := range o.deliveries {
-		if err := t.purgeDelivery(before, d, &done); err != nil {
+		var hook int64
+		err := t.apart(func() (err error) {
+			hook, err = t.purgeDelivery(before, d)
+			return err
+		})
+		switch {
+		case errors.As(err, new(*rowError)):
+			done.damaged[d.n] = err
+		case err != nil:
 			return done, err
+		case hook != 0:
+			done.rows++
+			done.deliveries[hook]++
 		}
 	}
 	for _, n := range o.events {
@@ -167,7 +194,7 @@ func (t *tx) purge(before time.Time, o old) (done purged, err error) {
 			return done, err
 		}
 		if r != nil {
-			t.forget(hooks.Ref{Tenant: r.text(0), ID: r.text(1)})
+			t.forget(n)
 			done.hooks = append(done.hooks, n)
 		}
 	}
@@ -175,40 +202,38 @@ func (t *tx) purge(before time.Time, o old) (done purged, err error) {
 }
 
 // purgeDelivery removes a delivery, its attempts, and its event if that has no
-// other.
-func (t *tx) purgeDelivery(before time.Time, e endedDelivery, done *purged) error {
+// other. It returns the hook, or 0 if there was nothing to remove.
+func (t *tx) purgeDelivery(before time.Time, e endedDelivery) (hook int64, err error) {
 	d, err := first(t, oldDelivery, e.n, e.before)
 	if err != nil || d == nil {
-		return err
+		return 0, err
 	}
-	hook := d.int(0)
-	told := []entry{{d.int(1), entryCreated}, {d.int(2), entryOfEnd(d.int(3))}}
+	hook = d.int(1)
+	told := []entry{{d.int(2), entryCreated}, {d.int(3), entryOfEnd(packState(d.state(4)))}}
 	err = t.each(deleteAttempts, func(r row) error {
 		kind := entryAttempt
 		if r.bool(2) {
 			kind = entryFailedAttempt
 		}
-		told = append(told, entry{r.int(0), r.int(1)<<entryBits + kind})
+		told = append(told, entry{r.int(1), r.int(0)&maxAttempt<<entryBits + kind})
 		return nil
 	}, e.n)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := t.untell(hook, e.n, told...); err != nil {
-		return err
+		return 0, err
 	}
 	if err := run(t, deleteDelivery, e.n); err != nil {
-		return err
+		return 0, err
 	}
-	done.rows++
-	done.deliveries[hook]++
-	event := d.int(4)
-	left, err := first(t, hasDelivery, d.int(5), d.int(5)+d.int(6), event)
+	event := d.int(5)
+	left, err := first(t, hasDelivery, d.int(6), d.int(6)+int64(d.count(7)), event)
 	if err != nil || left != nil {
-		return err
+		return hook, err
 	}
-	if !e.tooMuch && d.int(7) >= before.UnixMilli() {
-		return run(t, makeBare, event)
+	if !e.tooMuch && d.int(8) >= before.UnixMilli() {
+		return hook, run(t, makeBare, event)
 	}
-	return run(t, deleteEvent, event)
+	return hook, run(t, deleteEvent, event)
 }

@@ -36,7 +36,11 @@ func (s *Store) snapshot(ctx context.Context, read func(*reader) error) (err err
 		return err
 	}
 	session := newReader(ctx, c)
-	err = errors.Join(read(session), session.close())
+	err = read(session)
+	if damage := session.damaged(); damage != nil {
+		err = damage
+	}
+	err = errors.Join(err, session.close())
 	_, end := c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	return errors.Join(err, end)
 }
@@ -70,7 +74,7 @@ func (c *conditions) in(column string, n int, value func(i int) any) {
 func (r *reader) count(from string, where conditions, limit int) (n int, err error) {
 	query := "SELECT count(*) FROM (SELECT 1 " + from + " WHERE " + where.sql + " LIMIT ? + 0)"
 	err = r.query(query, func(r row) error {
-		n = int(r.int(0))
+		n = r.count(0)
 		return nil
 	}, append(where.args[:len(where.args):len(where.args)], limit)...)
 	return n, err

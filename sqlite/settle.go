@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -24,10 +25,41 @@ func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.S
 		}
 		return nil
 	})
+	if errors.As(err, new(*rowError)) {
+		err = s.settleApart(ctx, now, settlements, settled)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return settled, nil
+}
+
+// settleApart settles so that damage concerns no settlement but its own, and sets
+// it aside, so that the delivery is not sent again and again.
+func (s *Store) settleApart(ctx context.Context, now time.Time, settlements []hooks.Settlement, settled []hooks.Settled) error {
+	err := s.writer.do(ctx, func(t *tx) error {
+		for i := range settlements {
+			err := t.apart(func() (err error) {
+				settled[i], err = t.settle(now, &settlements[i])
+				return err
+			})
+			if errors.As(err, new(*rowError)) {
+				settled[i] = hooks.Settled{Err: fmt.Errorf("sqlite: %w", err)}
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := range settled {
+		if _, err := s.setAside(ctx, settled[i].Err, 0); err != nil {
+			settled[i].Err = errors.Join(settled[i].Err, err)
+		}
+	}
+	return nil
 }
 
 // A lease is what a settlement needs to know of the delivery that it ends.
@@ -42,7 +74,7 @@ type lease struct {
 }
 
 var (
-	findLease = newStatement(`SELECT n, hook, key, created_at, handed AND token = 1 AND queued IS NULL, queued IS NOT NULL
+	findLease = newStatement(`SELECT n, hook, key, created_at, handed AND token = 1 AND queued IS NULL, queued IS NOT NULL, attempts
 		FROM hooks_deliveries WHERE id = ? AND state = 3 AND token = ?`)
 	endLease = newStatement(`UPDATE hooks_deliveries SET state = ?, attempts = attempts + ?, step = ?3, retry = ?3 > 0, due = ?4,
 		queued = ?4, until = NULL, owner = NULL, reason = ?, ended_at = ?, held = ?, undecided = ? WHERE n = ?`)
@@ -58,8 +90,9 @@ func (t *tx) lease(s *hooks.Settlement) (*lease, error) {
 	if err != nil || r == nil {
 		return nil, err
 	}
+	r.count(6) // which endLease adds to
 	return &lease{
-		n: r.int(0), token: s.Token, hook: r.int(1), key: r.text(2), created: r.int(3), logged: !r.bool(4), queued: r.bool(5),
+		n: r.int(0), token: s.Token, hook: r.int(1), key: r.maybeText(2), created: r.time(3).UnixMilli(), logged: !r.bool(4), queued: r.bool(5),
 	}, nil
 }
 
@@ -127,7 +160,7 @@ func (t *tx) release(h *hookRow, key string, now time.Time) error {
 	if err := run(t, unblock, r.int(0), now.UnixMilli()); err != nil {
 		return err
 	}
-	return t.queue(h, r.int(1), now.UnixMilli())
+	return t.queue(h, int64(r.count(1)), now.UnixMilli())
 }
 
 func (t *tx) setHealth(h *hookRow, health hooks.Health, now time.Time) error {
@@ -175,7 +208,7 @@ func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) 
 
 func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	if a.Number < 1 || a.Number > maxAttempt {
-		return fmt.Errorf("the number of an attempt must be 1 to %d, not %d", maxAttempt, a.Number)
+		return &rowError{"hooks_deliveries", delivery, fmt.Sprintf("it has attempt %d, and must have 1 to %d", a.Number, maxAttempt)}
 	}
 	n := delivery<<attemptBits + int64(a.Number)
 	if a.Number > 1 && !hooks.KeepsAnswer(a.Number-1) {
@@ -191,10 +224,14 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	if a.Request.BodySHA256 != [32]byte{} {
 		digest = a.Request.BodySHA256[:]
 	}
-	return run(t, insertAttempt, n, a.StartedAt.UnixMilli(), int64(a.Duration),
+	err = run(t, insertAttempt, n, a.StartedAt.UnixMilli(), int64(a.Duration),
 		packState(a.State), packTime(a.NextAt), sent, int64(a.Request.BodySize), digest,
 		int64(a.Response.Status), packMissing(&a.Response), packText(string(a.Class)), packText(a.Error),
 		packBytes(packHeader(a.Response.Header)), packBytes(a.Response.Body))
+	if isConstraint(err) {
+		err = &rowError{"hooks_attempts", n, "is there already"}
+	}
+	return err
 }
 
 // A request is what attempts have in common. Those whose n have the same upper
@@ -213,7 +250,7 @@ const (
 
 var (
 	insertRequest = newStatement("INSERT INTO hooks_requests (n, method, url, header) VALUES (?, ?, ?, ?)")
-	maxRequest    = newStatement("SELECT max(n) FROM hooks_requests WHERE n > ? AND n < ?")
+	maxRequest    = newStatement("SELECT coalesce(max(n), 0) FROM hooks_requests WHERE n > ? AND n < ?")
 )
 
 // request returns what attempt n has as its request: the lower bits of the n of

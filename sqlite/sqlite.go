@@ -72,10 +72,12 @@ type Store struct {
 	// opened is what Close closes: nothing of the host's.
 	opened      handles
 	checkpoints *checkpoints // nil: the host's affair
+	aside       aside
 
-	purging sync.Mutex
-	purged  int64 // the hook whose deliveries Purge removed last
-	ends    ends
+	purging  sync.Mutex
+	purged   int64          // the hook whose deliveries Purge removed last
+	unpurged map[int64]bool // deliveries that are damaged
+	ends     ends
 }
 
 var (
@@ -130,7 +132,7 @@ func open(ctx context.Context, path string, o Options) (s *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &Store{writer: w, read: read, opened: opened, checkpoints: newCheckpoints(checkpoint, file)}
+	s = &Store{writer: w, read: read, opened: opened, checkpoints: newCheckpoints(checkpoint, file), unpurged: map[int64]bool{}}
 	w.committed = s.checkpoints.committed
 	return s, nil
 }
@@ -200,7 +202,7 @@ func New(ctx context.Context, db *sql.DB, o Options) (*Store, error) {
 		return nil, fmt.Errorf("sqlite: %w", plain(err))
 	}
 	w.shared = true
-	return &Store{writer: w, read: db}, nil
+	return &Store{writer: w, read: db, unpurged: map[int64]bool{}}, nil
 }
 
 // checkDriver returns an error unless the handle is of the driver that the writer

@@ -84,23 +84,28 @@ func (t *tx) hookN(n int64) (*hookRow, error) {
 		return nil, err
 	}
 	if r == nil {
-		return nil, fmt.Errorf("%w: hook %d is missing", ErrDamaged, n)
+		return nil, &rowError{"hooks_hooks", n, isMissing}
 	}
 	return t.remember(r), nil
 }
 
-func (t *tx) remember(r row) *hookRow {
+func (t *tx) remember(r *row) *hookRow {
 	if len(t.hooks) >= maxCached { // All of them may be wanted again, so none is better dropped than another.
 		clear(t.hooks)
 		clear(t.byN)
 	}
 	h := &hookRow{
 		n: r.int(0), ref: hooks.Ref{Tenant: r.text(1), ID: r.text(2)}, exists: r.bool(3),
-		health: hooks.Health{Failures: int(r.int(4)), FailingSince: r.time(5), ThrottledUntil: r.time(6)},
+		health: r.health(4),
 		due:    [2]int64{never, never},
 	}
 	t.hooks[h.ref], t.byN[h.n] = h, h
 	return h
+}
+
+// health makes a Health of three columns from the i-th.
+func (r row) health(i int) hooks.Health {
+	return hooks.Health{Failures: r.count(i), FailingSince: r.maybeTime(i + 1), ThrottledUntil: r.maybeTime(i + 2)}
 }
 
 // throttled returns until when the hook is throttled.
@@ -112,11 +117,31 @@ func (h *hookRow) throttled() int64 {
 }
 
 // forget has the row read again when it is needed.
-func (t *tx) forget(ref hooks.Ref) {
-	if h := t.hooks[ref]; h != nil {
-		delete(t.hooks, ref)
-		delete(t.byN, h.n)
+func (t *tx) forget(n int64) {
+	if h := t.byN[n]; h != nil {
+		delete(t.hooks, h.ref)
+		delete(t.byN, n)
 	}
+}
+
+// apart undoes what do has written, and forgets what it has learned, if it fails
+// or meets damage.
+func (t *tx) apart(do func() error) error {
+	if err := run(t, savepoint); err != nil {
+		return err
+	}
+	err := do()
+	if damage := t.damaged(); damage != nil {
+		err = damage
+	}
+	if err == nil {
+		return run(t, release)
+	}
+	*t.cache = *newCache(t.version)
+	if failure := errors.Join(run(t, rollbackTo), run(t, release)); failure != nil {
+		return failure
+	}
+	return err
 }
 
 var (
@@ -172,6 +197,9 @@ func (t transaction) Enqueue(ctx context.Context, now time.Time, entries []hooks
 	}
 	session := newReader(ctx, t.tx)
 	err := (&tx{session, newCache(0)}).enqueue(now, entries)
+	if damage := session.damaged(); damage != nil {
+		err = damage
+	}
 	end := release
 	if err != nil {
 		end = rollbackTo
@@ -186,7 +214,7 @@ func (t transaction) Enqueue(ctx context.Context, now time.Time, entries []hooks
 }
 
 var (
-	savepoint  = newStatement("SAVEPOINT hooks_enqueue")
-	release    = newStatement("RELEASE hooks_enqueue")
-	rollbackTo = newStatement("ROLLBACK TO hooks_enqueue")
+	savepoint  = newStatement("SAVEPOINT hooks_apart")
+	release    = newStatement("RELEASE hooks_apart")
+	rollbackTo = newStatement("ROLLBACK TO hooks_apart")
 )

@@ -12,48 +12,6 @@ import (
 // How values are stored; see also the top of migrations/0001_hooks.sql. What is
 // empty is stored as NULL where that is allowed, for it takes no room.
 
-// A row is what a statement returned, in the order of its columns.
-type row []driver.Value
-
-func (r row) int(i int) int64 {
-	n, _ := r[i].(int64)
-	return n
-}
-
-func (r row) bool(i int) bool { return r.int(i) != 0 }
-
-// text returns a text, or the bytes of a BLOB.
-func (r row) text(i int) string {
-	switch v := r[i].(type) {
-	case string:
-		return v
-	case []byte:
-		return string(v)
-	}
-	return ""
-}
-
-func (r row) bytes(i int) []byte {
-	b, _ := r[i].([]byte)
-	return b
-}
-
-func (r row) time(i int) time.Time {
-	if ms, ok := r[i].(int64); ok {
-		return time.UnixMilli(ms).UTC()
-	}
-	return time.Time{}
-}
-
-func (r row) id(i int) string {
-	if b, ok := r[i].([]byte); ok && len(b) == len(uuid.UUID{}) {
-		return uuid.UUID(b).String()
-	}
-	return r.text(i)
-}
-
-func (r row) state(i int) hooks.State { return states[r.int(i)] }
-
 // packID returns an ID as it is stored. Only a UUID as it is usually written
 // becomes 16 bytes, so that nothing else comes back as one.
 func packID(id string) driver.Value {

@@ -300,7 +300,11 @@ func (w *writer) transact(c *conn, batch []*operation) error {
 			break
 		}
 		if o.err = o.ctx.Err(); o.err == nil {
-			if o.err = o.run(t); o.err != nil && !refused(o.err) {
+			o.err = o.run(t)
+			if damage := c.damaged(); damage != nil { // An answer that came of it is none.
+				o.err = damage
+			}
+			if o.err != nil && !refused(o.err) {
 				err = o.err
 			}
 		}

@@ -1,0 +1,138 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// A damaged row must not keep others waiting. One that a claim meets is set aside:
+// it is no longer queued, and otherwise stays as it is, for whoever repairs it.
+// The claim goes on without it, and a later one fails with what was found, so that
+// the Manager tells of it, once.
+type aside struct {
+	mu   sync.Mutex
+	told []error
+}
+
+// maxAside is how many rows a claim sets aside.
+const maxAside = 100
+
+func (a *aside) add(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.told = append(a.told, err)
+}
+
+func (a *aside) take() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := errors.Join(a.told...)
+	a.told = nil
+	return err
+}
+
+// Claim implements [hooks.Queue].
+func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
+	if err := s.aside.take(); err != nil {
+		return nil, time.Time{}, err
+	}
+	for range maxAside {
+		var delivery int64
+		err = s.writer.do(ctx, func(t *tx) error {
+			c := newClaim(t, r)
+			claimed, next, err = c.run()
+			delivery = c.delivery
+			return err
+		})
+		if err == nil {
+			break
+		}
+		if done, failure := s.setAside(ctx, err, delivery); !done || failure != nil {
+			return nil, time.Time{}, errors.Join(s.aside.take(), err, failure)
+		}
+		s.aside.add(err)
+	}
+	if err != nil || len(claimed) == 0 {
+		if err := s.aside.take(); err != nil {
+			return nil, time.Time{}, err
+		}
+	}
+	return claimed, next, nil
+}
+
+// A removal takes deliveries out of the queue. Before that it logs those that were
+// handed over and are not logged yet.
+type removal struct{ log, update *statement }
+
+func newRemoval(set, where string) removal {
+	return removal{
+		newStatement(`INSERT OR IGNORE INTO hooks_log SELECT hook, created_at, n, 0 FROM hooks_deliveries
+			WHERE typeof(hook) = 'integer' AND typeof(created_at) = 'integer' AND ` + where),
+		newStatement("UPDATE hooks_deliveries SET " + set + " WHERE " + where),
+	}
+}
+
+func (r removal) run(t *tx, arg any) error {
+	return errors.Join(run(t, r.log, arg), run(t, r.update, arg))
+}
+
+// unqueued are the columns of a delivery that is in no queue. If its lease has
+// ended, it is pending.
+const unqueued = "queued = NULL, until = NULL, state = CASE state WHEN 3 THEN 2 ELSE state END"
+
+var (
+	asideDelivery = newRemoval(unqueued, "n = ?")
+	asideEvent    = newRemoval(unqueued, `n >= (SELECT first FROM hooks_events WHERE n = ?1)
+		AND n < (SELECT first + deliveries FROM hooks_events WHERE n = ?1) AND event = ?1`)
+	asideQueued = newRemoval(unqueued, "queued IS NOT NULL AND hook = ?")
+	asideLeased = newRemoval("queued = until", "until IS NOT NULL AND queued IS NULL AND hook = ?")
+	asideLanes  = newStatement("DELETE FROM hooks_lanes WHERE hook = ?")
+	// The condition of each deletion is true for all rows.
+	deleteTenants = newStatement("DELETE FROM hooks_tenants WHERE tenant >= ''")
+	deleteLanes   = newStatement("DELETE FROM hooks_lanes WHERE hook >= -9e999")
+	makeLanes     = newStatement(`INSERT INTO hooks_lanes (hook, retry, tenant, due)
+		SELECT d.hook, d.retry, CASE typeof(h.tenant) WHEN 'text' THEN h.tenant ELSE '' END, 0
+		FROM hooks_deliveries d LEFT JOIN hooks_hooks h ON h.n = d.hook WHERE d.hook > 0 AND typeof(d.hook) = 'integer'
+		AND d.retry IN (0, 1) AND d.queued IS NOT NULL GROUP BY d.hook, d.retry`)
+)
+
+// makeLanesAnew makes the lanes of what is queued. None is in line. All are due,
+// so that the next claim looks into each and finds out when it really is.
+func (t *tx) makeLanesAnew() error {
+	return errors.Join(run(t, deleteTenants), run(t, deleteLanes), run(t, makeLanes))
+}
+
+// setAside sets aside what err says is damaged, if anything is, and if that can
+// be. delivery is the one that was read last.
+func (s *Store) setAside(ctx context.Context, err error, delivery int64) (done bool, failure error) {
+	var d *rowError
+	if !errors.As(err, &d) {
+		return false, nil
+	}
+	done = true
+	failure = s.writer.do(ctx, func(t *tx) error {
+		switch d.table {
+		case "hooks_deliveries":
+			return asideDelivery.run(t, d.row)
+		case "hooks_attempts":
+			return asideDelivery.run(t, d.n()>>attemptBits)
+		case "hooks_events":
+			return errors.Join(asideEvent.run(t, d.row), asideDelivery.run(t, delivery))
+		case "hooks_hooks":
+			if d.fault == isMissing {
+				return errors.Join(asideLeased.run(t, d.row), asideQueued.run(t, d.row), t.makeLanesAnew())
+			}
+			// Its deliveries are queued, but it has no lanes until it is enabled again.
+			return errors.Join(asideLeased.run(t, d.row), run(t, asideLanes, d.row))
+		case "hooks_lanes", "hooks_tenants":
+			return t.makeLanesAnew()
+		}
+		done = false
+		return nil
+	})
+	return done, failure
+}

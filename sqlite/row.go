@@ -1,0 +1,214 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"math"
+	"regexp"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// A row is what a statement returned, in the order of its columns, of which the
+// first names the row. Each method reads a column as what it has to be. What is
+// something else is damage: the method returns a zero value, and the session
+// remembers the first such value and has the operation fail in the end, so that
+// nothing that was made of it gets out or is stored.
+type row struct {
+	values []driver.Value
+	from   *origin
+}
+
+// An origin is where rows come from.
+type origin struct {
+	query   string
+	columns []string
+	damage  *damage
+}
+
+// A damage is the first that a session has met, if it has.
+type damage struct{ found *rowError }
+
+// take returns the damage, if there is any, and forgets it.
+func (d *damage) take() error {
+	found := d.found
+	if found == nil {
+		return nil
+	}
+	d.found = nil
+	return found
+}
+
+// A rowError says which row is damaged. It wraps [ErrDamaged], and its text has no
+// value that might be a secret.
+type rowError struct {
+	table string
+	row   any // what names it, as far as known
+	fault string
+}
+
+func (e *rowError) Error() string {
+	return fmt.Sprintf("%v: %s, row %v: %s", ErrDamaged, e.table, e.row, e.fault)
+}
+
+func (e *rowError) Unwrap() error { return ErrDamaged }
+
+// isMissing is the fault of a row that others refer to.
+const isMissing = "is missing"
+
+// n returns the number that names the row, or 0.
+func (e *rowError) n() int64 {
+	n, _ := e.row.(int64)
+	return n
+}
+
+var tableName = regexp.MustCompile(`(?:FROM|UPDATE|INTO) (hooks_\w+)`)
+
+// wrong takes note that a column is not what it has to be.
+func (r row) wrong(i int, want string) {
+	value := fmt.Sprintf("%T", r.values[i])
+	switch v := r.values[i].(type) {
+	case nil:
+		value = "NULL"
+	case int64, float64:
+		value = fmt.Sprint(v)
+	case []byte:
+		value = fmt.Sprintf("a BLOB of %d bytes", len(v))
+	case string:
+		value = "TEXT"
+	}
+	r.damaged(fmt.Errorf("%s is %s and not %s", r.from.columns[i], value, want))
+}
+
+// damaged takes note that there is something wrong with the row.
+func (r row) damaged(err error) {
+	if r.from.damage.found != nil {
+		return
+	}
+	d := &rowError{table: "a pragma", row: r.values[0], fault: err.Error()}
+	if found := tableName.FindStringSubmatch(r.from.query); found != nil {
+		d.table = found[1]
+	}
+	if b, ok := d.row.([]byte); ok {
+		d.row = fmt.Sprintf("x'%x'", b)
+	}
+	r.from.damage.found = d
+}
+
+// copy returns a row that stays valid.
+func (r row) copy() row {
+	r.values = append([]driver.Value(nil), r.values...)
+	return r
+}
+
+func (r row) isNull(i int) bool { return r.values[i] == nil }
+
+func (r row) int(i int) int64 {
+	n, ok := r.values[i].(int64)
+	if !ok {
+		r.wrong(i, "an integer")
+	}
+	return n
+}
+
+// count returns an integer that cannot be negative.
+func (r row) count(i int) int {
+	n := r.int(i)
+	if n < 0 || n > math.MaxInt {
+		r.wrong(i, "an integer of at least 0")
+		return 0
+	}
+	return int(n)
+}
+
+// bool returns 0, 1, or NULL for 0.
+func (r row) bool(i int) bool {
+	if r.isNull(i) {
+		return false
+	}
+	n := r.int(i)
+	if n&^1 != 0 {
+		r.wrong(i, "0 or 1")
+	}
+	return n == 1
+}
+
+func (r row) text(i int) string {
+	s, ok := r.values[i].(string)
+	if !ok {
+		r.wrong(i, "TEXT")
+	}
+	return s
+}
+
+// maybeText returns a text, or "" for NULL.
+func (r row) maybeText(i int) string {
+	if r.isNull(i) {
+		return ""
+	}
+	return r.text(i)
+}
+
+// maybeBytes returns a BLOB, or nil for NULL.
+func (r row) maybeBytes(i int) []byte {
+	b, ok := r.values[i].([]byte)
+	if !ok && !r.isNull(i) {
+		r.wrong(i, "a BLOB")
+	}
+	return b
+}
+
+// The times that can be written with four digits for the year.
+var (
+	minTime = time.Time{}.UnixMilli()
+	maxTime = time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC).UnixMilli()
+)
+
+func (r row) time(i int) time.Time {
+	ms := r.int(i)
+	if ms < minTime || ms > maxTime {
+		r.wrong(i, "a time")
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// maybeTime returns a time, or none for NULL.
+func (r row) maybeTime(i int) time.Time {
+	if r.isNull(i) {
+		return time.Time{}
+	}
+	return r.time(i)
+}
+
+func (r row) id(i int) string {
+	b, ok := r.values[i].([]byte)
+	switch {
+	case !ok:
+		return r.text(i)
+	case len(b) != len(uuid.UUID{}):
+		r.wrong(i, "TEXT or a BLOB of 16 bytes")
+		return ""
+	}
+	return uuid.UUID(b).String()
+}
+
+// maybeID returns an ID, or "" for NULL.
+func (r row) maybeID(i int) string {
+	if r.isNull(i) {
+		return ""
+	}
+	return r.id(i)
+}
+
+func (r row) state(i int) hooks.State {
+	n := r.int(i)
+	if n < blocked || n > cancelled {
+		r.wrong(i, "a state")
+		return ""
+	}
+	return states[n]
+}
