@@ -249,7 +249,9 @@ func TestLanesInLineAreMigrated(t *testing.T) {
 	require.NoError(t, db.Close())
 	s = openAt(t, path).(*sqlite.Store)
 	assert.NotContains(t, served, next(s))
-	assert.Equal(t, served, []string{next(s), next(s)})
+	for _, tenant := range served {
+		assert.Equal(t, tenant, next(s))
+	}
 	assert.Len(t, claim(s, 100, nil), 12-2-3)
 }
 
