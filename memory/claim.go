@@ -17,19 +17,19 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 	defer s.mu.Unlock()
 	s.claims++
 	s.lastClaim = r.Now
-	for l := s.later.first(); l != nil && !l.due.After(r.Now); l = s.later.first() {
-		s.later.remove(l)
+	for l := s.later.First(); l != nil && !l.due.After(r.Now); l = s.later.First() {
+		s.later.Remove(l)
 		s.join(l)
 	}
 	c := claim{Store: s, r: r, room: newRoom(r.Limit)}
 	c.run()
 	claimed = make([]hooks.Claimed, len(c.leased))
 	for i, d := range c.leased {
-		d.lane().waiting.push(d)
+		d.lane().waiting.Push(d)
 		s.place(d.lane())
 		claimed[i] = hooks.Claimed{Delivery: d.Delivery, Event: d.event.Event}
 	}
-	if l := s.later.first(); l != nil {
+	if l := s.later.First(); l != nil {
 		next = l.due
 	}
 	return claimed, next, nil
@@ -80,7 +80,7 @@ func (c *claim) serve(t *tenant) bool {
 
 // first returns the first delivery of the lane if it is due.
 func (c *claim) first(l *lane) *delivery {
-	d := l.waiting.first()
+	d := l.waiting.First()
 	if d == nil || d.due.After(c.r.Now) || l.due.After(c.r.Now) {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (c *claim) first(l *lane) *delivery {
 }
 
 func (c *claim) lease(l *lane, d *delivery) {
-	l.waiting.remove(d)
+	l.waiting.Remove(d)
 	c.room.take(d.event.Data)
 	l.queue.tenant.room.take(d.event.Data)
 	d.State = hooks.Leased

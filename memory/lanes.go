@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/heap"
 )
 
 // A tenant has the queues of its hooks. It stands in line as long as lanes of
@@ -37,7 +38,7 @@ type queue struct {
 // those that wait for another, pending or leased.
 type lane struct {
 	queue   *queue
-	waiting heap[delivery]
+	waiting heap.Heap[delivery]
 	due     time.Time   // when the first is, and the hook's throttle has ended
 	links   links[lane] // in the tenant's ready
 	index   int         // in Store.later
@@ -59,7 +60,7 @@ func (s *Store) queue(ref hooks.Ref) *queue {
 	q.ended.of = func(d *delivery) *links[delivery] { return &d.ofEnded }
 	for i := range q.lanes {
 		q.lanes[i].queue = q
-		q.lanes[i].waiting = heap[delivery]{less: earlier, index: func(d *delivery) *int { return &d.index }}
+		q.lanes[i].waiting = heap.New(earlier, func(d *delivery) *int { return &d.index })
 	}
 	s.queues[ref] = q
 	return q
@@ -95,8 +96,8 @@ func (s *Store) wait(d *delivery) {
 		d.due = d.Lease.Until
 	}
 	l := d.lane()
-	l.waiting.push(d)
-	if l.waiting.first() == d {
+	l.waiting.Push(d)
+	if l.waiting.First() == d {
 		s.place(l)
 	}
 }
@@ -104,8 +105,8 @@ func (s *Store) wait(d *delivery) {
 // unwait takes a delivery out of its lane.
 func (s *Store) unwait(d *delivery) {
 	l := d.lane()
-	first := l.waiting.first() == d
-	l.waiting.remove(d)
+	first := l.waiting.First() == d
+	l.waiting.Remove(d)
 	if first {
 		s.place(l)
 	}
@@ -114,7 +115,7 @@ func (s *Store) unwait(d *delivery) {
 // place puts a lane where it belongs after its first delivery or the hook's
 // throttle has changed. A lane keeps its turn while it has something due.
 func (s *Store) place(l *lane) {
-	first := l.waiting.first()
+	first := l.waiting.First()
 	if first == nil {
 		s.take(l)
 		return
@@ -126,10 +127,10 @@ func (s *Store) place(l *lane) {
 	switch {
 	case l.links.in && !l.due.After(s.lastClaim):
 	case l.index > 0:
-		s.later.fix(l)
+		s.later.Fix(l)
 	default:
 		s.leave(l)
-		s.later.push(l)
+		s.later.Push(l)
 	}
 }
 
@@ -137,7 +138,7 @@ func (s *Store) place(l *lane) {
 func (s *Store) take(l *lane) {
 	s.leave(l)
 	if l.index > 0 {
-		s.later.remove(l)
+		s.later.Remove(l)
 	}
 }
 

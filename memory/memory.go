@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/heap"
 )
 
 // Options set a Store up. The zero value works.
@@ -54,8 +55,8 @@ type Store struct {
 	tenants    map[string]*tenant // of the queues
 	chains     map[chainKey]*chain
 	sequence   uint64
-	ready      list[tenant] // tenants with lanes that had something due at a claim, in turn
-	later      heap[lane]   // the other lanes, by the time when they have
+	ready      list[tenant]    // tenants with lanes that had something due at a claim, in turn
+	later      heap.Heap[lane] // the other lanes, by the time when they have
 	claims     uint64
 	lastClaim  time.Time
 
@@ -82,10 +83,10 @@ func New(o Options) *Store {
 		tenants:    map[string]*tenant{},
 		chains:     map[chainKey]*chain{},
 		ready:      list[tenant]{of: func(t *tenant) *links[tenant] { return &t.links }},
-		later: heap[lane]{
-			less:  func(a, b *lane) bool { return a.due.Before(b.due) },
-			index: func(l *lane) *int { return &l.index },
-		},
+		later: heap.New(
+			func(a, b *lane) bool { return a.due.Before(b.due) },
+			func(l *lane) *int { return &l.index },
+		),
 		bare:      list[event]{of: func(e *event) *links[event] { return &e.links }},
 		ended:     list[delivery]{of: func(d *delivery) *links[delivery] { return &d.links }},
 		listeners: map[int]func(){},

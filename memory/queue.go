@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/heap"
 )
 
 type chainKey struct {
@@ -17,7 +18,7 @@ type chainKey struct {
 // or are held.
 type chain struct {
 	head    *delivery // pending, leased or held
-	blocked heap[delivery]
+	blocked heap.Heap[delivery]
 }
 
 func (d *delivery) chainKey() chainKey { return chainKey{d.HookRef(), d.Key} }
@@ -87,15 +88,15 @@ func (s *Store) start(d *delivery) {
 	if d.Key != "" {
 		c := s.chains[d.chainKey()]
 		if c == nil {
-			c = &chain{blocked: heap[delivery]{
-				less:  func(a, b *delivery) bool { return a.sequence < b.sequence },
-				index: func(d *delivery) *int { return &d.index },
-			}}
+			c = &chain{blocked: heap.New(
+				func(a, b *delivery) bool { return a.sequence < b.sequence },
+				func(d *delivery) *int { return &d.index },
+			)}
 			s.chains[d.chainKey()] = c
 		}
 		if c.head != nil && c.head != d {
 			d.State = hooks.Blocked
-			c.blocked.push(d)
+			c.blocked.Push(d)
 			return
 		}
 		c.head = d
@@ -124,12 +125,12 @@ func (s *Store) letGo(d *delivery, now time.Time) {
 	}
 	if c := s.chains[d.chainKey()]; c != nil && c.head == d {
 		c.head = nil
-		next := c.blocked.first()
+		next := c.blocked.First()
 		if next == nil {
 			delete(s.chains, d.chainKey())
 			return
 		}
-		c.blocked.remove(next)
+		c.blocked.Remove(next)
 		next.State, next.Due = hooks.Pending, now
 		s.start(next)
 		s.notify()
@@ -236,7 +237,7 @@ func (s *Store) Cancel(ctx context.Context, now time.Time, tenant, deliveryID, r
 	}
 	switch {
 	case d.State == hooks.Blocked:
-		s.chains[d.chainKey()].blocked.remove(d)
+		s.chains[d.chainKey()].blocked.Remove(d)
 	case d.State == hooks.Pending:
 		s.unwait(d)
 	case d.Held:
