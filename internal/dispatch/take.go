@@ -102,7 +102,8 @@ func (d *Dispatcher[K, V]) count(r *Request[K, V], n int) {
 	}
 }
 
-// Done ends what Take began.
+// Done ends what Take began. The worker has to call Take again, which also wakes
+// others if there is more to take.
 func (d *Dispatcher[K, V]) Done(r *Request[K, V], o Outcome) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -129,7 +130,6 @@ func (d *Dispatcher[K, V]) Done(r *Request[K, V], o Outcome) {
 		delete(d.queues, q.key)
 		t.queues--
 	}
-	d.wake()
 }
 
 // maxIdleQueues is how many queues are remembered while nothing is to be sent.
