@@ -87,7 +87,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer cancelRequests()
 	storage, cancelStorage := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelStorage()
-	e := newEngine(m, requests)
+	e := newEngine(requests, m)
 	if !m.engine.CompareAndSwap(nil, e) {
 		return ErrRunning
 	}
@@ -115,7 +115,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	return lost
 }
 
-func newEngine(m *Manager, requests context.Context) *engine {
+func newEngine(requests context.Context, m *Manager) *engine {
 	e := &engine{m: m, wakeup: make(chan struct{}, 1), disabling: map[Ref]bool{}, requests: requests}
 	e.results = newResults(deliveriesPerSlot*m.cfg.MaxInFlight, maxInMemory)
 	e.dispatch = dispatch.New(dispatch.Config[Ref, item]{
