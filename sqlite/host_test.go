@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mattn/go-sqlite3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -148,6 +150,22 @@ func handle(t testing.TB, path string, connections int) *sql.DB {
 	db.SetMaxIdleConns(connections)
 	t.Cleanup(func() { _ = db.Close() })
 	return db
+}
+
+// begin begins a transaction of the host's. The wait of its handle is short: a commit
+// of the store's may take longer on a busy machine.
+func begin(t *testing.T, db *sql.DB) *sql.Tx {
+	t.Helper()
+	for range 500 {
+		tx, err := db.BeginTx(t.Context(), nil)
+		if busy := (sqlite3.Error{}); errors.As(err, &busy) && busy.Code == sqlite3.ErrBusy {
+			continue
+		}
+		require.NoError(t, err)
+		return tx
+	}
+	require.Fail(t, "the store is still writing")
+	return nil
 }
 
 // onEach runs a statement on each connection that the handle may have.

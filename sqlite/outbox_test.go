@@ -40,11 +40,6 @@ func TestTransactions(t *testing.T) {
 				r, _ := h.endpoint(hooks.Hook{})
 				_, err := db.Exec("CREATE TABLE orders (id TEXT PRIMARY KEY)")
 				require.NoError(t, err)
-				begin := func() *sql.Tx {
-					tx, err := db.BeginTx(t.Context(), nil)
-					require.NoError(t, err)
-					return tx
-				}
 				order := func(tx *sql.Tx, ids ...string) error {
 					for _, id := range ids {
 						_, err := tx.Exec("INSERT INTO orders VALUES (?)", id)
@@ -60,13 +55,13 @@ func TestTransactions(t *testing.T) {
 					return n
 				}
 
-				tx := begin()
+				tx := begin(t, db)
 				require.NoError(t, order(tx, "never"))
 				require.NoError(t, tx.Rollback())
 				pass(time.Minute)
 				assert.Empty(t, r.Requests())
 
-				tx = begin()
+				tx = begin(t, db)
 				require.NoError(t, order(tx, "one", "two"))
 				assert.Empty(t, r.Requests(), "nothing is sent before the commit")
 				require.NoError(t, tx.Commit())
@@ -76,7 +71,7 @@ func TestTransactions(t *testing.T) {
 				}
 
 				// A refused event leaves the transaction usable.
-				tx = begin()
+				tx = begin(t, db)
 				require.NoError(t, order(tx, "three", "two-again", "one-again"))
 				_, err = h.TriggerTx(t.Context(), sqlite.Tx(tx), paid("four"), paid("two"))
 				require.ErrorIs(t, err, hooks.ErrDuplicate)
@@ -116,9 +111,8 @@ func TestTriggersWaitForATransaction(t *testing.T) {
 				r, _ := h.endpoint(hooks.Hook{})
 				ids := numbered("e", 8)
 
-				tx, err := db.BeginTx(t.Context(), nil)
-				require.NoError(t, err)
-				_, err = h.TriggerTx(t.Context(), sqlite.Tx(tx), paid("with"))
+				tx := begin(t, db)
+				_, err := h.TriggerTx(t.Context(), sqlite.Tx(tx), paid("with"))
 				require.NoError(t, err)
 				began := time.Now()
 				returned := make(chan error, len(ids))
@@ -166,9 +160,8 @@ func TestATriggerInATransactionThatIsCutOff(t *testing.T) {
 	complete := false
 	for inserts := 1; !complete; inserts++ {
 		require.Less(t, inserts, 10*events)
-		tx, err := db.Begin()
-		require.NoError(t, err)
-		_, err = tx.Exec("INSERT INTO orders DEFAULT VALUES")
+		tx := begin(t, db)
+		_, err := tx.Exec("INSERT INTO orders DEFAULT VALUES")
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		w.afterInserts(inserts, cancel)
