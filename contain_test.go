@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,9 +50,9 @@ func TestAPanicInJudgeKeepsTheAnswer(t *testing.T) {
 }
 
 // exiting is a protocol whose method of this name ends the goroutine while armed.
-func exiting(where string, armed *bool) *testProtocol {
+func exiting(where string, armed *atomic.Bool) *testProtocol {
 	exit := func(here string) {
-		if *armed && here == where {
+		if armed.Load() && here == where {
 			runtime.Goexit()
 		}
 	}
@@ -93,10 +94,10 @@ func TestAProtocolThatEndsItsGoroutine(t *testing.T) {
 	}
 	for where, call := range calls {
 		t.Run(where, func(t *testing.T) {
-			armed := false
+			var armed atomic.Bool
 			h := newHost(t, speaks(exiting(where, &armed)))
 			_, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "fragile"})
-			armed = true
+			armed.Store(true)
 			returned := false
 			var err error
 			var calls sync.WaitGroup
@@ -105,14 +106,15 @@ func TestAProtocolThatEndsItsGoroutine(t *testing.T) {
 			assert.True(t, returned)
 			assert.ErrorContains(t, err, "Goexit")
 			assert.Equal(t, hook, h.hook(hook.Ref()))
-			armed = false
+			armed.Store(false)
 			assert.NoError(t, call(h, hook))
 		})
 	}
 }
 
 func TestTestOfAProtocolThatEndsItsGoroutine(t *testing.T) {
-	armed := true
+	var armed atomic.Bool
+	armed.Store(true)
 	h := newHost(t, speaks(exiting("request", &armed)))
 	r := h.receiver()
 	attempts, err := h.Test(t.Context(), hooks.Hook{URL: r.URL, Events: []string{"*"}, Protocol: "fragile"}, hooks.Event{ID: "e1", Type: "a"})
@@ -132,12 +134,12 @@ func TestTestOfAProtocolThatEndsItsGoroutine(t *testing.T) {
 // A hook whose Compile ends its goroutine was stored by another release.
 func TestAStoredHookWhoseCompileEndsItsGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		armed := false
+		var armed atomic.Bool
 		h := newHost(t, speaks(exiting("compile", &armed)))
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "fragile"})
 		plain, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
 		h.trigger(hooks.Event{ID: "e1", Type: "a"})
-		armed = true
+		armed.Store(true)
 		other := h.manager(h.store, speaks(exiting("compile", &armed)))
 		h.run(other)
 		_, err := other.Trigger(t.Context(), hooks.Event{ID: "e2", Type: "a"})
@@ -155,7 +157,8 @@ func TestAStoredHookWhoseCompileEndsItsGoroutine(t *testing.T) {
 // An Accepts that ends the goroutine ends the caller's, and takes nothing along.
 func TestATriggerWhoseGoroutineEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		armed := true
+		var armed atomic.Bool
+		armed.Store(true)
 		h := runningHost(t, speaks(exiting("accepts", &armed)), func(c *hooks.Config) { c.MaxInFlight = 4 })
 		_, _ = h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "fragile"})
 		plain, _ := h.endpoint(hooks.Hook{Events: []string{"fine"}})

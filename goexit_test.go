@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +23,8 @@ func TestWorkersThatAProtocolEndsAreReplaced(t *testing.T) {
 	for _, where := range []string{"request", "judge"} {
 		t.Run(where, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				armed := true
+				var armed atomic.Bool
+				armed.Store(true)
 				h := runningHost(t, speaks(exiting(where, &armed)), func(c *hooks.Config) { c.MaxInFlight = 4 })
 				fragile, _ := h.endpoint(hooks.Hook{Events: []string{"fragile"}, Protocol: "fragile", Schedule: []time.Duration{0, time.Minute}})
 				for i := range 20 {
@@ -33,7 +35,7 @@ func TestWorkersThatAProtocolEndsAreReplaced(t *testing.T) {
 					assert.Equal(t, hooks.ClassRequest, a.Class)
 					assert.Contains(t, a.Error, "Goexit")
 				}
-				armed = false
+				armed.Store(false)
 				pass(2 * time.Minute)
 				assert.Len(t, h.deliveries(hooks.LogQuery{States: []hooks.State{hooks.Succeeded}}), 20, "the retries")
 				assert.NotEmpty(t, fragile.Requests())

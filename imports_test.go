@@ -50,8 +50,10 @@ func forbidden(dir, imported string) string {
 	switch {
 	case dir == "." && !slices.ContainsFunc(rootImports, func(p string) bool { return within(imported, p) }):
 		return "the root keeps its dependencies few"
-	case within(dir, "memory") && imported != module:
+	case within(dir, "memory") && imported != module && !within(imported, module+"/internal"):
 		return "memory needs the root alone"
+	case within(dir, "internal") && !within(imported, module+"/internal"):
+		return "what is internal knows nothing of its users"
 	}
 	for _, part := range parts {
 		if !within(dir, part) {
@@ -80,6 +82,9 @@ func TestForbiddenImports(t *testing.T) {
 		{".", "testing", true},
 		{"memory", module, false},
 		{"memory", "github.com/google/uuid", true},
+		{"memory", module + "/internal/heap", false},
+		{"internal/dispatch", module, true},
+		{"internal/dispatch", module + "/internal/heap", false},
 		{"hookstest", "testing", false},
 		{"hookstest", module + "/memory", false},
 		{"store/storetest", "testing", false},
