@@ -27,7 +27,7 @@ import (
 	"time"
 )
 
-// A Config sets a Dispatcher up. All fields are required, but for Now.
+// A Config sets a Dispatcher up. All fields are required.
 type Config[K comparable, V any] struct {
 	// Slots is how many requests may be under way at a time.
 	Slots int
