@@ -64,11 +64,11 @@ func jittered(delay, jitter time.Duration, share float64) time.Duration {
 	return delay + time.Duration(share*float64(max(delay/5, jitter)))
 }
 
-// parseRetryAfter returns how long from now the Retry-After header, if there
-// is a valid one, asks to wait (RFC 9110, section 10.2.3): in whole seconds,
-// rounded up so as never to be early, 0 for the past, at most maxRetryAfter.
-func parseRetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
-	value := strings.TrimSpace(h.Get("Retry-After"))
+// RetryAfter returns how long from now the Retry-After header, if there is a
+// valid one, asks to wait (RFC 9110, section 10.2.3): in whole seconds, rounded up
+// so as never to be early, 0 for the past, at most a day.
+func (r Response) RetryAfter(now time.Time) (wait time.Duration, ok bool) {
+	value := strings.TrimSpace(r.Header.Get("Retry-After"))
 	if digits := strings.TrimPrefix(value, "-"); isDigits(digits) {
 		if digits != value {
 			return 0, true
@@ -83,7 +83,7 @@ func parseRetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	if err != nil {
 		return 0, false
 	}
-	wait := min(max(at.Sub(now), 0), maxRetryAfter)
+	wait = min(max(at.Sub(now), 0), maxRetryAfter)
 	if rest := wait % time.Second; rest > 0 {
 		wait += time.Second - rest
 	}

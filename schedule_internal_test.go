@@ -93,13 +93,13 @@ func TestParseRetryAfter(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, ok := parseRetryAfter(http.Header{"Retry-After": {tt.value}}, now)
+			got, ok := Response{Header: http.Header{"Retry-After": {tt.value}}}.RetryAfter(now)
 			if got != tt.want || ok != tt.ok {
 				t.Errorf("%q: got %v, %v, want %v, %v", tt.value, got, ok, tt.want, tt.ok)
 			}
 		})
 	}
-	if got, ok := parseRetryAfter(nil, now); ok {
+	if got, ok := (Response{}).RetryAfter(now); ok {
 		t.Errorf("no header: got %v", got)
 	}
 }
@@ -107,7 +107,7 @@ func TestParseRetryAfter(t *testing.T) {
 func TestParseRetryAfterRoundsUp(t *testing.T) {
 	header := http.Header{"Retry-After": {"Sun, 06 Nov 1994 08:49:37 GMT"}}
 	now := time.Date(1994, 11, 6, 8, 49, 35, 1, time.UTC)
-	if got, _ := parseRetryAfter(header, now); got != 2*time.Second {
+	if got, _ := (Response{Header: header}).RetryAfter(now); got != 2*time.Second {
 		t.Errorf("got %v, want 2s", got)
 	}
 }
@@ -130,7 +130,7 @@ func TestRetryAfterIsNeverEarly(t *testing.T) {
 		asked := time.Duration(rapid.Int64Range(-1e14, int64(maxRetryAfter)).Draw(t, "asked"))
 		at := now.Add(asked).Truncate(time.Second)
 		value := at.UTC().Format(rapid.SampledFrom([]string{http.TimeFormat, time.ANSIC}).Draw(t, "layout"))
-		wait, ok := parseRetryAfter(http.Header{"Retry-After": {value}}, now)
+		wait, ok := Response{Header: http.Header{"Retry-After": {value}}}.RetryAfter(now)
 		if !ok || wait < 0 || now.Add(wait).Before(at) || at.After(now) && wait-at.Sub(now) >= time.Second {
 			t.Fatalf("now %v, asked for %v (%q): got %v, %v", now, at, value, wait, ok)
 		}
@@ -143,7 +143,7 @@ func FuzzRetryAfter(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value string, seconds, nanos int64) {
 		now := time.Unix(seconds%1e10, nanos%1e9)
-		wait, ok := parseRetryAfter(http.Header{"Retry-After": {value}}, now)
+		wait, ok := Response{Header: http.Header{"Retry-After": {value}}}.RetryAfter(now)
 		if wait < 0 || wait > maxRetryAfter || !ok && wait != 0 {
 			t.Fatalf("%q: got %v, %v", value, wait, ok)
 		}

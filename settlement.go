@@ -19,7 +19,7 @@ func (d Delivery) settlement(a *Attempt, c *compiled, result attempted) Settleme
 	default:
 		s.State, s.Step = Pending, d.Step+1
 		delay := jittered(c.schedule[s.Step], c.traits.Jitter, result.jitter)
-		retryAfter, _ := parseRetryAfter(result.response.Header, result.ended)
+		retryAfter, _ := result.response.RetryAfter(result.ended)
 		s.Due = roundUp(result.ended.Add(max(delay, retryAfter)))
 	}
 	a.State, a.NextAt = s.State, s.Due
@@ -45,7 +45,7 @@ func finished(d *Delivery, c *compiled, a attempted, i int, throttled time.Time)
 
 // throttledUntil is how long a throttling answer wants to be left alone.
 func (a attempted) throttledUntil(failures int) time.Time {
-	wait, ok := parseRetryAfter(a.response.Header, a.ended)
+	wait, ok := a.response.RetryAfter(a.ended)
 	if !ok {
 		wait = throttleFor(failures)
 	}

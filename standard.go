@@ -159,7 +159,7 @@ func (*standardEndpoint) Judge(r Response) Verdict {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return Verdict{Throttle: true}
 	case http.StatusServiceUnavailable:
-		_, saysWhen := parseRetryAfter(r.Header, time.Now())
+		_, saysWhen := r.RetryAfter(time.Now())
 		return Verdict{Throttle: saysWhen}
 	}
 	return Verdict{Success: r.Status >= 200 && r.Status <= 299}

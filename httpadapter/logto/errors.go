@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -75,7 +76,7 @@ func (*api) Fail(r *http.Request, err error) httpadapter.Answer {
 	e := errorOf(r, err)
 	answer := httpadapter.Answer{Status: cmp.Or(e.Status, http.StatusForbidden), Body: e}
 	if e == errBusy {
-		answer.Header = http.Header{"Retry-After": {wire.RetryAfter}}
+		answer.Header = http.Header{"Retry-After": {strconv.Itoa(wire.RetryAfter)}}
 	}
 	return answer
 }

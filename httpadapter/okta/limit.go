@@ -28,11 +28,10 @@ func newLimiter(limit int) *limiter {
 // busyHeader is that of an answer to [hooks.ErrBusy]: clients that do not know
 // Retry-After wait for the difference of Date and X-Rate-Limit-Reset.
 func busyHeader(now time.Time) http.Header {
-	seconds, _ := strconv.Atoi(wire.RetryAfter)
 	return http.Header{
-		"Retry-After":            {wire.RetryAfter},
+		"Retry-After":            {strconv.Itoa(wire.RetryAfter)},
 		"X-Rate-Limit-Remaining": {"0"},
-		"X-Rate-Limit-Reset":     {strconv.FormatInt(now.Unix()+int64(seconds), 10)},
+		"X-Rate-Limit-Reset":     {strconv.FormatInt(now.Unix()+wire.RetryAfter, 10)},
 		"Date":                   {now.UTC().Format(http.TimeFormat)},
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"net/textproto"
 	"net/url"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,8 +26,9 @@ const TimeFormat = "2006-01-02T15:04:05.000Z"
 // Redacted stands for the values of headers in logs.
 const Redacted = "[redacted]"
 
-// RetryAfter is the header of answers to [hooks.ErrBusy], in seconds.
-const RetryAfter = "5"
+// RetryAfter is what answers to [hooks.ErrBusy] have in their header Retry-After,
+// in seconds.
+const RetryAfter = 5
 
 // A Member is one of a JSON object, with its value as it was written.
 type Member struct {
@@ -164,14 +164,13 @@ func Judge(r hooks.Response) hooks.Verdict {
 }
 
 // Overloaded reports whether the endpoint asks to be left alone: it answered 429
-// or 503, and says until when (RFC 9110, section 10.2.3).
+// or 503, and says until when.
 func Overloaded(r hooks.Response) bool {
 	if r.Status != http.StatusTooManyRequests && r.Status != http.StatusServiceUnavailable {
 		return false
 	}
-	after := strings.TrimSpace(r.Header.Get("Retry-After"))
-	_, notDate := http.ParseTime(after)
-	return notDate == nil || after != "" && strings.Trim(after, "0123456789") == ""
+	_, saysWhen := r.RetryAfter(time.Now())
+	return saysWhen
 }
 
 // Retriable reports whether an attempt that failed so is worth another to the
