@@ -2,10 +2,12 @@ package hooks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
@@ -216,6 +218,24 @@ type ClaimRequest struct {
 	Hooks   map[Ref]int
 }
 
+// TenantRoom returns the room of a tenant.
+func (r *ClaimRequest) TenantRoom(tenant string) Room {
+	if room, ok := r.Tenants[tenant]; ok {
+		return room
+	}
+	room := r.PerTenant
+	room.Deliveries = cmp.Or(room.Deliveries, math.MaxInt)
+	return room
+}
+
+// HookRoom returns how many deliveries of a hook fit.
+func (r *ClaimRequest) HookRoom(hook Ref) int {
+	if n, ok := r.Hooks[hook]; ok {
+		return n
+	}
+	return cmp.Or(r.PerHook, math.MaxInt)
+}
+
 // A Room takes deliveries until it has so many, or until the data of their
 // events has reached so many bytes. So the last one may exceed Bytes. An event
 // counts for each of its deliveries.
@@ -224,6 +244,17 @@ type Room struct {
 	Deliveries int
 	// Bytes is the bound for the data of the events. 0: there is none.
 	Bytes int64
+}
+
+// Take leaves the room that there is beside a delivery whose event has this data.
+func (r *Room) Take(data []byte) {
+	r.Deliveries--
+	if r.Bytes == 0 {
+		return
+	}
+	if r.Bytes -= int64(len(data)); r.Bytes <= 0 {
+		*r = Room{}
+	}
 }
 
 // A PurgeRequest says what a purge removes; see [LogStore].

@@ -1,9 +1,7 @@
 package memory
 
 import (
-	"cmp"
 	"context"
-	"math"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -21,7 +19,7 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 		s.later.Remove(l)
 		s.join(l)
 	}
-	c := claim{Store: s, r: r, room: newRoom(r.Limit)}
+	c := claim{Store: s, r: r, room: r.Limit}
 	c.run()
 	claimed = make([]hooks.Claimed, len(c.leased))
 	for i, d := range c.leased {
@@ -41,12 +39,12 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 type claim struct {
 	*Store
 	r      hooks.ClaimRequest
-	room   room
+	room   hooks.Room
 	leased []*delivery // out of their lanes
 }
 
 func (c *claim) run() {
-	for t := c.ready.first; t != nil && c.room.open(); {
+	for t := c.ready.first; t != nil && c.room.Deliveries > 0; {
 		next := t.links.after
 		if c.serve(t) {
 			next = c.ready.toEnd(t)
@@ -59,9 +57,9 @@ func (c *claim) run() {
 // the claim may take.
 func (c *claim) serve(t *tenant) bool {
 	if t.claim != c.claims {
-		t.claim, t.turn, t.room = c.claims, t.ready.first, c.roomOf(t.name)
+		t.claim, t.turn, t.room = c.claims, t.ready.first, c.r.TenantRoom(t.name)
 	}
-	for l := t.turn; l != nil && t.room.open(); {
+	for l := t.turn; l != nil && t.room.Deliveries > 0; {
 		next := l.links.after
 		d := c.first(l)
 		if d != nil && c.takeRoom(l.queue) {
@@ -89,8 +87,8 @@ func (c *claim) first(l *lane) *delivery {
 
 func (c *claim) lease(l *lane, d *delivery) {
 	l.waiting.Remove(d)
-	c.room.take(d.event.Data)
-	l.queue.tenant.room.take(d.event.Data)
+	c.room.Take(d.event.Data)
+	l.queue.tenant.room.Take(d.event.Data)
 	d.State = hooks.Leased
 	d.Lease = hooks.Lease{Owner: c.r.Owner, Token: d.Lease.Token + 1, Until: c.r.Until}
 	d.due = c.r.Until
@@ -100,37 +98,8 @@ func (c *claim) lease(l *lane, d *delivery) {
 // takeRoom takes the room of a delivery of the hook, if there is.
 func (c *claim) takeRoom(q *queue) bool {
 	if q.claim != c.claims {
-		room, known := c.r.Hooks[q.ref]
-		if !known {
-			room = cmp.Or(c.r.PerHook, math.MaxInt)
-		}
-		q.claim, q.room = c.claims, room
+		q.claim, q.room = c.claims, c.r.HookRoom(q.ref)
 	}
 	q.room--
 	return q.room >= 0
-}
-
-func (c *claim) roomOf(tenant string) room {
-	if r, known := c.r.Tenants[tenant]; known {
-		return newRoom(r)
-	}
-	r := c.r.PerTenant
-	r.Deliveries = cmp.Or(r.Deliveries, math.MaxInt)
-	return newRoom(r)
-}
-
-// A room is what is left of a [hooks.Room].
-type room struct {
-	deliveries int
-	bytes      int64
-}
-
-func newRoom(r hooks.Room) room { return room{r.Deliveries, cmp.Or(r.Bytes, math.MaxInt64)} }
-
-func (r *room) open() bool { return r.deliveries > 0 && r.bytes > 0 }
-
-// take takes up the room of a delivery whose event has this data.
-func (r *room) take(data []byte) {
-	r.deliveries--
-	r.bytes -= int64(len(data))
 }

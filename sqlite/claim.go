@@ -15,7 +15,7 @@ import (
 type claim struct {
 	*tx
 	r       hooks.ClaimRequest
-	room    room
+	room    hooks.Room
 	ofHooks map[int64]int // the room left of the hooks with these n
 	tenants line[tenantInLine]
 	// read are the tenants that were read, lastTenant the last in line up to
@@ -31,7 +31,7 @@ type claim struct {
 }
 
 func newClaim(t *tx, r hooks.ClaimRequest) *claim {
-	c := &claim{tx: t, r: r, room: newRoom(r.Limit), ofHooks: map[int64]int{}, events: map[int64]*hooks.Event{}}
+	c := &claim{tx: t, r: r, room: r.Limit, ofHooks: map[int64]int{}, events: map[int64]*hooks.Event{}}
 	c.lastTenant.turn = math.MinInt64
 	c.tenants.read = c.readTenants
 	return c
@@ -50,7 +50,7 @@ func (c *claim) run() ([]hooks.Claimed, time.Time, error) {
 // takeTurns takes deliveries until the claim has no more room, or nobody has any
 // that it may take.
 func (c *claim) takeTurns() error {
-	for c.room.open() {
+	for c.room.Deliveries > 0 {
 		t, err := c.tenants.next()
 		if err != nil || t == nil {
 			return err
@@ -69,7 +69,7 @@ func (c *claim) takeTurns() error {
 // serve takes a delivery of the tenant. It reports whether there was one that the
 // claim may take.
 func (c *claim) serve(t *tenantInLine) (served bool, err error) {
-	for t.room.open() {
+	for t.room.Deliveries > 0 {
 		l, err := t.lanes.next()
 		if err != nil || l == nil {
 			return false, err
@@ -111,6 +111,16 @@ type queued struct {
 // A place is that of a delivery in its lane.
 type place struct{ queued, n int64 }
 
+// roomOfHook returns how many more of the hook the claim may take.
+func (c *claim) roomOfHook(h *hookRow) int {
+	left, known := c.ofHooks[h.n]
+	if !known {
+		left = c.r.HookRoom(h.ref)
+		c.ofHooks[h.n] = left
+	}
+	return left
+}
+
 // look reports whether there is a delivery in the lane that is due and was not
 // taken. It reads a few ahead.
 func (c *claim) look(t *tenantInLine, l *laneInLine) (found bool, err error) {
@@ -149,8 +159,8 @@ func (c *claim) take(t *tenantInLine, l *laneInLine) error {
 		l.first = q.place
 	}
 	l.last, l.queued = q.place, l.queued[1:]
-	c.room.take(e.Data)
-	t.room.take(e.Data)
+	c.room.Take(e.Data)
+	t.room.Take(e.Data)
 	c.ofHooks[l.hook.n]--
 	t.served = int64(len(c.claimed))
 	l.served = t.served

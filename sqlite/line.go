@@ -3,6 +3,8 @@ package sqlite
 import (
 	"errors"
 	"math"
+
+	"github.com/seed-2c6e3a5a/hooks"
 )
 
 // A line is that of the tenants, or of the lanes of a tenant, as a claim goes
@@ -41,7 +43,7 @@ func (l *line[T]) unread() bool { return l.read != nil || len(l.waiting) > 0 }
 // A tenantInLine is a tenant as a claim comes to it.
 type tenantInLine struct {
 	tenant  string
-	room    room
+	room    hooks.Room
 	share   int // about how many deliveries it may give
 	lanes   line[laneInLine]
 	last    laneTurn      // of the lanes that were read
@@ -112,12 +114,12 @@ var errEnough = errors.New("enough")
 // readTenants reads the next tenants in line that have room.
 func (c *claim) readTenants() (read []*tenantInLine, err error) {
 	err = c.each(tenantsAfter, func(r row) error {
-		if len(read) == min(c.room.deliveries, readAtOnce) {
+		if len(read) == min(c.room.Deliveries, readAtOnce) {
 			return errEnough
 		}
 		c.lastTenant, c.maxTurn = tenantTurn{r.turn(1), r.text(0)}, r.turn(2)
-		t := &tenantInLine{tenant: c.lastTenant.tenant, room: c.roomOf(c.lastTenant.tenant), last: laneTurn{turn: math.MinInt64}}
-		if !t.room.open() {
+		t := &tenantInLine{tenant: c.lastTenant.tenant, room: c.r.TenantRoom(c.lastTenant.tenant), last: laneTurn{turn: math.MinInt64}}
+		if t.room.Deliveries <= 0 {
 			c.passed = true
 			return nil
 		}
@@ -131,7 +133,7 @@ func (c *claim) readTenants() (read []*tenantInLine, err error) {
 		c.tenants.read = nil
 	}
 	for _, t := range read {
-		t.share = min(shareOf(c.room.deliveries, len(read)), t.room.deliveries)
+		t.share = min(shareOf(c.room.Deliveries, len(read)), t.room.Deliveries)
 	}
 	c.read = append(c.read, read...)
 	return read, err

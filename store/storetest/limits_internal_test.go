@@ -32,7 +32,7 @@ func (s countsFirst) CreateHook(ctx context.Context, h hooks.Hook, limit int) er
 	if err != nil || full && (s.eager || stored(ctx, s.Store, h.Ref()).ID == "") {
 		return errors.Join(err, hooks.ErrTooManyHooks)
 	}
-	time.Sleep(time.Millisecond)
+	time.Sleep(time.Millisecond) // of virtual time: all concurrent calls have counted by then
 	return s.Store.CreateHook(ctx, h, 0)
 }
 

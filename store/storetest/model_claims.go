@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -72,8 +71,8 @@ func (m *model) claimed(r hooks.ClaimRequest, claimed []hooks.Claimed, left []*h
 	tenants, taken := map[string]*load{}, perHook(claimed)
 	for _, ref := range m.refs {
 		tenants[ref.Tenant] = &load{}
-		if n := taken[ref]; n > hookRoom(r, ref) {
-			m.c.Errorf("a claim took %d deliveries of %v, want at most %d", n, ref, hookRoom(r, ref))
+		if n := taken[ref]; n > r.HookRoom(ref) {
+			m.c.Errorf("a claim took %d deliveries of %v, want at most %d", n, ref, r.HookRoom(ref))
 		}
 	}
 	for _, cl := range claimed {
@@ -81,8 +80,8 @@ func (m *model) claimed(r hooks.ClaimRequest, claimed []hooks.Claimed, left []*h
 		tenants[cl.Delivery.Tenant].add(cl)
 	}
 	for tenant, load := range tenants {
-		if load.exceeds(tenantRoom(r, tenant)) {
-			m.c.Errorf("a claim took %+v of tenant %s, want %+v", *load, tenant, tenantRoom(r, tenant))
+		if load.exceeds(r.TenantRoom(tenant)) {
+			m.c.Errorf("a claim took %+v of tenant %s, want %+v", *load, tenant, r.TenantRoom(tenant))
 		}
 	}
 	if all.exceeds(r.Limit) {
@@ -90,11 +89,11 @@ func (m *model) claimed(r hooks.ClaimRequest, claimed []hooks.Claimed, left []*h
 	}
 	waits := newWaiting()
 	for _, d := range left {
-		if taken[d.HookRef()] >= hookRoom(r, d.HookRef()) {
+		if taken[d.HookRef()] >= r.HookRoom(d.HookRef()) {
 			continue
 		}
 		waits.lane(d)
-		if !tenants[d.Tenant].leaves(tenantRoom(r, d.Tenant)) {
+		if !tenants[d.Tenant].leaves(r.TenantRoom(d.Tenant)) {
 			continue
 		}
 		waits.tenants[d.Tenant] = true
@@ -137,20 +136,4 @@ func (m *model) loseTurns() {
 		kept.tenants[tenant] = len(kept.lanes[tenant]) > 0
 	}
 	m.turns.tenants.keep(kept.tenants)
-}
-
-func tenantRoom(r hooks.ClaimRequest, tenant string) hooks.Room {
-	if room, ok := r.Tenants[tenant]; ok {
-		return room
-	}
-	room := r.PerTenant
-	room.Deliveries = cmp.Or(room.Deliveries, many)
-	return room
-}
-
-func hookRoom(r hooks.ClaimRequest, ref hooks.Ref) int {
-	if n, ok := r.Hooks[ref]; ok {
-		return n
-	}
-	return cmp.Or(r.PerHook, many)
 }
