@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// maxErrorText bounds Attempt.Error, in bytes.
+// maxErrorText bounds Attempt.Error and Delivery.Reason, in bytes.
 const maxErrorText = 1 << 10
 
 // An attempted is what an attempt for one or more deliveries brought.
@@ -55,7 +55,7 @@ func (m *Manager) request(ctx context.Context, s *sender, c *compiled, msgs []Me
 	err := errExited
 	defer func() {
 		if err != nil {
-			m.blame(c.hook, err)
+			m.blame("a protocol", err, "protocol", c.hook.Protocol)
 			result.response = unsent(ctx, err)
 		}
 	}()
@@ -76,7 +76,7 @@ func (m *Manager) judge(c *compiled, result *attempted) {
 		if err == nil {
 			return
 		}
-		m.blame(c.hook, err)
+		m.blame("a protocol", err, "protocol", c.hook.Protocol)
 		result.verdict = Verdict{}
 		if result.response.Err == nil {
 			result.response = result.response.failedWith(ClassRequest, err)
@@ -120,9 +120,7 @@ func record(a *attempted, h *Hook, msgs []Message, req Request, began time.Time,
 	if !a.verdict.Success {
 		log.State = ""
 		failure := a.response.Failure()
-		log.Class, log.Error = failure.Class, failure.Error()
-		log.Error = strings.ToValidUTF8(strings.TrimSpace(log.Error[:min(len(log.Error), maxErrorText)]), "\uFFFD")
-		log.Error = strings.ReplaceAll(log.Error, "\x00", "\uFFFD") // which databases refuse
+		log.Class, log.Error = failure.Class, errorText(failure)
 	}
 	for i, msg := range msgs {
 		if i > 0 {
@@ -132,6 +130,13 @@ func record(a *attempted, h *Hook, msgs []Message, req Request, began time.Time,
 		of.DeliveryID, of.Number = msg.DeliveryID, msg.Attempt
 		of.EventID, of.EventType = msg.Event.ID, msg.Event.Type
 	}
+}
+
+// errorText is the text of an error as the log keeps it.
+func errorText(err error) string {
+	text := err.Error()
+	text = strings.ToValidUTF8(strings.TrimSpace(text[:min(len(text), maxErrorText)]), "\uFFFD")
+	return strings.ReplaceAll(text, "\x00", "\uFFFD") // which databases refuse
 }
 
 // logged is what the attempt log keeps of a request.

@@ -47,12 +47,12 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// blame tells the operator of a protocol's panic, or that it ended its goroutine.
-// Other errors are no faults of its code.
-func (m *Manager) blame(h *Hook, err error) {
+// blame tells the operator that code of the host has panicked or ended its
+// goroutine, if err says so. Other errors are no faults of that code.
+func (m *Manager) blame(code string, err error, args ...any) {
 	if p := new(panicError); errors.As(err, &p) {
-		m.log.Error("hooks: a protocol panicked", "protocol", h.Protocol, "panic", p.value, "stack", string(p.stack))
+		m.log.Error("hooks: "+code+" panicked", append(args, "panic", p.value, "stack", string(p.stack))...)
 	} else if errors.Is(err, errExited) {
-		m.log.Error("hooks: a protocol ended its goroutine", "protocol", h.Protocol, "error", err)
+		m.log.Error("hooks: "+code+" ended its goroutine (runtime.Goexit)", args...)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
@@ -103,8 +102,7 @@ func (e *engine) evaluate(ctx context.Context, c *compiled, items []item, verdic
 			reason := "the hook's filter did not let the event through"
 			if err != nil {
 				e.m.reportFilter(c.hook, it.Event, err)
-				reason = err.Error()
-				reason = strings.ToValidUTF8(reason[:min(len(reason), maxErrorText)], "\uFFFD")
+				reason = errorText(err)
 			}
 			e.results.put(cancelled(&it.Delivery, reason))
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -117,25 +116,13 @@ func (m *Manager) report(msg string, err error) {
 	})
 }
 
-// observe calls code of the host, in a goroutine of its own, because it may end
-// that (runtime.Goexit, as testing.T.FailNow does), and waits for it. It contains
-// panics.
+// observe calls the observer, whose panics go to the log.
 func (m *Manager) observe(call func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		returned := false
-		defer func() {
-			if p := recover(); p != nil {
-				m.log.Error("hooks: the observer panicked", "panic", p, "stack", string(debug.Stack()))
-			} else if !returned {
-				m.log.Error("hooks: the observer ended its goroutine")
-			}
-		}()
+	err := isolate(func() error {
 		call()
-		returned = true
-	}()
-	<-done
+		return nil
+	})
+	m.blame("the observer", err)
 }
 
 // sleep waits for d or for the end of ctx, and reports whether d has passed.

@@ -81,13 +81,13 @@ func TestFilterThatCanBeInterruptedIsTheSame(t *testing.T) {
 		f := mustCompile(t, text)
 		want, wantErr := f.run(f.program, &filterEnv{}, event)
 		got, gotErr := f.matchInterruptibly(t.Context(), event)
-		if got != want || errorText(gotErr) != errorText(wantErr) {
+		if got != want || textOf(gotErr) != textOf(wantErr) {
 			t.Errorf("%s: got %v, %v, want %v, %v", text, got, gotErr, want, wantErr)
 		}
 	}
 }
 
-func errorText(err error) string {
+func textOf(err error) string {
 	if err == nil {
 		return ""
 	}
