@@ -52,7 +52,7 @@ func (a *api) sendTests(ctx context.Context, h hooks.Hook, types []string) error
 	}
 	schedule = schedule[:min(len(schedule), 1+maxRetries)]
 	failures := map[string]int{}
-	for {
+	for len(types) > 0 {
 		events := make([]hooks.Event, len(types))
 		for i, eventType := range types {
 			events[i] = hooks.Event{Type: eventType, Data: a.samples[eventType].Example}
@@ -61,34 +61,41 @@ func (a *api) sendTests(ctx context.Context, h hooks.Hook, types []string) error
 		if err != nil {
 			return testError(err)
 		}
-		var left []string
-		var pause time.Duration
-		for i := range attempts {
-			at := &attempts[i]
-			if at.State == hooks.Succeeded {
-				continue
-			}
-			left = append(left, types[i])
-			if at.Class == hooks.ClassInterrupted {
-				continue
-			}
-			failures[types[i]]++
-			n := failures[types[i]]
-			if n == len(schedule) || !wire.Retriable(at.Class, at.Response.Status) {
-				return testFailed(at)
-			}
-			pause = max(pause, schedule[n])
+		left, pause, err := unaccepted(attempts, schedule, failures)
+		if err != nil {
+			return err
 		}
-		if len(left) == 0 {
-			return nil
-		}
-		types = left
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(pause):
 		}
+		types = left
 	}
+	return nil
+}
+
+// unaccepted returns the types of the events that were not accepted, and how long
+// to wait before they are sent again, and counts their failures. The error is that
+// of one for which no retry is left.
+func unaccepted(attempts []hooks.Attempt, schedule []time.Duration, failures map[string]int) (types []string, pause time.Duration, err error) {
+	for i := range attempts {
+		at := &attempts[i]
+		if at.State == hooks.Succeeded {
+			continue
+		}
+		types = append(types, at.EventType)
+		if at.Class == hooks.ClassInterrupted {
+			continue
+		}
+		failures[at.EventType]++
+		n := failures[at.EventType]
+		if n == len(schedule) || !wire.Retriable(at.Class, at.Response.Status) {
+			return nil, 0, testFailed(at)
+		}
+		pause = max(pause, schedule[n])
+	}
+	return types, pause, nil
 }
 
 func testFailed(at *hooks.Attempt) error {
