@@ -1,6 +1,9 @@
 package dispatch
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Room is how much may be brought into memory: so many items, and more of them
 // as long as their bytes have not reached Bytes.
@@ -104,6 +107,7 @@ func (d *Dispatcher[K, V]) claimFor(q *Queue[K, V], now time.Time) {
 	if q.behind {
 		t.behind = t.behind || room == 0
 		d.more = d.more || free == 0
+		d.isBusy(q)
 	}
 	own := d.roomOf(q, now)
 	switch {
@@ -111,8 +115,22 @@ func (d *Dispatcher[K, V]) claimFor(q *Queue[K, V], now time.Time) {
 	case q.behind && own > 0 && 3*own >= min(q.capacity(), own+q.active()),
 		t.behind && room > 0 && 3*room >= room+t.active,
 		d.more && (2*free >= d.cfg.Items || 2*d.left >= d.brought):
+		if len(d.requests) == d.limits.all && 2*(d.active-len(d.requests)) >= d.cfg.Items {
+			now = later(now, d.claimedAt.Add(claimPause))
+		}
 		d.cfg.Claim(now)
 	}
+}
+
+// claimPause is the least time between claims while all slots are taken and half
+// of the room is in use by what waits for them.
+const claimPause = 10 * time.Millisecond
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Request returns what a claim may bring. It returns false if a claim is not
@@ -122,28 +140,30 @@ func (d *Dispatcher[K, V]) Request(now time.Time) (c Claim[K], ok bool) {
 	defer d.mu.Unlock()
 	c = Claim[K]{Now: now, Limit: d.freeRoom(), PerTenant: d.roomOfTenant(nil), PerQueue: 3 * firstWindow}
 	c.PerTenant.Items = max(1, c.PerTenant.Items)
-	d.more = c.Limit.Items == 0
+	d.more, d.claimedAt = c.Limit.Items == 0, now
 	if d.stopped || d.more {
 		return c, false
 	}
-	c.Tenants = make(map[string]Room, len(d.tenants))
-	c.Queues = make(map[K]int, len(d.queues))
-	for name, t := range d.tenants {
-		if t.active > 0 || t.behind {
+	c.Tenants = make(map[string]Room, len(d.busyTenants))
+	c.Queues = make(map[K]int, len(d.busyQueues))
+	d.busyTenants = slices.DeleteFunc(d.busyTenants, func(t *tenant[K, V]) bool {
+		if t.busy = t.active > 0 || t.behind; t.busy {
 			room := d.roomOfTenant(t)
-			c.Tenants[name] = room
+			c.Tenants[t.name] = room
 			// What the claim leaves behind, Claimed will see; what comes while it
 			// is under way, Left will.
 			t.behind = room.Items == 0
 		}
-	}
-	for key, q := range d.queues {
-		if q.active() > 0 || q.behind || q.throttled.After(now) {
+		return !t.busy
+	})
+	d.busyQueues = slices.DeleteFunc(d.busyQueues, func(q *Queue[K, V]) bool {
+		if q.busy = q.active() > 0 || q.behind || q.throttled.After(now); q.busy {
 			room := d.roomOf(q, now)
-			c.Queues[key] = room
+			c.Queues[q.key] = room
 			q.behind = room == 0
 		}
-	}
+		return !q.busy
+	})
 	return c, true
 }
 
@@ -194,7 +214,7 @@ func (d *Dispatcher[K, V]) usedUp(c Claim[K], q *Queue[K, V]) {
 		q.claimed = 0
 	}
 	if t.claimed > 0 {
-		room, known := c.Tenants[d.cfg.Tenant(q.key)]
+		room, known := c.Tenants[t.name]
 		if !known {
 			room = c.PerTenant
 		}

@@ -15,8 +15,9 @@
 //
 // Slots come in tiers (see limits): quick ones for requests younger than 50 ms,
 // others for those younger than a second, and for the rest. A request moves up
-// with its age. Whose endpoints are known to be slow starts further up, and waits
-// there for others of the kind; of whose nothing is known, few start.
+// with its age. Requests to an endpoint that is known to be slow start in a higher
+// tier, and wait there for other slow ones only. A tenant whose endpoints have not
+// answered yet may start only a few requests.
 //
 // Room in memory, for items that wait and for what a claim may bring, is shared
 // by the same threshold, in items and in bytes.
@@ -80,26 +81,33 @@ type Dispatcher[K comparable, V any] struct {
 	// What follows is guarded by mu.
 	clock
 	limits
-	alone    bool // there is one tenant at most
-	queues   map[K]*Queue[K, V]
-	tenants  map[string]*tenant[K, V]
-	lines    lines[tenant[K, V]]
-	parked   []parked[K, V]
-	arrivals uint64
-	requests []*Request[K, V] // under way
-	held     [tiers]int       // slots
-	unknowns [tiers]int       // of those, for tenants of unknown pace
-	stalls   int              // of those, for endpoints that are stalled
-	active   int              // items buffered or reserved, and requests
-	size     int              // their bytes
-	reserved int
-	more     bool // the store may hold items that are due of queues not known
-	brought  int  // items of the last claim
-	left     int  // items that have left since
-	workers  int
-	idle     int // workers that wait
-	sweeping bool
-	stopped  bool
+	alone   bool // there is one tenant at most
+	queues  map[K]*Queue[K, V]
+	tenants map[string]*tenant[K, V]
+	lines   lines[tenant[K, V]]
+	// busyTenants and busyQueues have all of which something is in memory, or
+	// waits in the store as far as is known, so that claims need not look at
+	// the others. Those that have become idle are in them until the next claim.
+	busyTenants []*tenant[K, V]
+	busyQueues  []*Queue[K, V]
+	parked      []parked[K, V]
+	arrivals    uint64
+	requests    []*Request[K, V] // under way
+	held        [tiers]int       // slots
+	unknowns    [tiers]int       // of those, for tenants of unknown pace
+	stalls      int              // of those, for endpoints that are stalled
+	active      int              // items buffered or reserved, and requests
+	size        int              // their bytes
+	reserved    int
+	more        bool // the store may hold items that are due of queues not known
+	// claimedAt is when the last claim was made, brought how many items it has
+	// brought, and left how many have left since.
+	claimedAt     time.Time
+	brought, left int
+	workers       int
+	idle          int // workers that wait
+	sweeping      bool
+	stopped       bool
 }
 
 // parked is a tenant, or a queue, that may not have a slot of that pace now.
@@ -131,14 +139,32 @@ func (d *Dispatcher[K, V]) SetTenants(n int) {
 	}
 }
 
+// queue returns the queue, new or old, about which something is to be noted.
 func (d *Dispatcher[K, V]) queue(key K) *Queue[K, V] {
-	if q := d.queues[key]; q != nil {
-		return q
+	q := d.queues[key]
+	if q == nil {
+		q = d.newQueue(key)
 	}
+	d.isBusy(q)
+	return q
+}
+
+func (d *Dispatcher[K, V]) isBusy(q *Queue[K, V]) {
+	if !q.busy {
+		q.busy = true
+		d.busyQueues = append(d.busyQueues, q)
+	}
+	if t := q.tenant; !t.busy {
+		t.busy = true
+		d.busyTenants = append(d.busyTenants, t)
+	}
+}
+
+func (d *Dispatcher[K, V]) newQueue(key K) *Queue[K, V] {
 	name := d.cfg.Tenant(key)
 	t := d.tenants[name]
 	if t == nil {
-		t = &tenant[K, V]{window: firstWindow, lines: newLines(func(q *Queue[K, V]) *node { return &q.node })}
+		t = &tenant[K, V]{name: name, window: firstWindow, lines: newLines(func(q *Queue[K, V]) *node { return &q.node })}
 		d.tenants[name] = t
 	}
 	t.queues++
@@ -272,13 +298,12 @@ func (d *Dispatcher[K, V]) Prune(gone func(K) bool) {
 	for key, q := range d.queues {
 		forgettable := now.Sub(q.touched) >= keepIdle && !q.isStalled && !q.throttled.After(now)
 		if q.idle(now) && (forgettable || gone(key)) {
-			delete(d.queues, key)
-			q.tenant.queues--
+			d.forget(q)
 		}
 	}
 	for name, t := range d.tenants {
 		// Slot time of less than the cost of a request is none.
-		if t.queues == 0 && t.used < requestCost.Seconds()*d.weight(now) {
+		if t.queues == 0 && !t.busy && t.used < requestCost.Seconds()*d.weight(now) {
 			delete(d.tenants, name)
 		}
 	}

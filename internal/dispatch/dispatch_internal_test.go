@@ -104,6 +104,10 @@ func (d *Dispatcher[K, V]) check(t require.TestingT) {
 		tenants[q.tenant] = plus(tenants[q.tenant], own)
 		all = plus(all, own)
 		d.checkSeat(t, q)
+		if q.active() > 0 || q.behind {
+			require.Contains(t, d.busyQueues, q)
+			require.True(t, q.busy)
+		}
 	}
 	for _, tn := range d.tenants {
 		own := tenants[tn]
@@ -111,6 +115,10 @@ func (d *Dispatcher[K, V]) check(t require.TestingT) {
 		require.Equal(t, own.active, tn.active)
 		require.Equal(t, own.size, tn.size)
 		require.Equal(t, own.stuck, tn.stuck)
+		if tn.active > 0 || tn.behind {
+			require.Contains(t, d.busyTenants, tn)
+			require.True(t, tn.busy)
+		}
 		for p := range paces {
 			require.Equal(t, tn.offers(p), tn.places[p] > 0 || tn.offers(p) && tn.node.parked[p], "a tenant in line has something to send")
 		}

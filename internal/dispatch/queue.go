@@ -31,6 +31,7 @@ type Queue[K comparable, V any] struct {
 // A tenant is the queues that count as one.
 type tenant[K comparable, V any] struct {
 	node
+	name string
 	lines[Queue[K, V]]
 	window int // of requests in the quick tier
 	stuck  int // of those, the ones that are too old for it

@@ -83,9 +83,9 @@ func (d *Dispatcher[K, V]) start(q *Queue[K, V], p pace, r *Request[K, V], now t
 	if q.Interval > 0 {
 		q.nextStart = now.Add(q.Interval)
 	}
+	d.seat(q, now)
 	q.tenant.fix(q)
 	d.lines.fix(q.tenant)
-	d.seat(q, now)
 	d.sweepLater()
 }
 
@@ -127,9 +127,15 @@ func (d *Dispatcher[K, V]) Done(r *Request[K, V], o Outcome) {
 	d.unpark()
 	d.claimFor(q, now)
 	if !d.remembers(q, now) {
-		delete(d.queues, q.key)
-		t.queues--
+		d.forget(q)
 	}
+}
+
+// forget forgets an idle queue.
+func (d *Dispatcher[K, V]) forget(q *Queue[K, V]) {
+	delete(d.queues, q.key)
+	q.tenant.queues--
+	q.throttled = time.Time{} // It may still be in busyQueues.
 }
 
 // maxIdleQueues is how many queues are remembered while nothing is to be sent.

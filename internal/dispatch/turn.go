@@ -35,6 +35,7 @@ type node struct {
 
 	places [paces]int  // in the lines of its parent
 	parked [paces]bool // taken out of a line because of the share it holds
+	busy   bool        // in Dispatcher.busyTenants or busyQueues
 }
 
 func (n *node) inFlight() int { return n.held[quickTier] + n.held[mediumTier] + n.held[longTier] }
