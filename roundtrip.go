@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -36,9 +37,14 @@ type try struct {
 	answered atomic.Bool
 }
 
+var tries = sync.Pool{New: func() any {
+	t := new(try)
+	t.trace.GotConn, t.trace.GotFirstResponseByte = t.gotConn, t.gotFirstByte
+	return t
+}}
+
 // newRequest returns the request of the try, which is good for one use.
 func (t *try) newRequest(ctx context.Context, r Request) *http.Request {
-	t.trace.GotConn, t.trace.GotFirstResponseByte = t.gotConn, t.gotFirstByte
 	if len(r.Body) == 0 {
 		ctx, t.cancel = context.WithCancelCause(ctx)
 	}
@@ -56,10 +62,16 @@ func (t *try) newRequest(ctx context.Context, r Request) *http.Request {
 	return req
 }
 
-// close frees what the try holds, after the answer has been read.
-func (t *try) close() {
+// close frees what the try holds, after the answer has been read. After a failure,
+// net/http may still call the try, which is then not used again.
+func (t *try) close(succeeded bool) {
 	if t.cancel != nil {
 		t.cancel(nil)
+	}
+	if succeeded {
+		t.cancel, t.conn, t.reused = nil, nil, false
+		t.answered.Store(false)
+		tries.Put(t)
 	}
 }
 

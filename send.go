@@ -91,8 +91,8 @@ func (s *sender) do(ctx context.Context, r Request) Response {
 // roundTrip makes the request once. It reports whether the connection was lost
 // before an answer began.
 func roundTrip(ctx context.Context, transport *http.Transport, r Request) (answer Response, lost bool) {
-	t := new(try)
-	defer t.close()
+	t := tries.Get().(*try)
+	defer func() { t.close(answer.Err == nil) }()
 	req := t.newRequest(ctx, r)
 	res, err := transport.RoundTrip(req)
 	if err != nil {
