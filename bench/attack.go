@@ -48,7 +48,7 @@ func (k *attack) tenant(hook int) string { return *k.names[hook/k.hooks].Load() 
 
 func (k *attack) register(ctx context.Context, hook int) error {
 	h, err := k.manager.Register(ctx, hooks.Hook{
-		Tenant: k.tenant(hook), Events: []string{eventType},
+		Tenant: k.tenant(hook), Events: []string{eventType}, Filter: k.filter,
 		URL: k.endpoints + k.paths[hook%len(k.paths)], Timeout: hangTimeout,
 	})
 	k.ids[hook] = h.ID

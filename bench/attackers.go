@@ -17,6 +17,7 @@ type attacker struct {
 	batch   int           // events triggered at once
 	size    int           // of an event's data in bytes; 0: as the neighbour's
 	paths   []string      // of the endpoints, which the hooks have in turn
+	filter  string        // of the hooks
 	renewed int           // hooks that are deleted and registered anew each renewInterval
 	moving  bool          // they are registered for new tenants, which replace the old
 }
@@ -92,6 +93,11 @@ var attackers = []attacker{
 	{
 		name: "large", text: "one tenant, 20 hooks that answer at once, events of 256 KiB",
 		tenants: 1, hooks: 20, every: tenth, batch: 1, size: maxPayload, paths: []string{pathQuick},
+	},
+	{
+		name: "filters", text: "one tenant, 100 hooks whose filters take long, events of 256 KiB",
+		tenants: 1, hooks: 100, every: tenth, batch: 1, size: maxPayload, paths: []string{pathQuick},
+		filter: `data.text matches "(x|xx|xxx)*y"`,
 	},
 	{
 		name: "come-and-go", text: "100 tenants, 1 hook each that hangs, a tenth replaced by new tenants each 100 ms, 10 events/s each",
