@@ -317,7 +317,7 @@ func (x *index) match(e *Event) (found []*indexed) {
 	})
 }
 
-// get returns a hook, compiled, or nil if there is none.
+// get returns a hook, or nil if there is none.
 func (x *index) get(ref Ref) *indexed {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

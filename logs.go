@@ -113,9 +113,10 @@ func (m *Manager) Stats(ctx context.Context, tenant string, since, until time.Ti
 }
 
 // Redeliver sends an ended delivery again, at once and with the whole schedule
-// before it. The receiver sees the same idempotency key. One whose event the hook's
-// filter has not let through ([Delivery].Undecided) is filtered again. [ErrNotFound] when the
-// tenant has no such delivery, [ErrConflict] when it has not ended.
+// before it. The receiver sees the same idempotency key. One whose event the
+// hook's filter has not let through ([Delivery].Undecided) is filtered again.
+// [ErrNotFound] when the tenant has no such delivery, [ErrConflict] when it has
+// not ended.
 func (m *Manager) Redeliver(ctx context.Context, tenant, deliveryID string) (Delivery, error) {
 	d, err := m.store.Redeliver(ctx, now(), tenant, deliveryID)
 	if err != nil {

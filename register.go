@@ -15,8 +15,8 @@ import (
 
 // Register stores a new hook and returns it as stored, with its ID and its
 // Secrets. Bad input is an [InvalidError], an ID that is taken [ErrDuplicate],
-// and a hook beyond [Config].MaxHooks [ErrTooManyHooks]. Events triggered by this Manager afterwards reach the hook; those of other
-// processes within a second.
+// and a hook beyond [Config].MaxHooks [ErrTooManyHooks]. Events triggered by this
+// Manager afterwards reach the hook; those of other processes within a second.
 func (m *Manager) Register(ctx context.Context, h Hook) (Hook, error) {
 	h, err := m.prepare(h)
 	if err != nil {

@@ -69,8 +69,8 @@ func (e *engine) settled(ctx context.Context, b batch, settled []Settled) {
 	e.observeAttempts(b, settled)
 }
 
-// observeAttempts tells the observer of the attempts that were stored. One that it
-// does not survive does not keep the others from it.
+// observeAttempts tells the observer of the attempts that were stored. If its code
+// panics at one of them, it is told of the others all the same.
 func (e *engine) observeAttempts(b batch, settled []Settled) {
 	observer := e.m.cfg.Observer.Attempt
 	for i := 0; observer != nil && i < len(settled); {
