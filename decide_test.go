@@ -163,7 +163,7 @@ func TestUndecidedInABatch(t *testing.T) {
 				case <-time.After(700 * time.Millisecond): // each needs most of what one has
 				}
 				if string(e.Data) == "2" {
-					return false, errors.New("an odd number of twos")
+					return false, errors.New("an odd number\x00of twos")
 				}
 				return string(e.Data) != "1", nil
 			},
@@ -188,7 +188,7 @@ func TestUndecidedInABatch(t *testing.T) {
 			d := h.delivery("", id)
 			got = append(got, fmt.Sprint(d.State, d.Reason))
 		}
-		assert.Equal(t, []string{"succeeded", "cancelledthe hook's filter did not let the event through", "cancelledan odd number of twos", "succeeded"}, got)
+		assert.Equal(t, []string{"succeeded", "cancelledthe hook's filter did not let the event through", "cancelledan odd number\uFFFDof twos", "succeeded"}, got)
 		assert.Equal(t, []int{1, 1}, sizes.all(), "the rest is decided in later goes")
 	})
 }
