@@ -39,7 +39,7 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 			verdicts[i] = wanted
 		}
 	}
-	if !c.pace.slow(began) {
+	if !c.pace.slow(began) && c.isQuick(items) {
 		e.evaluate(ctx, c, items, verdicts, began.Add(quickTime))
 	}
 	// The first that is left gets all of the time that a filter has, if it needs
@@ -65,6 +65,16 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 		}
 	}
 	return send, o
+}
+
+// isQuick reports whether the hook's filter certainly takes no longer than a moment
+// for any of the deliveries, the decoding of their data included. Of the filters of
+// protocols nothing is known. Hundreds of workers may come here at a time.
+func (c *compiled) isQuick(items []item) bool {
+	return c.hook.Protocol == StandardWebhooks && !slices.ContainsFunc(items, func(it item) bool {
+		e := &filterEvent{Event: it.Event}
+		return e.size() > maxUninterrupted || c.filter != nil && c.filter.takesLong(e)
+	})
 }
 
 // waitForSlot takes a slot for the hook's tenant. It waits no longer than the

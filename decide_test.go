@@ -216,6 +216,29 @@ func TestStoppingInterruptsFilters(t *testing.T) {
 	})
 }
 
+// However many workers are free, a tenant's filters do not use more than one
+// processor.
+func TestRunEvaluatesOneFilterOfATenantAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var filters counter
+		h := newHost(t, speaks(&testProtocol{name: "counting", accepts: func(context.Context, hooks.Hook, *hooks.Event) (bool, error) {
+			defer filters.begin()()
+			time.Sleep(2 * time.Millisecond)
+			return true, nil
+		}}))
+		r := h.receiver()
+		for range 200 {
+			h.register(hooks.Hook{URL: r.URL, Events: []string{"*"}, Protocol: "counting"})
+		}
+		assert.Greater(t, h.trigger(hooks.Event{Type: "a"}).Undecided, 100)
+		filters.most = 0
+		h.run(h.Manager)
+		pass(time.Minute)
+		assert.Len(t, r.Requests(), 200)
+		assert.Equal(t, 1, filters.most)
+	})
+}
+
 // Short leases leave less time for a filter, but some.
 func TestFiltersWithinAShortLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

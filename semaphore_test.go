@@ -17,23 +17,31 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
 )
 
-// A counter is an endpoint that knows how many requests it has at a time.
+// A counter knows how many of something there are at a time, of requests for
+// example.
 type counter struct {
-	mu                  sync.Mutex
-	now, most, requests int
+	mu             sync.Mutex
+	now, most, all int
+}
+
+// begin counts one until end is called.
+func (c *counter) begin() (end func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now++
+	c.all++
+	c.most = max(c.most, c.now)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.now--
+	}
 }
 
 func (c *counter) answer(after hookstest.Answer) hookstest.Answer {
 	return func(w http.ResponseWriter, r *http.Request) {
-		c.mu.Lock()
-		c.now++
-		c.requests++
-		c.most = max(c.most, c.now)
-		c.mu.Unlock()
+		defer c.begin()()
 		after(w, r)
-		c.mu.Lock()
-		c.now--
-		c.mu.Unlock()
 	}
 }
 
@@ -245,6 +253,6 @@ func TestProtocolsSendOneAtATimeInTests(t *testing.T) {
 		_, err = h.Verify(t.Context(), "", hook.ID)
 		require.NoError(t, err)
 		assert.Equal(t, 1, c.most)
-		assert.Equal(t, 11, c.requests)
+		assert.Equal(t, 11, c.all)
 	})
 }
