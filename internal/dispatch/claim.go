@@ -115,14 +115,14 @@ func (d *Dispatcher[K, V]) claimFor(q *Queue[K, V], now time.Time) {
 	case q.behind && own > 0 && 3*own >= min(q.capacity(), own+q.active()),
 		t.behind && room > 0 && 3*room >= room+t.active,
 		d.more && (2*free >= d.cfg.Items || 2*d.left >= d.brought):
-		if len(d.requests) == d.limits.all && 2*(d.active-len(d.requests)) >= d.cfg.Items {
+		if d.workers == d.cfg.Slots && d.idle == 0 && 2*(d.active-len(d.requests)) >= d.cfg.Items {
 			now = later(now, d.claimedAt.Add(claimPause))
 		}
 		d.cfg.Claim(now)
 	}
 }
 
-// claimPause is the least time between claims while all slots are taken and half
+// claimPause is the least time between claims while all workers are busy and half
 // of the room is in use by what waits for them.
 const claimPause = 10 * time.Millisecond
 
