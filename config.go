@@ -90,6 +90,25 @@ type Config struct {
 	// protects should not depend on the traffic unless you say so.
 	MaxLogPerHook int
 
+	// Keys encrypt what is secret of hooks (Secrets, Headers and Settings)
+	// before it reaches the store. The first is the current one. The others
+	// only decrypt what was encrypted with them; Run stores that anew with the
+	// current key, and so what was stored before there were keys. To change
+	// the key, give all processes on the store the new one as the last, then
+	// put it first everywhere; drop the old one when the log has said that all
+	// hooks are encrypted with the new one. Each is bound to its hook's tenant and
+	// ID. Default: none, and nothing is encrypted, of which the log has a line.
+	Keys []Key
+	// Seal and Open take the place of the current key, for a key management
+	// service. Seal encrypts; Open decrypts what Seal returned for the same
+	// place, "hooks/<tenant>/<id>", which is to be bound to the ciphertext as
+	// associated data. Open is called whenever a hook is read, so keep data keys
+	// in memory. If its error wraps [ErrSealed], this hook is damaged for good,
+	// and events of its tenant are refused; any other error is temporary, and
+	// fails what needed the hook. They may be called concurrently. With Open
+	// alone, hooks that Seal has encrypted are stored anew with Keys.
+	Seal, Open Seal
+
 	// Logger gets what an operator should know. Default: slog.Default().
 	Logger *slog.Logger
 	// Observer is told what happens, for metrics and alerts. Default: nobody.
@@ -141,6 +160,7 @@ func (c Config) withDefaults(store Store) (Config, error) {
 	c.Protocols = slices.Clone(c.Protocols)
 	c.Catalogue = slices.Clone(c.Catalogue)
 	c.AllowNetworks = slices.Clone(c.AllowNetworks)
+	c.Keys = slices.Clone(c.Keys)
 	c.UserAgent = cmp.Or(c.UserAgent, defaultUserAgent)
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, 640)
 	c.MaxInFlightPerHook = cmp.Or(c.MaxInFlightPerHook, 32)

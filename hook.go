@@ -105,6 +105,11 @@ type Hook struct {
 	// in all.
 	Metadata map[string]string
 
+	// Sealed is what stores get instead of Headers, Secrets and Settings when
+	// these are encrypted, see [Config].Keys. It is empty in all hooks that a
+	// Manager takes and returns.
+	Sealed []byte
+
 	// Version counts the changes, from 1. Only the Manager sets it.
 	Version int64
 	// CreatedAt and UpdatedAt are set by the Manager, in UTC milliseconds.

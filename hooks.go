@@ -20,6 +20,7 @@ import (
 type Manager struct {
 	cfg       Config
 	store     Store
+	hooks     *vault
 	owner     string
 	log       *slog.Logger
 	protocols map[string]Protocol
@@ -52,9 +53,14 @@ func New(store Store, cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
+	v, err := newVault(store, cfg)
+	if err != nil {
+		return nil, err
+	}
 	m := &Manager{
 		cfg:       cfg,
 		store:     store,
+		hooks:     v,
 		owner:     newID(),
 		log:       cfg.Logger,
 		protocols: map[string]Protocol{StandardWebhooks: newStandard(cfg.UserAgent)},
@@ -72,7 +78,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 	for _, t := range cfg.Catalogue {
 		m.catalogue[t.Name] = true
 	}
-	m.index = newIndex(store, m, func(ref Ref) {
+	m.index = newIndex(v, m, func(ref Ref) {
 		if e := m.engine.Load(); e != nil {
 			e.dispatch.Renew(ref)
 			e.dispatch.SetTenants(m.index.countTenants())

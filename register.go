@@ -25,7 +25,7 @@ func (m *Manager) Register(ctx context.Context, h Hook) (Hook, error) {
 	h.Version, h.Health = 1, Health{}
 	h.CreatedAt = now()
 	h.UpdatedAt = h.CreatedAt
-	if err := m.store.CreateHook(ctx, h, max(0, m.cfg.MaxHooks)); err != nil {
+	if err := m.hooks.CreateHook(ctx, h, max(0, m.cfg.MaxHooks)); err != nil {
 		return Hook{}, fmt.Errorf("register hook %q: %w", h.ID, err)
 	}
 	m.hooksChanged(ctx)
@@ -69,7 +69,7 @@ func newSecret(p Protocol) (secret Secret, err error) {
 
 // Hook returns a hook, or [ErrNotFound].
 func (m *Manager) Hook(ctx context.Context, tenant, id string) (Hook, error) {
-	page, err := m.store.Hooks(ctx, HookQuery{Tenant: tenant, IDs: []string{id}})
+	page, err := m.hooks.Hooks(ctx, HookQuery{Tenant: tenant, IDs: []string{id}})
 	if err != nil {
 		return Hook{}, fmt.Errorf("hook %q: %w", id, err)
 	}
@@ -84,7 +84,7 @@ func (m *Manager) Hooks(ctx context.Context, q HookQuery) (Page[Hook], error) {
 	if err := q.check(); err != nil {
 		return Page[Hook]{}, err
 	}
-	return m.store.Hooks(ctx, q)
+	return m.hooks.Hooks(ctx, q)
 }
 
 // AllHooks returns all hooks that match q, in the order of Hooks, read page by
@@ -117,7 +117,7 @@ func (m *Manager) Update(ctx context.Context, tenant, id string, change func(*Ho
 		if h.Tenant != old.Tenant {
 			return Hook{}, &InvalidError{Field: "tenant", Reason: "cannot be changed"}
 		}
-		h.Version, h.CreatedAt, h.Health = old.Version, old.CreatedAt, old.Health
+		h.Version, h.CreatedAt, h.Health, h.Sealed = old.Version, old.CreatedAt, old.Health, nil
 		h.UpdatedAt = now()
 		if h.URL != old.URL && old.Verified {
 			h.Verified = false
@@ -132,7 +132,7 @@ func (m *Manager) Update(ctx context.Context, tenant, id string, change func(*Ho
 		if err := check(&h); err != nil {
 			return Hook{}, err
 		}
-		err = m.store.UpdateHook(ctx, h)
+		err = m.hooks.UpdateHook(ctx, h)
 		if errors.Is(err, ErrConflict) {
 			continue
 		}
@@ -242,6 +242,7 @@ func (h Hook) clone() Hook {
 	h.Secrets = slices.Clone(h.Secrets)
 	h.Schedule = slices.Clone(h.Schedule)
 	h.Settings = slices.Clone(h.Settings)
+	h.Sealed = nil // the store's affair
 	h.Metadata = maps.Clone(h.Metadata)
 	return h
 }

@@ -93,6 +93,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 	e.dispatch.SetTenants(m.index.countTenants())
 	e.others.Go(func() { e.purge(ctx) })
+	e.others.Go(func() { e.reseal(ctx) })
 	var lost error
 	var settler sync.WaitGroup
 	settler.Go(func() { lost = e.settle(storage) })

@@ -180,6 +180,7 @@ func clone(h *hooks.Hook) *hooks.Hook {
 	c.Secrets = slices.Clone(h.Secrets)
 	c.Schedule = slices.Clone(h.Schedule)
 	c.Settings = slices.Clone(h.Settings)
+	c.Sealed = slices.Clone(h.Sealed)
 	c.Metadata = maps.Clone(h.Metadata)
 	return &c
 }

@@ -30,6 +30,7 @@ type document struct {
 	BatchWindow    time.Duration     `json:"batchWindow,omitempty"` // in nanoseconds
 	HoldDead       bool              `json:"holdDead,omitempty"`
 	Metadata       map[string]string `json:"metadata,omitempty"`
+	Sealed         []byte            `json:"sealed,omitempty"`
 	UpdatedAt      time.Time         `json:"updatedAt"`
 }
 
@@ -43,7 +44,7 @@ func packHook(h *hooks.Hook) (string, error) {
 		Description: h.Description, DisabledReason: h.DisabledReason, Verified: h.Verified,
 		Events: h.Events, Filter: h.Filter, URL: h.URL, Method: h.Method, Headers: h.Headers,
 		Schedule: h.Schedule, Timeout: h.Timeout, RateLimit: h.RateLimit, MaxInFlight: h.MaxInFlight,
-		MaxBatch: h.MaxBatch, BatchWindow: h.BatchWindow, HoldDead: h.HoldDead, Metadata: h.Metadata, UpdatedAt: h.UpdatedAt,
+		MaxBatch: h.MaxBatch, BatchWindow: h.BatchWindow, HoldDead: h.HoldDead, Metadata: h.Metadata, Sealed: h.Sealed, UpdatedAt: h.UpdatedAt,
 	}
 	for _, s := range h.Secrets {
 		d.Secrets = append(d.Secrets, secret{string(s.Secret), s.ExpiresAt})
@@ -66,7 +67,7 @@ func unpackHook(r row) hooks.Hook {
 		Description: d.Description, DisabledReason: d.DisabledReason, Verified: d.Verified,
 		Events: d.Events, Filter: d.Filter, URL: d.URL, Method: d.Method, Headers: d.Headers,
 		Schedule: d.Schedule, Timeout: d.Timeout, RateLimit: d.RateLimit, MaxInFlight: d.MaxInFlight,
-		MaxBatch: d.MaxBatch, BatchWindow: d.BatchWindow, HoldDead: d.HoldDead, Metadata: d.Metadata,
+		MaxBatch: d.MaxBatch, BatchWindow: d.BatchWindow, HoldDead: d.HoldDead, Metadata: d.Metadata, Sealed: d.Sealed,
 	}
 	for _, s := range d.Secrets {
 		h.Secrets = append(h.Secrets, hooks.SigningSecret{Secret: hooks.Secret(s.Secret), ExpiresAt: s.ExpiresAt})

@@ -186,7 +186,7 @@ func fullHook(id string) hooks.Hook {
 		},
 		Schedule: []time.Duration{0, 5 * time.Second, time.Hour + time.Nanosecond},
 		Timeout:  1500 * ms, RateLimit: 0.1, MaxInFlight: 3, MaxBatch: 4, BatchWindow: 250 * ms, HoldDead: true,
-		Protocol: "custom", Settings: json.RawMessage("{ \"b\":1,\n\"a\" : 2 }"),
+		Protocol: "custom", Settings: json.RawMessage("{ \"b\":1,\n\"a\" : 2 }"), Sealed: []byte("\x00\xffsealed"),
 		Metadata: map[string]string{"region": "eu", "": "empty key"},
 		Version:  7, CreatedAt: at(-time.Hour), UpdatedAt: at(-ms),
 		Health: hooks.Health{Failures: 3, FailingSince: at(-time.Minute), ThrottledUntil: at(time.Minute)},

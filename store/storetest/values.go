@@ -88,6 +88,7 @@ var valueRules = []rule{
 		h := plainHook(home, "a")
 		h.Headers, h.Metadata = map[string]string{}, map[string]string{}
 		h.Secrets, h.Schedule, h.Settings = []hooks.SigningSecret{}, []time.Duration{}, json.RawMessage{}
+		h.Sealed = []byte{}
 		c.ok(c.CreateHook(c.Context(), h, 0))
 		c.equal("hook", c.hooksOf(home), []hooks.Hook{plainHook(home, "a")})
 		c.ok(c.UpdateHook(c.Context(), h))

@@ -1,0 +1,385 @@
+package hooks_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/memory"
+)
+
+// key returns a key whose bytes are all the same.
+func key(id string, b byte) hooks.Key {
+	return hooks.Key{ID: id, Secret: bytes.Repeat([]byte{b}, 32)}
+}
+
+var oldKey, newKey = key("2026-01", 1), key("2026-02", 2)
+
+func withKeys(keys ...hooks.Key) func(*hooks.Config) {
+	return func(c *hooks.Config) { c.Keys = keys }
+}
+
+// secretive is a hook with all that is encrypted.
+func secretive(id string) hooks.Hook {
+	return hooks.Hook{
+		ID: id, URL: "http://receiver.example/", Events: []string{"*"}, Protocol: "lenient",
+		Headers:  map[string]string{"Authorization": "Bearer header-value", "X-Empty": ""},
+		Secrets:  []hooks.SigningSecret{{Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, {Secret: "other", ExpiresAt: time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)}},
+		Settings: json.RawMessage("{ \"token\" : \"settings-value\" }"),
+	}
+}
+
+// sealing returns a host with keys whose Manager does not run.
+func sealing(t *testing.T, keys ...hooks.Key) *host {
+	return newHost(t, speaks(&testProtocol{name: "lenient"}), withKeys(keys...))
+}
+
+// stored returns a hook as the store keeps it.
+func (h *host) stored(ref hooks.Ref) hooks.Hook {
+	page, err := h.store.Hooks(h.t.Context(), hooks.HookQuery{Tenant: ref.Tenant, IDs: []string{ref.ID}})
+	require.NoError(h.t, err)
+	require.Len(h.t, page.Items, 1)
+	return page.Items[0]
+}
+
+func TestTheStoreGetsNoSecretsInClear(t *testing.T) {
+	h := sealing(t, newKey)
+	registered := h.register(secretive("a"))
+	want := secretive("a")
+	assert.Equal(t, want.Headers, registered.Headers)
+	assert.Equal(t, want.Secrets, registered.Secrets)
+	assert.Equal(t, want.Settings, registered.Settings)
+	assert.Equal(t, registered, h.hook(registered.Ref()), "as it is read back")
+
+	updated := h.update(registered.Ref(), func(h *hooks.Hook) {
+		h.Headers["Authorization"] = "Bearer header-value-2"
+		h.Sealed = []byte("is not the caller's")
+	})
+	assert.Empty(t, updated.Sealed)
+	assert.Equal(t, updated, h.hook(registered.Ref()), "as it is read back")
+
+	stored := h.stored(registered.Ref())
+	assert.Empty(t, stored.Headers)
+	assert.Empty(t, stored.Secrets)
+	assert.Empty(t, stored.Settings)
+	for _, secret := range []string{"header-value", "MfKQ9r8G", "other", "settings-value", "Authorization"} {
+		assert.NotContains(t, string(stored.Sealed), secret)
+	}
+}
+
+// A change of a hook that changes nothing secret gives another ciphertext.
+func TestCiphertextsDiffer(t *testing.T) {
+	h := sealing(t, newKey)
+	a := h.register(secretive("a"))
+	first := h.stored(a.Ref()).Sealed
+	h.update(a.Ref(), func(h *hooks.Hook) { h.Name = "new" })
+	assert.NotEqual(t, first, h.stored(a.Ref()).Sealed)
+}
+
+func TestEncryptedHooksAreDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := runningHost(t, withKeys(newKey))
+		receiver, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Headers: map[string]string{"X-Token": "header-value"}})
+		other := h.manager(h.store, withKeys(newKey)) // which has to read the hook
+		_, err := other.Trigger(t.Context(), hooks.Event{Type: "order.paid"})
+		require.NoError(t, err)
+		got := receiver.Next()
+		assert.Equal(t, "header-value", got.Header.Get("X-Token"))
+		verifier, err := hooks.NewVerifier(hook.Secrets[0].Secret)
+		require.NoError(t, err)
+		assert.NoError(t, verifier.Verify(got.Header, got.Body))
+	})
+}
+
+func TestWhatIsEncryptedBelongsToItsHook(t *testing.T) {
+	ref := hooks.Ref{Tenant: "t", ID: "a"}
+	for _, tt := range []struct {
+		name   string
+		change func(t *testing.T, h *host, stored *hooks.Hook)
+		says   string
+	}{
+		{"another hook's", func(_ *testing.T, h *host, stored *hooks.Hook) {
+			stored.Sealed = h.stored(hooks.Ref{Tenant: "t", ID: "b"}).Sealed
+		}, "belongs to another hook"},
+		{"another tenant's", func(_ *testing.T, h *host, stored *hooks.Hook) {
+			stored.Sealed = h.stored(hooks.Ref{Tenant: "u", ID: "a"}).Sealed
+		}, "belongs to another hook"},
+		{"another key's name", func(_ *testing.T, _ *host, stored *hooks.Hook) {
+			stored.Sealed = bytes.Replace(stored.Sealed, []byte(newKey.ID), []byte(oldKey.ID), 1)
+		}, `another key "2026-01"`},
+		{"a bit", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed[len(stored.Sealed)-1] ^= 1 }, "was altered"},
+		{"cut", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed = stored.Sealed[:12] }, "was altered"},
+		{"one byte", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed = stored.Sealed[:1] }, "no known form"},
+		{"no ID", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed = []byte("k\x7fshort") }, "no known form"},
+		{"unknown form", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed[0] = 'x' }, "no known form"},
+		{"unknown key", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed[2] = '3' }, `the key "3026-02", which Config.Keys lacks`},
+		{"a host's", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed[0] = 'h' }, "Config.Open is not set"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := sealing(t, newKey, oldKey)
+			for _, ref := range []hooks.Ref{ref, {Tenant: "t", ID: "b"}, {Tenant: "u", ID: "a"}} {
+				hook := secretive(ref.ID)
+				hook.Tenant = ref.Tenant
+				h.register(hook)
+			}
+			stored := h.stored(ref)
+			tt.change(t, h, &stored)
+			require.NoError(t, h.store.UpdateHook(t.Context(), stored))
+
+			_, err := h.Hook(t.Context(), ref.Tenant, ref.ID)
+			require.ErrorIs(t, err, hooks.ErrSealed)
+			assert.ErrorContains(t, err, tt.says)
+			_, err = h.Hooks(t.Context(), hooks.HookQuery{Tenant: "t"})
+			require.ErrorIs(t, err, hooks.ErrSealed)
+
+			m := h.manager(h.store, speaks(&testProtocol{name: "lenient"}), withKeys(newKey, oldKey))
+			_, err = m.Trigger(t.Context(), hooks.Event{Tenant: "t", Type: "x"})
+			require.ErrorIs(t, err, hooks.ErrSealed, "nobody knows what the hook wants")
+			_, err = m.Trigger(t.Context(), hooks.Event{Tenant: "u", Type: "x"})
+			require.NoError(t, err, "other tenants are not affected")
+			require.NoError(t, m.Delete(t.Context(), ref.Tenant, ref.ID))
+			_, err = m.Trigger(t.Context(), hooks.Event{Tenant: "t", Type: "x"})
+			require.NoError(t, err)
+		})
+	}
+}
+
+// A failingStore refuses updates of hooks after the first few.
+type failingStore struct {
+	*memory.Store
+	updates atomic.Int64 // how many it still takes
+}
+
+func (s *failingStore) UpdateHook(ctx context.Context, h hooks.Hook) error {
+	if s.updates.Add(-1) < 0 {
+		return errors.New("the disk is full")
+	}
+	return s.Store.UpdateHook(ctx, h)
+}
+
+// Whatever hooks were stored with, Run stores them with the current key, goes on
+// where it was cut off, and says when it is done.
+func TestHooksAreEncryptedAnew(t *testing.T) {
+	const n = 10
+	host := func(c *hooks.Config) {
+		c.Seal, c.Open = reverse, reverse
+	}
+	for _, tt := range []struct {
+		name          string
+		before, after func(*hooks.Config)
+		then          func(*hooks.Config) // reads all
+	}{
+		{"from plain text", withKeys(), withKeys(newKey), withKeys(newKey)},
+		{"from an older key", withKeys(oldKey), withKeys(newKey, oldKey), withKeys(newKey)},
+		{"to a service", withKeys(oldKey), func(c *hooks.Config) { withKeys(oldKey)(c); host(c) }, host},
+		{"from a service", host, func(c *hooks.Config) { withKeys(newKey)(c); c.Open = reverse }, withKeys(newKey)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				protocol := speaks(&testProtocol{name: "lenient"})
+				h := newHost(t, protocol, tt.before)
+				want := map[string]hooks.Hook{}
+				for i := range n {
+					hook := h.register(secretive(fmt.Sprint(i)))
+					want[hook.ID] = hook
+				}
+				bare := h.register(hooks.Hook{ID: "bare", URL: "http://receiver.example/", Events: []string{"*"}, Protocol: "lenient"})
+
+				var log bytes.Buffer
+				logs := func(c *hooks.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+				store := &failingStore{Store: h.store}
+				store.updates.Store(n / 2)
+				m := h.manager(store, protocol, tt.after, logs)
+				stop := h.run(m)
+				time.Sleep(90 * time.Second)
+				stop()
+				assert.Contains(t, log.String(), "the disk is full")
+				assert.NotContains(t, log.String(), "all hooks that can be read are encrypted")
+
+				store.updates.Store(n) // more than are left
+				stop = h.run(h.manager(store, protocol, tt.after, logs))
+				time.Sleep(3 * time.Minute)
+				stop()
+				assert.EqualValues(t, n/2, store.updates.Load(), "each hook was stored anew once")
+				assert.Equal(t, 1, strings.Count(log.String(), "all hooks that can be read are encrypted"))
+
+				reader := h.manager(h.store, protocol, tt.then)
+				for id, hook := range want {
+					got, err := reader.Hook(t.Context(), "", id)
+					require.NoError(t, err)
+					assert.Greater(t, got.Version, hook.Version)
+					got.Version = hook.Version
+					assert.Equal(t, hook, got)
+					assert.Empty(t, h.stored(got.Ref()).Secrets)
+				}
+				assert.Equal(t, bare, h.stored(bare.Ref()), "there is nothing to encrypt")
+			})
+		})
+	}
+}
+
+func TestHooksOfTheCurrentKeyAreNotStoredAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, speaks(&testProtocol{name: "lenient"}), withKeys(newKey, oldKey))
+		hook := h.register(secretive("a"))
+		h.run(h.Manager)
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, hook, h.hook(hook.Ref()))
+	})
+}
+
+// reverse stands for a service that encrypts and decrypts. It binds the place.
+func reverse(_ context.Context, place string, data []byte) ([]byte, error) {
+	turned := bytes.Clone(data)
+	for i := range turned {
+		turned[i] ^= place[i%len(place)]
+	}
+	return turned, nil
+}
+
+func TestSealAndOpen(t *testing.T) {
+	type ctxKey struct{}
+	var places []string
+	see := func(ctx context.Context, place string, data []byte) ([]byte, error) {
+		assert.Equal(t, "the caller's", ctx.Value(ctxKey{}))
+		places = append(places, place)
+		return reverse(ctx, place, data)
+	}
+	h := newHost(t, speaks(&testProtocol{name: "lenient"}), func(c *hooks.Config) { c.Seal, c.Open = see, see })
+	ctx := context.WithValue(t.Context(), ctxKey{}, "the caller's")
+	hook := secretive("a")
+	hook.Tenant = "of/x y"
+	hook, err := h.Register(ctx, hook)
+	require.NoError(t, err)
+	got, err := h.Hook(ctx, hook.Tenant, hook.ID)
+	require.NoError(t, err)
+	assert.Equal(t, hook, got)
+	require.NotEmpty(t, places)
+	for _, place := range places {
+		assert.Equal(t, "hooks/of%2Fx%20y/a", place)
+	}
+	assert.NotContains(t, string(h.stored(hook.Ref()).Sealed), "header-value")
+}
+
+func TestAServiceThatFails(t *testing.T) {
+	var failure error
+	open := func(ctx context.Context, place string, data []byte) ([]byte, error) {
+		if failure != nil {
+			return nil, failure
+		}
+		return reverse(ctx, place, data)
+	}
+	setUp := func(t *testing.T) (*host, *hooks.Manager, hooks.Hook) {
+		failure = nil
+		service := func(c *hooks.Config) { c.Seal, c.Open = reverse, open }
+		h := newHost(t, speaks(&testProtocol{name: "lenient"}), service)
+		hook := h.register(secretive("a"))
+		return h, h.manager(h.store, speaks(&testProtocol{name: "lenient"}), service), hook
+	}
+	event := hooks.Event{Type: "x"}
+	t.Run("for a while", func(t *testing.T) {
+		_, m, hook := setUp(t)
+		failure = errors.New("the service is away")
+		_, err := m.Trigger(t.Context(), event)
+		require.ErrorIs(t, err, failure)
+		_, err = m.Hook(t.Context(), "", hook.ID)
+		require.ErrorIs(t, err, failure)
+		failure = nil
+		receipt, err := m.Trigger(t.Context(), event)
+		require.NoError(t, err)
+		assert.Equal(t, 1, receipt.Deliveries)
+	})
+	t.Run("for one hook", func(t *testing.T) {
+		_, m, _ := setUp(t)
+		failure = fmt.Errorf("the key is gone: %w", hooks.ErrSealed)
+		_, err := m.Trigger(t.Context(), event)
+		require.ErrorIs(t, err, failure)
+		_, err = m.Trigger(t.Context(), hooks.Event{Tenant: "other", Type: "x"})
+		require.NoError(t, err)
+	})
+	t.Run("by a panic", func(t *testing.T) {
+		h, _, hook := setUp(t)
+		m := h.manager(h.store, speaks(&testProtocol{name: "lenient"}), func(c *hooks.Config) {
+			c.Seal = func(context.Context, string, []byte) ([]byte, error) { panic("oops") }
+			c.Open = reverse
+		})
+		_, err := m.Update(t.Context(), "", hook.ID, func(h *hooks.Hook) error { h.Name = "new"; return nil })
+		require.ErrorContains(t, err, "panic: oops")
+		assert.Equal(t, hook, h.hook(hook.Ref()))
+	})
+}
+
+func TestKeysThatAreRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name, field, rule string
+		cfg               hooks.Config
+	}{
+		{"no ID", "config.keys[0].id", "must", hooks.Config{Keys: []hooks.Key{key("", 1)}}},
+		{"a bad ID", "config.keys[1].id", "must", hooks.Config{Keys: []hooks.Key{newKey, key("a b", 1)}}},
+		{"an ID twice", "config.keys[1].id", "twice", hooks.Config{Keys: []hooks.Key{newKey, newKey}}},
+		{"short", "config.keys[0].secret", "must have 32 bytes, not 31", hooks.Config{Keys: []hooks.Key{{ID: "a", Secret: make([]byte, 31)}}}},
+		{"long", "config.keys[0].secret", "must have 32 bytes, not 33", hooks.Config{Keys: []hooks.Key{{ID: "a", Secret: make([]byte, 33)}}}},
+		{"Seal without Open", "config.open", "must be set with config.seal", hooks.Config{Seal: reverse}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := hooks.New(memory.New(memory.Options{}), tt.cfg)
+			refused(t, err, tt.field, tt.rule)
+		})
+	}
+}
+
+func TestKeysDoNotPrintTheirSecret(t *testing.T) {
+	k := hooks.Key{ID: "2026", Secret: []byte(strings.Repeat("k", 32))}
+	cfg := hooks.Config{Keys: []hooks.Key{k}}
+	var shown bytes.Buffer
+	for _, value := range []any{k, &k, cfg, &cfg, []hooks.Key{k}, map[string]hooks.Key{"k": k}} {
+		fmt.Fprintf(&shown, "%v %+v %#v %s %q %x %d\n", value, value, value, value, value, value, value)
+		slog.New(slog.NewTextHandler(&shown, nil)).Info("m", "value", value)
+	}
+	slog.New(slog.NewJSONHandler(&shown, nil)).Info("m", "value", k, "values", []hooks.Key{k})
+	require.NoError(t, json.NewEncoder(&shown).Encode(k))
+	assert.Contains(t, shown.String(), "key 2026")
+	for _, secret := range []string{"kkk", "107 107", "0x6b", "6b6b"} {
+		assert.NotContains(t, shown.String(), secret)
+	}
+}
+
+func TestWithoutKeysTheLogSaysSoOnce(t *testing.T) {
+	var log bytes.Buffer
+	h := newHost(t, speaks(&testProtocol{name: "lenient"}), func(c *hooks.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	h.register(hooks.Hook{URL: "http://receiver.example/", Events: []string{"*"}, Protocol: "lenient"})
+	assert.Empty(t, log.String(), "there was nothing to encrypt")
+	h.register(secretive("a"))
+	h.register(secretive("b"))
+	assert.Equal(t, 1, strings.Count(log.String(), "stored unencrypted"), log.String())
+}
+
+func FuzzSealed(f *testing.F) {
+	f.Add([]byte("k"))
+	f.Add([]byte("k\x072026-02"))
+	f.Add([]byte("k\x072026-02123456789012abcdefghijklmnop"))
+	f.Add([]byte("h{}"))
+	f.Fuzz(func(t *testing.T, sealed []byte) {
+		h := newHost(t, withKeys(newKey))
+		hook := hooks.Hook{ID: "a", URL: "https://receiver.example/", Events: []string{"*"}, Protocol: hooks.StandardWebhooks, Sealed: sealed}
+		require.NoError(t, h.store.CreateHook(t.Context(), hook, 0))
+		_, err := h.Hook(t.Context(), "", "a")
+		if len(sealed) == 0 {
+			require.NoError(t, err)
+		} else {
+			require.ErrorIs(t, err, hooks.ErrSealed)
+		}
+	})
+}
