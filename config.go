@@ -39,6 +39,13 @@ type Config struct {
 	// TLS is for endpoints with certificates of a private authority. Default:
 	// the system's roots, TLS 1.2 and up.
 	TLS *tls.Config
+	// Schedule and Timeout are those of hooks that speak the default protocol
+	// and set none themselves, with the bounds of [Hook].Schedule and
+	// [Hook].Timeout. The first entry of a schedule is the delay before the
+	// first attempt: [Retries] makes one of the delays before the retries.
+	// Default: as [StandardWebhooks] says, ten attempts in three days and 15 s.
+	Schedule []time.Duration
+	Timeout  time.Duration
 	// UserAgent is sent with every request of the default protocol. Default:
 	// "hooks (+https://github.com/seed-2c6e3a5a/hooks)".
 	UserAgent string
@@ -122,13 +129,16 @@ type EventType struct {
 	// Name is the type, as in Event.Type.
 	Name        string
 	Description string
-	// Example is a sample of Event.Data, for documentation and [Manager.Test].
+	// Example is a sample of Event.Data, for documentation: JSON of at most
+	// MaxPayload bytes. [Manager.Test] sends it in events of the type that have
+	// no Data. Default: none.
 	Example json.RawMessage
 }
 
 const (
 	maxTimeout       = 30 * time.Second
 	maxPayloadLimit  = 16 << 20
+	defaultTimeout   = 15 * time.Second
 	defaultUserAgent = "hooks (+https://github.com/seed-2c6e3a5a/hooks)"
 )
 
@@ -139,8 +149,12 @@ func (c Config) withDefaults(store Store) (Config, error) {
 		poll = 5 * time.Second
 	}
 	c.Protocols = slices.Clone(c.Protocols)
-	c.Catalogue = slices.Clone(c.Catalogue)
+	c.Catalogue = cloneTypes(c.Catalogue)
 	c.AllowNetworks = slices.Clone(c.AllowNetworks)
+	if c.Schedule = slices.Clone(c.Schedule); len(c.Schedule) == 0 {
+		c.Schedule = defaultSchedule
+	}
+	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
 	c.UserAgent = cmp.Or(c.UserAgent, defaultUserAgent)
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, 640)
 	c.MaxInFlightPerHook = cmp.Or(c.MaxInFlightPerHook, 32)
@@ -189,14 +203,42 @@ func (c Config) validate() error {
 			return invalid(fmt.Sprintf("protocols[%d]", i), "must have a schedule and a timeout of at most %v", maxTimeout)
 		}
 	}
+	return firstError(
+		checkSchedule("config.schedule", c.Schedule),
+		checkTimeout("config.timeout", c.Timeout),
+		c.checkCatalogue(),
+	)
+}
+
+func (c Config) checkCatalogue() error {
 	if len(c.Catalogue) > maxCatalogue {
-		return invalid("catalogue", "must have at most %d entries", maxCatalogue)
+		return &InvalidError{Field: "config.catalogue", Reason: fmt.Sprintf("must have at most %d entries", maxCatalogue)}
 	}
+	seen := make(map[string]bool, len(c.Catalogue))
 	for i, t := range c.Catalogue {
-		field := fmt.Sprintf("config.catalogue[%d].name", i)
-		if err := checkType(field, t.Name); err != nil {
+		field := fmt.Sprintf("config.catalogue[%d]", i)
+		if err := checkType(field+".name", t.Name); err != nil {
+			return err
+		}
+		if seen[t.Name] {
+			return &InvalidError{Field: field + ".name", Reason: fmt.Sprintf("%q is there twice", t.Name)}
+		}
+		seen[t.Name] = true
+		if len(t.Example) == 0 {
+			continue
+		}
+		if err := checkData(field+".example", t.Example, c.MaxPayload); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// cloneTypes returns a copy of the types that shares nothing with them.
+func cloneTypes(types []EventType) []EventType {
+	types = slices.Clone(types)
+	for i := range types {
+		types[i].Example = slices.Clone(types[i].Example)
+	}
+	return types
 }

@@ -125,7 +125,11 @@ func (e *engine) hook(it item) (c *compiled, gone string) {
 	}
 	c, err := x.get()
 	if err != nil {
-		return brokenHook(x.hook, err), ""
+		schedule := e.m.cfg.Schedule
+		if x.outline != nil {
+			schedule = x.outline.schedule
+		}
+		return brokenHook(x.hook, schedule, err), ""
 	}
 	if c.traits.RequireVerified && !c.hook.Verified {
 		return nil, "the hook is not verified"

@@ -245,14 +245,11 @@ func (m *Manager) prepareEvent(e Event, at time.Time) (*Event, error) {
 		m.checkCatalogue("type", e.Type),
 		checkText("key", e.Key, maxKey),
 		checkEntries("metadata", e.Metadata),
+		checkData("data", e.Data, m.cfg.MaxPayload),
 	)
 	switch {
 	case err != nil:
 		return nil, err
-	case len(e.Data) > m.cfg.MaxPayload:
-		return nil, &InvalidError{Field: "data", Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(e.Data), m.cfg.MaxPayload)}
-	case !validJSON(e.Data):
-		return nil, &InvalidError{Field: "data", Reason: "must be JSON in UTF-8 (RFC 8259)"}
 	case !validYear(e.Time):
 		return nil, &InvalidError{Field: "time", Reason: yearRule}
 	}

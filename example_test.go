@@ -249,7 +249,7 @@ func ExampleManager_Replay() {
 	stopped := make(chan error, 1)
 	go func() { stopped <- m.Run(ctx) }()
 	hook, err := m.Register(ctx, hooks.Hook{
-		URL: partner.URL, Events: []string{"*"}, Schedule: []time.Duration{0}, // one attempt, no retry
+		URL: partner.URL, Events: []string{"*"}, Schedule: hooks.Retries(), // one attempt, no retry
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -1208,7 +1208,9 @@ func TestStats(t *testing.T) {
 		}, got)
 		assert.Contains(t, last.Error, "500")
 		assert.Equal(t, map[string]hooks.Stats{"good": {Deliveries: 3, Successes: 3}, "bad": {}}, stats("acme", time.Time{}, time.Time{}, "good", "bad"))
-		assert.Empty(t, stats("", time.Time{}, time.Time{}))
+		assert.Equal(t, stats("", time.Time{}, time.Time{}, "good", "bad", "slow"), stats("", time.Time{}, time.Time{}), "all hooks of the tenant")
+		assert.Equal(t, stats("acme", time.Time{}, time.Time{}, "good"), stats("acme", time.Time{}, time.Time{}))
+		assert.Empty(t, stats("nobody", time.Time{}, time.Time{}))
 
 		// The window holds its beginning, and not its end.
 		ended := func(since, until time.Time) (n int) {
@@ -1373,10 +1375,13 @@ func TestCatalogue(t *testing.T) {
 		{Name: "order.sent"}, {Name: "ping"},
 	}
 	want := slices.Clone(catalogue)
+	want[0].Example = bytes.Clone(want[0].Example)
 	h := newHost(t, func(c *hooks.Config) { c.Catalogue = catalogue })
 	catalogue[0].Name = "changed"
+	catalogue[0].Example[0] = '['
 	assert.Equal(t, want, h.EventTypes(), "New copies its configuration")
 	h.EventTypes()[0].Name = "changed"
+	h.EventTypes()[0].Example[0] = '['
 	assert.Equal(t, want, h.EventTypes())
 	assert.Empty(t, newHost(t).EventTypes())
 

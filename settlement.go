@@ -67,11 +67,12 @@ func cancelled(d *Delivery, reason string) result {
 }
 
 // brokenHook stands in for a stored hook that does not compile, say, because
-// its protocol is no longer configured: its deliveries fail with the reason.
-func brokenHook(h *Hook, err error) *compiled {
+// its protocol is no longer configured: its deliveries fail with the reason, on
+// the given schedule if it has none itself.
+func brokenHook(h *Hook, schedule []time.Duration, err error) *compiled {
 	c := &compiled{hook: h, endpoint: brokenEndpoint{err}, schedule: h.Schedule, timeout: time.Second, batch: 1}
 	if len(c.schedule) == 0 {
-		c.schedule = defaultSchedule
+		c.schedule = schedule
 	}
 	c.schedule = bounded(c.schedule)
 	return c

@@ -72,6 +72,9 @@ func (m *Manager) oneAtATime() *sender {
 // fails ends the call: those under way are cut off and the others are not made;
 // both have [ClassInterrupted], the latter no StartedAt.
 //
+// An event without Data has the Example of its type in [Config].Catalogue as its
+// Data, or {} if there is none.
+//
 // The hook may be a stored one or a draft; it is checked as by Register, but
 // neither its Events and Filter nor Disabled and Verified matter. Nothing is
 // stored or logged.
@@ -97,6 +100,9 @@ func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt,
 	prepared := make([]*Event, len(events))
 	for i, e := range events {
 		e.Tenant = h.Tenant
+		if len(e.Data) == 0 {
+			e.Data = m.catalogue[e.Type]
+		}
 		if prepared[i], err = m.prepareEvent(e, at); err != nil {
 			return nil, ofElement("events", i, len(events), err)
 		}
