@@ -104,12 +104,26 @@ type Config struct {
 }
 
 // An Observer is told what happens. Its functions, all optional, may be called
-// concurrently, but for Attempt, which is called for one after another by the
-// goroutine that stores the results. They must be quick; a panic in one is
-// logged.
+// concurrently. They must be quick; a panic in one is logged. An event that one
+// is given is shared, and must not be changed.
 type Observer struct {
-	// Attempt is called after an attempt has been stored.
-	Attempt func(Delivery, Attempt)
+	// Attempt is called after an attempt has been stored, for one after another
+	// by the goroutine of Run that stores the results.
+	Attempt func(Delivery, Attempt, *Event)
+	// Ended is called after the end of a delivery has been stored, whatever
+	// ended it: succeeded, dead, or cancelled by [Manager.Cancel], because of
+	// its hook or by the hook's filter. It is called after Attempt, if an
+	// attempt ended the delivery, and by the same goroutine; for Cancel it is
+	// called by the caller's, before Cancel returns. What is redelivered ends
+	// again, and so does a held dead delivery that is cancelled. A filter that
+	// refuses the event already when it is triggered makes no delivery, and
+	// Delete and Update end none: what waits for a hook that is gone or
+	// disabled ends when it falls due.
+	//
+	// A process that dies between the commit and the call does not call, so
+	// count what must be exact in the log. If Cancel cannot read the event, it
+	// has ID, Tenant, Type and Key only, and Failure is told.
+	Ended func(Delivery, *Event)
 	// HookDisabled is called after the Manager has disabled a hook by itself,
 	// for Hook.DisabledReason.
 	HookDisabled func(Hook)

@@ -45,7 +45,7 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 	// The first that is left gets all of the time that a filter has, if it needs
 	// it. What there is no time for then is given back.
 	first := slices.Index(verdicts, undecided)
-	slot := first >= 0 && e.waitForSlot(ctx, c, items)
+	slot := first >= 0 && e.waitForSlot(ctx, c, items, verdicts)
 	if slot {
 		e.evaluateInSlot(ctx, c, items, verdicts)
 	}
@@ -56,12 +56,12 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 			send = append(send, it)
 		case verdicts[i] == unwanted:
 		case ctx.Err() != nil:
-			e.results.put(released(&it.Delivery))
+			e.results.put(released(it.Claimed))
 		case slot && i == first:
 			o = e.timedOut(ctx, c, it, began)
 		default:
 			it.Delivery.Due = roundUp(e.m.slots.comeBack(c.hook.Tenant))
-			e.results.put(released(&it.Delivery))
+			e.results.put(released(it.Claimed))
 		}
 	}
 	return send, o
@@ -78,10 +78,14 @@ func (c *compiled) isQuick(items []item) bool {
 }
 
 // waitForSlot takes a slot for the hook's tenant. It waits no longer than the
-// leases last, with the time for the filter and for the request.
-func (e *engine) waitForSlot(ctx context.Context, c *compiled, items []item) bool {
+// leases of what may still be sent last, with the time for the filter and for
+// the request.
+func (e *engine) waitForSlot(ctx context.Context, c *compiled, items []item, verdicts []verdict) bool {
 	until := time.Now().Add(slotWait)
-	for _, it := range items {
+	for i, it := range items {
+		if verdicts[i] == unwanted { // It is the settler's now.
+			continue
+		}
 		if last := it.Delivery.Lease.Until.Add(-c.filterTime - c.timeout - e.m.cfg.Lease/8); last.Before(until) {
 			until = last
 		}
@@ -114,7 +118,7 @@ func (e *engine) evaluate(ctx context.Context, c *compiled, items []item, verdic
 				e.m.reportFilter(c.hook, it.Event, err)
 				reason = errorText(err)
 			}
-			e.results.put(cancelled(&it.Delivery, reason))
+			e.results.put(cancelled(it.Claimed, reason))
 		}
 	}
 }
@@ -141,6 +145,6 @@ func (e *engine) timedOut(ctx context.Context, c *compiled, it item, began time.
 		result.verdict.Disable = fmt.Sprintf("its filter could not be evaluated in time, %d times in a row since %s", n, since.UTC().Format(time.RFC3339))
 		o.Throttled = result.ended.Add(settleTimeout)
 	}
-	e.results.put(finished(&it.Delivery, c, result, 0, time.Time{}))
+	e.results.put(finished(it.Claimed, c, result, 0, time.Time{}))
 	return o
 }

@@ -194,7 +194,7 @@ func ExampleManager_Logs() {
 	ctx, stop := context.WithCancel(context.Background())
 	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
 		AllowHTTP: true, AllowNetworks: []string{"127.0.0.0/8"},
-		Observer: hooks.Observer{Attempt: func(hooks.Delivery, hooks.Attempt) { stop() }},
+		Observer: hooks.Observer{Attempt: func(hooks.Delivery, hooks.Attempt, *hooks.Event) { stop() }},
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -240,7 +240,7 @@ func ExampleManager_Replay() {
 	attempted := make(chan hooks.Delivery, 1)
 	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
 		AllowHTTP: true, AllowNetworks: []string{"127.0.0.0/8"},
-		Observer: hooks.Observer{Attempt: func(d hooks.Delivery, _ hooks.Attempt) { attempted <- d }},
+		Observer: hooks.Observer{Attempt: func(d hooks.Delivery, _ hooks.Attempt, _ *hooks.Event) { attempted <- d }},
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -187,7 +187,24 @@ func (m *Manager) Cancel(ctx context.Context, tenant, deliveryID string) (Delive
 		return Delivery{}, fmt.Errorf("cancel %q: %w", deliveryID, err)
 	}
 	m.claimSoon()
+	if m.cfg.Observer.Ended != nil {
+		e := m.eventOf(context.WithoutCancel(ctx), d)
+		m.observe(func() { m.cfg.Observer.Ended(d, e) })
+	}
 	return d, nil
+}
+
+// eventOf returns the event of a delivery for the observer: what the delivery
+// tells of it, if it cannot be read.
+func (m *Manager) eventOf(ctx context.Context, d Delivery) *Event {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	e, err := m.Event(ctx, d.Tenant, d.EventID)
+	if err != nil {
+		m.report("read the event of a cancelled delivery", err)
+		return &Event{ID: d.EventID, Tenant: d.Tenant, Type: d.EventType, Key: d.Key}
+	}
+	return &e
 }
 
 // claimSoon has the engine look for what a change has made due.

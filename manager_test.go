@@ -726,7 +726,7 @@ func TestTestSendsWhatADeliveryWould(t *testing.T) {
 				h := newHost(t)
 				var observed record[hooks.Attempt]
 				h.Manager = h.manager(spy, func(c *hooks.Config) {
-					c.Observer.Attempt = func(_ hooks.Delivery, a hooks.Attempt) { observed.add(a) }
+					c.Observer.Attempt = func(_ hooks.Delivery, a hooks.Attempt, _ *hooks.Event) { observed.add(a) }
 				})
 				h.run(h.Manager)
 				// The later ones are answered first.
@@ -1410,10 +1410,13 @@ func TestTheObserverIsToldOfAttempts(t *testing.T) {
 		var h *host
 		var seen record[hooks.Delivery]
 		h = newHost(t, func(c *hooks.Config) {
-			c.Observer.Attempt = func(d hooks.Delivery, a hooks.Attempt) {
+			c.Observer.Attempt = func(d hooks.Delivery, a hooks.Attempt, e *hooks.Event) {
 				assert.Equal(t, d.ID, a.DeliveryID)
 				assert.Equal(t, d.Attempts, a.Number)
 				assert.Equal(t, d.State, a.State)
+				stored, err := h.Event(t.Context(), d.Tenant, d.EventID)
+				assert.NoError(t, err)
+				assert.Equal(t, stored, *e)
 				assert.Equal(t, d, h.delivery(d.Tenant, d.EventID), "as it is stored")
 				assert.Contains(t, h.attempts(hooks.LogQuery{Tenant: d.Tenant, DeliveryIDs: []string{d.ID}}), a, "as it is logged")
 				seen.add(d)
@@ -1550,7 +1553,8 @@ func TestAnObserverThatPanicsIsContained(t *testing.T) {
 		broken := &brokenChanges{Store: h.store}
 		h.Manager = h.manager(broken, func(c *hooks.Config) {
 			c.Observer = hooks.Observer{
-				Attempt:      func(hooks.Delivery, hooks.Attempt) { boom("attempt") },
+				Attempt:      func(hooks.Delivery, hooks.Attempt, *hooks.Event) { boom("attempt") },
+				Ended:        func(hooks.Delivery, *hooks.Event) { boom("ended") },
 				HookDisabled: func(hooks.Hook) { boom("disabled") },
 				FilterFailed: func(hooks.Hook, hooks.Event, error) { boom("filter") },
 				Failure:      func(error) { boom("failure") },
@@ -1577,6 +1581,7 @@ func TestAnObserverThatPanicsIsContained(t *testing.T) {
 			count[name]++
 		}
 		assert.Equal(t, 3, count["attempt"])
+		assert.Equal(t, 3, count["ended"])
 		assert.Equal(t, 1, count["disabled"])
 		assert.Equal(t, 2, count["filter"])
 		assert.Positive(t, count["failure"])

@@ -126,7 +126,7 @@ func newEngine(requests context.Context, m *Manager) *engine {
 		Lease:      m.cfg.Lease,
 		Tenant:     func(ref Ref) string { return ref.Tenant },
 		Claim:      e.dueAt,
-		Release:    func(it item) { e.results.put(released(&it.Delivery)) },
+		Release:    func(it item) { e.results.put(released(it.Claimed)) },
 		Spawn:      func() { e.workers.Go(e.work) },
 	})
 	return e

@@ -90,12 +90,10 @@ func quickstart() (err error) {
 		// these two, hooks must be public, with TLS.
 		AllowNetworks: []string{"127.0.0.0/8"},
 		AllowHTTP:     true,
-		Observer: hooks.Observer{Attempt: func(d hooks.Delivery, a hooks.Attempt) {
-			printAttempt(a)
-			if d.State.Ended() {
-				ended <- struct{}{}
-			}
-		}},
+		Observer: hooks.Observer{
+			Attempt: func(_ hooks.Delivery, a hooks.Attempt, _ *hooks.Event) { printAttempt(a) },
+			Ended:   func(hooks.Delivery, *hooks.Event) { ended <- struct{}{} },
+		},
 	})
 	if err != nil {
 		return err
