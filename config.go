@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -96,6 +97,22 @@ type Config struct {
 	// you might repeat a Trigger. Default 0: any number, since how long that
 	// protects should not depend on the traffic unless you say so.
 	MaxLogPerHook int
+
+	// Decorate, if set, adds headers such as traceparent to the request of each
+	// delivery and of [Manager.Test], whatever its protocol, just before it is
+	// sent. It gets an empty header: call it with Set or Add. For a request with
+	// several events (see [Hook].MaxBatch), it is called with the same header
+	// for one after another, so that what is Set for the last one counts and
+	// what is Added for each of them goes together. The attempt log shows the
+	// values, so they should be no secrets.
+	//
+	// A header that the protocol or the hook has set stays as it is, also if the
+	// names differ only in letter case or in "_" for "-". That one, what
+	// [CheckHeader] refuses, and what is more than 50 values or 16 KiB in all,
+	// is not sent, which the log tells once for each name. If Decorate panics,
+	// the request is sent without. It is called concurrently, has to be quick,
+	// and must not change the event. Default: nothing is added.
+	Decorate func(*Event, http.Header)
 
 	// Logger gets what an operator should know. Default: slog.Default().
 	Logger *slog.Logger

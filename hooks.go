@@ -30,6 +30,7 @@ type Manager struct {
 	index     *index
 	slots     *slots
 	filterLog rateLog
+	dropped   droppedHeaders
 	// send is for deliveries and keeps connections; sendOnce is for requests
 	// made outside of Run and leaves nothing behind.
 	send, sendOnce *sender
