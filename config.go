@@ -79,7 +79,7 @@ type Config struct {
 	Grace time.Duration
 	// PollInterval is how often Run asks the store for work that it was not
 	// told of: retries left by others, events from other processes and from
-	// transactions of the host. Default: 100 ms, or 5 s if the store is a
+	// transactions of the host (but see [Manager.Wake]). Default: 100 ms, or 5 s if the store is a
 	// [Notifier].
 	PollInterval time.Duration
 	// DisableAfter is how long an endpoint may fail without any success

@@ -93,7 +93,8 @@ func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, 
 // TriggerTx records events in a transaction of the host, which the store's
 // package makes a [Tx] of. When the host commits, they are delivered like
 // triggered ones; when it rolls back, they never were. Which hooks they go to
-// is decided now, not at the commit. It takes as many events as
+// is decided now, not at the commit. Call [Manager.Wake] after the commit if they
+// should not wait for the next poll. It takes as many events as
 // [Manager.TriggerBatch].
 func (m *Manager) TriggerTx(ctx context.Context, tx Tx, events ...Event) ([]Receipt, error) {
 	t, err := m.prepareTrigger(ctx, events, nil)
