@@ -160,8 +160,7 @@ func TestTheObserverIsToldOfWhatAFilterRefusesLate(t *testing.T) {
 func TestTheObserverIsNotToldOfAnEndThatWasRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ends, others record[ending]
-		var h *host
-		h = newHost(t)
+		h := newHost(t)
 		slow := h.manager(&faultyStore{Store: h.store, settle: func(context.Context) error {
 			time.Sleep(3 * time.Second) // beyond the lease
 			return nil
@@ -196,8 +195,7 @@ func (s *blindStore) Events(ctx context.Context, tenant string, ids []string) ([
 func TestTheObserverIsToldOfWhatIsCancelledWithoutItsEvent(t *testing.T) {
 	var ends record[ending]
 	var failures record[error]
-	var h *host
-	h = newHost(t)
+	h := newHost(t)
 	store := &blindStore{Store: h.store}
 	h.Manager = h.manager(store, endings(t, &h, &ends), func(c *hooks.Config) { c.Observer.Failure = failures.add })
 	h.register(hooks.Hook{URL: "https://example.com", Events: []string{"*"}})
