@@ -45,7 +45,7 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 	// The first that is left gets all of the time that a filter has, if it needs
 	// it. What there is no time for then is given back.
 	first := slices.Index(verdicts, undecided)
-	slot := first >= 0 && e.waitForSlot(ctx, c, items, verdicts)
+	slot := first >= 0 && e.waitForSlot(ctx, c, items)
 	if slot {
 		e.evaluateInSlot(ctx, c, items, verdicts)
 	}
@@ -78,14 +78,10 @@ func (c *compiled) isQuick(items []item) bool {
 }
 
 // waitForSlot takes a slot for the hook's tenant. It waits no longer than the
-// leases of what may still be sent last, with the time for the filter and for
-// the request.
-func (e *engine) waitForSlot(ctx context.Context, c *compiled, items []item, verdicts []verdict) bool {
+// leases last, with the time for the filter and for the request.
+func (e *engine) waitForSlot(ctx context.Context, c *compiled, items []item) bool {
 	until := time.Now().Add(slotWait)
-	for i, it := range items {
-		if verdicts[i] == unwanted { // It is the settler's now.
-			continue
-		}
+	for _, it := range items {
 		if last := it.Delivery.Lease.Until.Add(-c.filterTime - c.timeout - e.m.cfg.Lease/8); last.Before(until) {
 			until = last
 		}

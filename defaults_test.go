@@ -3,7 +3,9 @@ package hooks_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,17 +74,26 @@ func TestTheScheduleAndTheTimeoutOfTheConfiguration(t *testing.T) {
 	}
 }
 
-// A hook whose protocol is gone fails on a schedule all the same.
-func TestAHookOfAnUnknownProtocolHasTheScheduleOfTheConfiguration(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, speaks(&testProtocol{name: "other"}))
-		h.register(hooks.Hook{Events: []string{"*"}, URL: "https://example.com", Protocol: "other"})
-		h.trigger(hooks.Event{ID: "e", Type: "a"})
-		h.Manager = h.manager(h.store, func(c *hooks.Config) { c.Schedule = hooks.Retries(time.Minute, time.Minute) })
-		h.run(h.Manager)
-		pass(time.Hour)
-		assert.Equal(t, 3, h.delivery("", "e").Attempts)
-	})
+// A hook whose protocol is gone fails on the schedule of the configuration, one that
+// its protocol does not accept any more on that of the protocol.
+func TestAHookThatIsBrokenHasASchedule(t *testing.T) {
+	broken := &testProtocol{name: "other", traits: hooks.Traits{Schedule: hooks.Retries(time.Minute)}}
+	broken.compile = func(hooks.Hook) error { return errors.New("no longer") }
+	for attempts, protocols := range map[int][]hooks.Protocol{3: nil, 2: {broken}} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHost(t, speaks(&testProtocol{name: "other"}))
+			h.register(hooks.Hook{Events: []string{"*"}, URL: "https://example.com", Protocol: "other"})
+			h.trigger(hooks.Event{ID: "e", Type: "a"})
+			h.Manager = h.manager(h.store, speaks(protocols...), func(c *hooks.Config) {
+				c.Schedule = hooks.Retries(time.Minute, time.Minute)
+			})
+			h.run(h.Manager)
+			pass(time.Hour)
+			d := h.delivery("", "e")
+			assert.Equal(t, attempts, d.Attempts)
+			assert.Equal(t, hooks.Dead, d.State)
+		})
+	}
 }
 
 func TestTestSendsTheExampleOfTheType(t *testing.T) {
@@ -105,11 +116,29 @@ func TestTestSendsTheExampleOfTheType(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, string(r.Next().Data))
 		}
+		given := []hooks.Event{{Type: "order.paid"}}
+		_, err := h.Test(t.Context(), hook, given...)
+		require.NoError(t, err)
+		assert.Equal(t, []hooks.Event{{Type: "order.paid"}}, given, "the events are the caller's")
 		h.trigger(hooks.Event{ID: "e", Type: "order.paid"})
 		stored, err := h.Event(t.Context(), "", "e")
 		require.NoError(t, err)
 		assert.Equal(t, `{}`, string(stored.Data), "what is triggered is real, and never an example")
 	})
+}
+
+// Examples count like the data that they stand for.
+func TestExamplesAreBounded(t *testing.T) {
+	h := newHost(t, func(c *hooks.Config) {
+		c.MaxPayload = 16 << 20
+		c.Catalogue = []hooks.EventType{{Name: "a", Example: json.RawMessage(`"` + strings.Repeat("x", 16<<20-2) + `"`)}}
+	})
+	events := make([]hooks.Event, 5)
+	for i := range events {
+		events[i].Type = "a"
+	}
+	_, err := h.Test(t.Context(), hooks.Hook{URL: "https://example.com", Events: []string{"*"}}, events...)
+	refused(t, err, "events", "bytes of data")
 }
 
 // Stats of a tenant with more hooks than a page has are those of all that exist.

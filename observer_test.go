@@ -181,6 +181,13 @@ func TestTheObserverIsNotToldOfAnEndThatWasRefused(t *testing.T) {
 type blindStore struct {
 	hooks.Store
 	failing atomic.Bool
+	// cancelled is called when a delivery has been cancelled.
+	cancelled func()
+}
+
+func (s *blindStore) Cancel(ctx context.Context, now time.Time, tenant, id, reason string) (hooks.Delivery, error) {
+	defer s.cancelled()
+	return s.Store.Cancel(ctx, now, tenant, id, reason)
 }
 
 func (s *blindStore) Events(ctx context.Context, tenant string, ids []string) ([]hooks.Event, error) {
@@ -196,14 +203,26 @@ func TestTheObserverIsToldOfWhatIsCancelledWithoutItsEvent(t *testing.T) {
 	var ends record[ending]
 	var failures record[error]
 	h := newHost(t)
-	store := &blindStore{Store: h.store}
+	ctx, cancel := context.WithCancel(t.Context())
+	store := &blindStore{Store: h.store, cancelled: cancel}
 	h.Manager = h.manager(store, endings(t, &h, &ends), func(c *hooks.Config) { c.Observer.Failure = failures.add })
 	h.register(hooks.Hook{URL: "https://example.com", Events: []string{"*"}})
 	h.trigger(hooks.Event{ID: "e", Type: "a", Key: "k", Data: []byte("1")})
-	store.failing.Store(true)
-	d, err := h.Cancel(t.Context(), "", h.delivery("", "e").ID)
+	h.trigger(hooks.Event{ID: "f", Type: "a", Key: "k", Data: []byte("2")})
+	blocked := h.delivery("", "f")
+	require.Equal(t, hooks.Blocked, blocked.State)
+	d, err := h.Cancel(ctx, "", blocked.ID)
 	require.NoError(t, err)
-	assert.Equal(t, []ending{{d, hooks.Event{ID: "e", Type: "a", Key: "k"}}}, ends.all())
+	require.Error(t, ctx.Err())
+	assert.Empty(t, failures.all())
+	event, err := h.Event(t.Context(), "", "f")
+	require.NoError(t, err)
+	assert.Equal(t, []ending{{d, event}}, ends.all())
+
+	store.failing.Store(true)
+	d, err = h.Cancel(t.Context(), "", h.delivery("", "e").ID)
+	require.NoError(t, err)
+	assert.Equal(t, ending{d, hooks.Event{ID: "e", Type: "a", Key: "k"}}, ends.all()[1])
 	require.Len(t, failures.all(), 1)
 	assert.ErrorContains(t, failures.all()[0], "down")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -93,16 +94,20 @@ func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt,
 	if err != nil {
 		return nil, err
 	}
+	events = slices.Clone(events)
+	for i := range events {
+		e := &events[i]
+		e.Tenant = h.Tenant
+		if len(e.Data) == 0 {
+			e.Data = m.catalogue[e.Type]
+		}
+	}
 	if err := checkBatch(events); err != nil {
 		return nil, err
 	}
 	at := now()
 	prepared := make([]*Event, len(events))
 	for i, e := range events {
-		e.Tenant = h.Tenant
-		if len(e.Data) == 0 {
-			e.Data = m.catalogue[e.Type]
-		}
 		if prepared[i], err = m.prepareEvent(e, at); err != nil {
 			return nil, ofElement("events", i, len(events), err)
 		}
