@@ -79,8 +79,8 @@ type Config struct {
 	Grace time.Duration
 	// PollInterval is how often Run asks the store for work that it was not
 	// told of: retries left by others, events from other processes and from
-	// transactions of the host (but see [Manager.Wake]). Default: 100 ms, or 5 s if the store is a
-	// [Notifier].
+	// transactions of the host (but see [Manager.Wake]). Default: 100 ms, or
+	// 5 s if the store is a [Notifier].
 	PollInterval time.Duration
 	// DisableAfter is how long an endpoint may fail without any success
 	// before its hook is disabled. Default: 5 days; negative: for ever.
@@ -100,18 +100,19 @@ type Config struct {
 
 	// Decorate, if set, adds headers such as traceparent to the request of each
 	// delivery and of [Manager.Test], whatever its protocol, just before it is
-	// sent. It gets an empty header: call it with Set or Add. For a request with
-	// several events (see [Hook].MaxBatch), it is called with the same header
-	// for one after another, so that what is Set for the last one counts and
-	// what is Added for each of them goes together. The attempt log shows the
-	// values, so they should be no secrets.
+	// sent. It gets an empty header, to Set or Add to. For a request with several
+	// events (see [Hook].MaxBatch), it is called for one after another with the
+	// same header: what it Sets for the last one counts, and what it Adds for
+	// each of them goes together. The attempt log shows the values, so they
+	// should be no secrets.
 	//
 	// A header that the protocol or the hook has set stays as it is, also if the
 	// names differ only in letter case or in "_" for "-". That one, what
 	// [CheckHeader] refuses, and what is more than 50 values or 16 KiB in all,
 	// is not sent, which the log tells once for each name. If Decorate panics,
 	// the request is sent without. It is called concurrently, has to be quick,
-	// and must not change the event. Default: nothing is added.
+	// and must neither change the event nor keep the header. Default: nothing is
+	// added.
 	Decorate func(*Event, http.Header)
 
 	// Logger gets what an operator should know. Default: slog.Default().
@@ -137,9 +138,10 @@ type Observer struct {
 	// Delete and Update end none: what waits for a hook that is gone or
 	// disabled ends when it falls due.
 	//
-	// A process that dies between the commit and the call does not call, so
-	// count what must be exact in the log. If Cancel cannot read the event, it
-	// has ID, Tenant, Type and Key only, and Failure is told.
+	// There is no call if the process dies between the commit and the call, or
+	// if the store does not answer that it has committed. So count in the log
+	// what must be exact. If Cancel cannot read the event, it has ID, Tenant,
+	// Type and Key only, and Failure is told.
 	Ended func(Delivery, *Event)
 	// HookDisabled is called after the Manager has disabled a hook by itself,
 	// for Hook.DisabledReason.

@@ -70,11 +70,13 @@ type Hook struct {
 	// tries once, and has one retry. [Retries] makes a schedule of the delays
 	// before the retries: Retries(5*time.Second, time.Minute) tries at once and
 	// has two. The length of a schedule is the most attempts that a delivery
-	// gets. Each retry's delay is lengthened by a
-	// random jitter of at most a fifth, or [Traits].Jitter. A delay of 0 is
-	// none; but from the third retry on, delays of less than 1 s are
-	// lengthened to 1 s, 2 s, 4 s and so on, up to a minute. Default: the
-	// protocol's, see [Config].Schedule. At most 101 entries (100 retries), each at most 7 days.
+	// gets.
+	//
+	// Each retry's delay is lengthened by a random jitter of at most a fifth, or
+	// [Traits].Jitter. A delay of 0 is none; but from the third retry on, delays
+	// of less than 1 s are lengthened to 1 s, 2 s, 4 s and so on, up to a minute.
+	// Default: the protocol's, see [Config].Schedule. At most 101 entries (100
+	// retries), each at most 7 days.
 	Schedule []time.Duration
 	// Timeout bounds one attempt, from the look-up of the name to the last
 	// byte of the answer. Default: the protocol's, see [Config].Timeout. At most

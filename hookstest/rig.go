@@ -40,14 +40,14 @@ func New(t testing.TB, adjust ...func(*hooks.Config)) *Rig {
 }
 
 // Over is New over a store of the test's own, such as one in a SQLite file below
-// t.TempDir(). The test closes it by t.Cleanup, before it calls Over, so that the
-// Manager stops first.
+// t.TempDir(). If the test closes the store by t.Cleanup, that has to be before it
+// calls Over, so that the Manager stops first.
 //
 // A file works in a bubble, too: open it there. Calls of SQLite take real time,
 // during which the time of the bubble stands still, so end a transaction before you
 // wait for anything. If the store is no [hooks.Notifier], PollInterval is a minute in
-// a bubble by default, because in virtual time nothing but polls would be done: what
-// a transaction of the test's commits is sent after [hooks.Manager.Wake], or within
+// a bubble by default, since each poll costs real time and days have many: what a
+// transaction of the test's commits is sent after [hooks.Manager.Wake], or within
 // that minute.
 func Over(t testing.TB, store hooks.Store, adjust ...func(*hooks.Config)) *Rig {
 	t.Helper()

@@ -7,7 +7,7 @@ const webhook = new Webhook(process.env.WEBHOOK_SECRET); // "whsec_…"
 const app = express();
 
 // The signature is over the bytes that came: express.raw keeps them, express.json does not.
-app.post('/webhooks', express.raw({ type: '*/*', limit: '1mb' }), (req, res) => {
+app.post('/webhooks', express.raw({ type: () => true, limit: '1mb' }), (req, res) => {
   let event;
   try {
     event = webhook.verify(req.body, req.headers);
