@@ -61,6 +61,7 @@ func (m *Manager) request(ctx context.Context, s *sender, c *compiled, msgs []Me
 	}()
 	err = contain(func() (err error) {
 		if *req, err = c.endpoint.Request(ctx, s.do, msgs); err == nil {
+			m.decorate(req, msgs)
 			result.response = s.do(ctx, *req)
 		}
 		return err
@@ -155,12 +156,18 @@ func logged(r Request) AttemptRequest {
 		log.URL = withoutQuery(r.URL)
 	}
 	if log.Header == nil && len(r.Header) > 0 {
-		log.Header = make(http.Header, len(r.Header))
-		for name := range r.Header {
-			log.Header[name] = []string{redacted}
-		}
+		log.Header = redactedHeader(r.Header)
 	}
 	return log
+}
+
+// redactedHeader has the names of h without the values.
+func redactedHeader(h http.Header) http.Header {
+	names := make(http.Header, len(h))
+	for name := range h {
+		names[name] = []string{redacted}
+	}
+	return names
 }
 
 // withoutQuery is the text of a URL without what may be secret in it.

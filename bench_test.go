@@ -144,7 +144,7 @@ func newEngine(b *testing.B, store hooks.Store, urls ...string) *engine {
 	m, err := hooks.New(store, hooks.Config{
 		AllowNetworks: []string{"127.0.0.0/8"}, AllowHTTP: true,
 		MaxInFlight: benchInFlight, MaxInFlightPerHook: benchInFlight,
-		Observer: hooks.Observer{Attempt: func(d hooks.Delivery, a hooks.Attempt) {
+		Observer: hooks.Observer{Attempt: func(d hooks.Delivery, a hooks.Attempt, _ *hooks.Event) {
 			if d.State != hooks.Succeeded {
 				b.Errorf("a delivery failed: %s", a.Error)
 			}

@@ -89,7 +89,7 @@ func (e *engine) waitForDue(ctx context.Context, last time.Time) bool {
 		}
 		wait := time.Until(next)
 		if wait <= 0 {
-			e.due = time.Time{}
+			e.due, e.claimed = time.Time{}, time.Now()
 		}
 		e.mu.Unlock()
 		if wait <= 0 {

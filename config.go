@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +40,13 @@ type Config struct {
 	// TLS is for endpoints with certificates of a private authority. Default:
 	// the system's roots, TLS 1.2 and up.
 	TLS *tls.Config
+	// Schedule and Timeout are those of hooks that speak the default protocol
+	// and set none themselves, with the bounds of [Hook].Schedule and
+	// [Hook].Timeout. The first entry of a schedule is the delay before the
+	// first attempt: [Retries] makes one of the delays before the retries.
+	// Default: as [StandardWebhooks] says, ten attempts in three days and 15 s.
+	Schedule []time.Duration
+	Timeout  time.Duration
 	// UserAgent is sent with every request of the default protocol. Default:
 	// "hooks (+https://github.com/seed-2c6e3a5a/hooks)".
 	UserAgent string
@@ -71,8 +79,8 @@ type Config struct {
 	Grace time.Duration
 	// PollInterval is how often Run asks the store for work that it was not
 	// told of: retries left by others, events from other processes and from
-	// transactions of the host. Default: 100 ms, or 5 s if the store is a
-	// [Notifier].
+	// transactions of the host (but see [Manager.Wake]). Default: 100 ms, or
+	// 5 s if the store is a [Notifier].
 	PollInterval time.Duration
 	// DisableAfter is how long an endpoint may fail without any success
 	// before its hook is disabled. Default: 5 days; negative: for ever.
@@ -109,6 +117,23 @@ type Config struct {
 	// alone, hooks that Seal has encrypted are stored anew with Keys.
 	Seal, Open Seal
 
+	// Decorate, if set, adds headers such as traceparent to the request of each
+	// delivery and of [Manager.Test], whatever its protocol, just before it is
+	// sent. It gets an empty header, to Set or Add to. For a request with several
+	// events (see [Hook].MaxBatch), it is called for one after another with the
+	// same header: what it Sets for the last one counts, and what it Adds for
+	// each of them goes together. The attempt log shows the values, so they
+	// should be no secrets.
+	//
+	// A header that the protocol or the hook has set stays as it is, also if the
+	// names differ only in letter case or in "_" for "-". That one, what
+	// [CheckHeader] refuses, and what is more than 50 values or 16 KiB in all,
+	// is not sent, which the log tells once for each name. If Decorate panics,
+	// the request is sent without. It is called concurrently, has to be quick,
+	// and must neither change the event nor keep the header. Default: nothing is
+	// added.
+	Decorate func(*Event, http.Header)
+
 	// Logger gets what an operator should know. Default: slog.Default().
 	Logger *slog.Logger
 	// Observer is told what happens, for metrics and alerts. Default: nobody.
@@ -116,12 +141,27 @@ type Config struct {
 }
 
 // An Observer is told what happens. Its functions, all optional, may be called
-// concurrently, but for Attempt, which is called for one after another by the
-// goroutine that stores the results. They must be quick; a panic in one is
-// logged.
+// concurrently. They must be quick; a panic in one is logged. An event that one
+// is given is shared, and must not be changed.
 type Observer struct {
-	// Attempt is called after an attempt has been stored.
-	Attempt func(Delivery, Attempt)
+	// Attempt is called after an attempt has been stored, for one after another
+	// by the goroutine of Run that stores the results.
+	Attempt func(Delivery, Attempt, *Event)
+	// Ended is called after the end of a delivery has been stored, whatever
+	// ended it: succeeded, dead, or cancelled by [Manager.Cancel], because of
+	// its hook or by the hook's filter. It is called after Attempt, if an
+	// attempt ended the delivery, and by the same goroutine; for Cancel it is
+	// called by the caller's, before Cancel returns. What is redelivered ends
+	// again, and so does a held dead delivery that is cancelled. A filter that
+	// refuses the event already when it is triggered makes no delivery, and
+	// Delete and Update end none: what waits for a hook that is gone or
+	// disabled ends when it falls due.
+	//
+	// There is no call if the process dies between the commit and the call, or
+	// if the store does not answer that it has committed. So count in the log
+	// what must be exact. If Cancel cannot read the event, it has ID, Tenant,
+	// Type and Key only, and Failure is told.
+	Ended func(Delivery, *Event)
 	// HookDisabled is called after the Manager has disabled a hook by itself,
 	// for Hook.DisabledReason.
 	HookDisabled func(Hook)
@@ -141,13 +181,16 @@ type EventType struct {
 	// Name is the type, as in Event.Type.
 	Name        string
 	Description string
-	// Example is a sample of Event.Data, for documentation and [Manager.Test].
+	// Example is a sample of Event.Data, for documentation: JSON of at most
+	// MaxPayload bytes. [Manager.Test] sends it in events of the type that have
+	// no Data. Default: none.
 	Example json.RawMessage
 }
 
 const (
 	maxTimeout       = 30 * time.Second
 	maxPayloadLimit  = 16 << 20
+	defaultTimeout   = 15 * time.Second
 	defaultUserAgent = "hooks (+https://github.com/seed-2c6e3a5a/hooks)"
 )
 
@@ -158,9 +201,13 @@ func (c Config) withDefaults(store Store) (Config, error) {
 		poll = 5 * time.Second
 	}
 	c.Protocols = slices.Clone(c.Protocols)
-	c.Catalogue = slices.Clone(c.Catalogue)
+	c.Catalogue = cloneTypes(c.Catalogue)
 	c.AllowNetworks = slices.Clone(c.AllowNetworks)
 	c.Keys = slices.Clone(c.Keys)
+	if c.Schedule = slices.Clone(c.Schedule); len(c.Schedule) == 0 {
+		c.Schedule = defaultSchedule
+	}
+	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
 	c.UserAgent = cmp.Or(c.UserAgent, defaultUserAgent)
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, 640)
 	c.MaxInFlightPerHook = cmp.Or(c.MaxInFlightPerHook, 32)
@@ -209,14 +256,42 @@ func (c Config) validate() error {
 			return invalid(fmt.Sprintf("protocols[%d]", i), "must have a schedule and a timeout of at most %v", maxTimeout)
 		}
 	}
+	return firstError(
+		checkSchedule("config.schedule", c.Schedule),
+		checkTimeout("config.timeout", c.Timeout),
+		c.checkCatalogue(),
+	)
+}
+
+func (c Config) checkCatalogue() error {
 	if len(c.Catalogue) > maxCatalogue {
-		return invalid("catalogue", "must have at most %d entries", maxCatalogue)
+		return &InvalidError{Field: "config.catalogue", Reason: fmt.Sprintf("must have at most %d entries", maxCatalogue)}
 	}
+	seen := make(map[string]bool, len(c.Catalogue))
 	for i, t := range c.Catalogue {
-		field := fmt.Sprintf("config.catalogue[%d].name", i)
-		if err := checkType(field, t.Name); err != nil {
+		field := fmt.Sprintf("config.catalogue[%d]", i)
+		if err := checkType(field+".name", t.Name); err != nil {
+			return err
+		}
+		if seen[t.Name] {
+			return &InvalidError{Field: field + ".name", Reason: fmt.Sprintf("%q is there twice", t.Name)}
+		}
+		seen[t.Name] = true
+		if len(t.Example) == 0 {
+			continue
+		}
+		if err := checkData(field+".example", t.Example, c.MaxPayload); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// cloneTypes returns a copy of the types that shares nothing with them.
+func cloneTypes(types []EventType) []EventType {
+	types = slices.Clone(types)
+	for i := range types {
+		types[i].Example = slices.Clone(types[i].Example)
+	}
+	return types
 }

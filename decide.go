@@ -56,12 +56,12 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 			send = append(send, it)
 		case verdicts[i] == unwanted:
 		case ctx.Err() != nil:
-			e.results.put(released(&it.Delivery))
+			e.results.put(released(it.Claimed))
 		case slot && i == first:
 			o = e.timedOut(ctx, c, it, began)
 		default:
 			it.Delivery.Due = roundUp(e.m.slots.comeBack(c.hook.Tenant))
-			e.results.put(released(&it.Delivery))
+			e.results.put(released(it.Claimed))
 		}
 	}
 	return send, o
@@ -114,7 +114,7 @@ func (e *engine) evaluate(ctx context.Context, c *compiled, items []item, verdic
 				e.m.reportFilter(c.hook, it.Event, err)
 				reason = errorText(err)
 			}
-			e.results.put(cancelled(&it.Delivery, reason))
+			e.results.put(cancelled(it.Claimed, reason))
 		}
 	}
 }
@@ -141,6 +141,6 @@ func (e *engine) timedOut(ctx context.Context, c *compiled, it item, began time.
 		result.verdict.Disable = fmt.Sprintf("its filter could not be evaluated in time, %d times in a row since %s", n, since.UTC().Format(time.RFC3339))
 		o.Throttled = result.ended.Add(settleTimeout)
 	}
-	e.results.put(finished(&it.Delivery, c, result, 0, time.Time{}))
+	e.results.put(finished(it.Claimed, c, result, 0, time.Time{}))
 	return o
 }

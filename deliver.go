@@ -52,7 +52,7 @@ func (w *worker) deliver(items []item, o *dispatch.Outcome) {
 	c, gone := w.hook(items[0])
 	if gone != "" {
 		for _, it := range items {
-			w.results.put(cancelled(&it.Delivery, gone))
+			w.results.put(cancelled(it.Claimed, gone))
 		}
 		return
 	}
@@ -87,7 +87,7 @@ func (w *worker) deliver(items []item, o *dispatch.Outcome) {
 // giveBack leaves results that make deliveries pending again, as they were.
 func (e *engine) giveBack(items []item) {
 	for _, it := range items {
-		e.results.put(released(&it.Delivery))
+		e.results.put(released(it.Claimed))
 	}
 }
 
@@ -102,7 +102,7 @@ func (e *engine) conclude(c *compiled, items []item, result attempted) dispatch.
 		}
 	}
 	for i, it := range items {
-		e.results.put(finished(&it.Delivery, c, result, i, o.Throttled))
+		e.results.put(finished(it.Claimed, c, result, i, o.Throttled))
 	}
 	if result.verdict.Disable != "" {
 		// Nothing more is sent while the hook is being disabled.
@@ -125,7 +125,11 @@ func (e *engine) hook(it item) (c *compiled, gone string) {
 	}
 	c, err := x.get()
 	if err != nil {
-		return brokenHook(x.hook, err), ""
+		schedule := e.m.cfg.Schedule
+		if x.outline != nil {
+			schedule = x.outline.schedule
+		}
+		return brokenHook(x.hook, schedule, err), ""
 	}
 	if c.traits.RequireVerified && !c.hook.Verified {
 		return nil, "the hook is not verified"

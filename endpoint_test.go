@@ -68,7 +68,7 @@ func newWire(t *testing.T, adjust ...func(*hooks.Config)) *wire {
 		TLS:           &tls.Config{RootCAs: x509.NewCertPool()},
 		Logger:        slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Observer: hooks.Observer{
-			Attempt:      func(d hooks.Delivery, a hooks.Attempt) { w.attempts <- told{d, a} },
+			Attempt:      func(d hooks.Delivery, a hooks.Attempt, _ *hooks.Event) { w.attempts <- told{d, a} },
 			HookDisabled: func(h hooks.Hook) { w.disabled <- h },
 			Failure:      func(err error) { t.Errorf("the store or the test failed: %v", err) },
 		},

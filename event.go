@@ -93,7 +93,8 @@ func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, 
 // TriggerTx records events in a transaction of the host, which the store's
 // package makes a [Tx] of. When the host commits, they are delivered like
 // triggered ones; when it rolls back, they never were. Which hooks they go to
-// is decided now, not at the commit. It takes as many events as
+// is decided now, not at the commit. Call [Manager.Wake] after the commit if they
+// should not wait for the next poll. It takes as many events as
 // [Manager.TriggerBatch].
 func (m *Manager) TriggerTx(ctx context.Context, tx Tx, events ...Event) ([]Receipt, error) {
 	t, err := m.prepareTrigger(ctx, events, nil)
@@ -245,14 +246,11 @@ func (m *Manager) prepareEvent(e Event, at time.Time) (*Event, error) {
 		m.checkCatalogue("type", e.Type),
 		checkText("key", e.Key, maxKey),
 		checkEntries("metadata", e.Metadata),
+		checkData("data", e.Data, m.cfg.MaxPayload),
 	)
 	switch {
 	case err != nil:
 		return nil, err
-	case len(e.Data) > m.cfg.MaxPayload:
-		return nil, &InvalidError{Field: "data", Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(e.Data), m.cfg.MaxPayload)}
-	case !validJSON(e.Data):
-		return nil, &InvalidError{Field: "data", Reason: "must be JSON in UTF-8 (RFC 8259)"}
 	case !validYear(e.Time):
 		return nil, &InvalidError{Field: "time", Reason: yearRule}
 	}

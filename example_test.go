@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// The code in the README is taken from the examples, which run.
+// The code in the README and in docs/testing.md is taken from the examples, which run.
 func TestReadmeShowsTestedCode(t *testing.T) {
 	lines := func(code string) string {
 		trimmed := ""
@@ -30,18 +31,20 @@ func TestReadmeShowsTestedCode(t *testing.T) {
 		return trimmed
 	}
 	tested := ""
-	for _, file := range []string{"example_test.go", "hookstest/example_test.go", "httpadapter/logto/example_test.go", "httpadapter/okta/example_test.go", "httpadapter/webitel/example_test.go", "sqlite/example_test.go"} {
+	for _, file := range []string{"example_test.go", "hookstest/example_test.go", "httpadapter/logto/example_test.go", "httpadapter/okta/example_test.go", "httpadapter/webitel/example_test.go", "sqlite/example_test.go", "hookstest/example_sqlite_test.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		tested += lines(string(source))
 	}
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(readme, -1)
-	require.NotEmpty(t, blocks)
-	for _, block := range blocks {
-		if !strings.Contains(tested, lines(string(block[1]))) {
-			t.Errorf("no example has this code:\n%s", block[1])
+	for _, page := range []string{"README.md", "docs/testing.md"} {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(text, -1)
+		require.NotEmpty(t, blocks)
+		for _, block := range blocks {
+			if !strings.Contains(tested, lines(string(block[1]))) {
+				t.Errorf("no example has this code of %s:\n%s", page, block[1])
+			}
 		}
 	}
 }
@@ -194,7 +197,7 @@ func ExampleManager_Logs() {
 	ctx, stop := context.WithCancel(context.Background())
 	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
 		AllowHTTP: true, AllowNetworks: []string{"127.0.0.0/8"},
-		Observer: hooks.Observer{Attempt: func(hooks.Delivery, hooks.Attempt) { stop() }},
+		Observer: hooks.Observer{Attempt: func(hooks.Delivery, hooks.Attempt, *hooks.Event) { stop() }},
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -240,7 +243,7 @@ func ExampleManager_Replay() {
 	attempted := make(chan hooks.Delivery, 1)
 	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
 		AllowHTTP: true, AllowNetworks: []string{"127.0.0.0/8"},
-		Observer: hooks.Observer{Attempt: func(d hooks.Delivery, _ hooks.Attempt) { attempted <- d }},
+		Observer: hooks.Observer{Attempt: func(d hooks.Delivery, _ hooks.Attempt, _ *hooks.Event) { attempted <- d }},
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -249,7 +252,7 @@ func ExampleManager_Replay() {
 	stopped := make(chan error, 1)
 	go func() { stopped <- m.Run(ctx) }()
 	hook, err := m.Register(ctx, hooks.Hook{
-		URL: partner.URL, Events: []string{"*"}, Schedule: []time.Duration{0}, // one attempt, no retry
+		URL: partner.URL, Events: []string{"*"}, Schedule: hooks.Retries(), // one attempt, no retry
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -278,6 +281,88 @@ func ExampleManager_Replay() {
 	// Output:
 	// dead because the endpoint answered 503 Service Unavailable
 	// 1 redelivered, succeeded after 2 attempts
+	// <nil>
+}
+
+// A receiver has learned to verify ed25519 signatures, and the symmetric secret
+// that it knew before is to sign no more.
+func ExampleManager_RotateSecret() {
+	ctx := context.Background()
+	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	hook, err := m.Register(ctx, hooks.Hook{URL: "https://partner.example.com", Events: []string{"*"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	old := hook.Secrets[0].Secret
+
+	private, _ := hooks.NewKeyPair() // the public key is for the receiver
+	hook, err = m.RotateSecret(ctx, hook.Tenant, hook.ID, hooks.Rotation{Secret: private})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(hook.Secrets), "secrets sign, the old one without an end:", hook.Secrets[1].ExpiresAt.IsZero())
+
+	hook, err = m.Update(ctx, hook.Tenant, hook.ID, func(h *hooks.Hook) error {
+		h.Secrets = slices.DeleteFunc(h.Secrets, func(s hooks.SigningSecret) bool { return s.Secret == old })
+		return nil
+	})
+	fmt.Println(len(hook.Secrets), "secret signs,", err)
+	// Output:
+	// 2 secrets sign, the old one without an end: true
+	// 1 secret signs, <nil>
+}
+
+func ExampleRetries() {
+	fmt.Println(hooks.Retries(5*time.Second, time.Minute), "is three attempts")
+	fmt.Println([]time.Duration{5 * time.Second, time.Minute}, "is two, the first after 5 s")
+	// Output:
+	// [0s 5s 1m0s] is three attempts
+	// [5s 1m0s] is two, the first after 5 s
+}
+
+// The context of a trace travels in the event's metadata, which is stored with it
+// and not sent, and becomes a header of each delivery.
+func ExampleConfig_decorate() {
+	partner := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		fmt.Println("received", r.Header.Get("traceparent"))
+	}))
+	cfg := hooks.Config{
+		Decorate: func(e *hooks.Event, header http.Header) {
+			if parent := e.Metadata["traceparent"]; parent != "" {
+				header.Set("traceparent", parent)
+			}
+		},
+	}
+	cfg.AllowHTTP, cfg.AllowNetworks = true, []string{"127.0.0.0/8"}
+	ended := make(chan hooks.Delivery, 1)
+	cfg.Observer.Ended = func(d hooks.Delivery, _ *hooks.Event) { ended <- d }
+	m, err := hooks.New(memory.New(memory.Options{}), cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- m.Run(ctx) }()
+	if _, err := m.Register(ctx, hooks.Hook{URL: partner.URL, Events: []string{"*"}}); err != nil {
+		log.Fatal(err)
+	}
+	_, err = m.Trigger(ctx, hooks.Event{
+		Type: "order.paid", Metadata: map[string]string{"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	d := <-ended
+	fmt.Println(d.EventType, d.State)
+	stop()
+	fmt.Println(<-stopped)
+	partner.Close()
+	// Output:
+	// received 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+	// order.paid succeeded
 	// <nil>
 }
 

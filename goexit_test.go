@@ -68,7 +68,8 @@ func TestAnObserverThatEndsItsGoroutine(t *testing.T) {
 				h.Manager = h.manager(failing, func(c *hooks.Config) {
 					c.DisableAfter = time.Minute
 					c.Observer = hooks.Observer{
-						Attempt:      func(hooks.Delivery, hooks.Attempt) { tell("attempt") },
+						Attempt:      func(hooks.Delivery, hooks.Attempt, *hooks.Event) { tell("attempt") },
+						Ended:        func(hooks.Delivery, *hooks.Event) { tell("ended") },
 						HookDisabled: func(hooks.Hook) { tell("disabled") },
 						FilterFailed: func(hooks.Hook, hooks.Event, error) { tell("filter") },
 						Failure:      func(error) { tell("failure") },
@@ -93,6 +94,8 @@ func TestAnObserverThatEndsItsGoroutine(t *testing.T) {
 				defer mu.Unlock()
 				assert.Equal(t, len(h.attempts(hooks.LogQuery{})), told["attempt"])
 				assert.Len(t, h.deliveries(hooks.LogQuery{States: []hooks.State{hooks.Succeeded}}), 20)
+				ends := []hooks.State{hooks.Succeeded, hooks.Dead, hooks.Cancelled}
+				assert.Equal(t, len(h.deliveries(hooks.LogQuery{States: ends})), told["ended"])
 				assert.Equal(t, 1, told["disabled"])
 				assert.Equal(t, 1, told["filter"])
 				assert.Positive(t, told["failure"])

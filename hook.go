@@ -64,16 +64,23 @@ type Hook struct {
 	// 4 KiB.
 	Secrets []SigningSecret
 
-	// Schedule holds the delay before each attempt, counted from the end of
-	// the attempt before, the first from the trigger; its length is the most
-	// attempts that a delivery gets. Each retry's delay is lengthened by a
-	// random jitter of at most a fifth, or [Traits].Jitter. A delay of 0 is
-	// none; but from the third retry on, delays of less than 1 s are
-	// lengthened to 1 s, 2 s, 4 s and so on, up to a minute. Default: the
-	// protocol's. At most 101 entries (100 retries), each at most 7 days.
+	// Schedule holds the delay before EACH attempt, the first one included: its
+	// first entry, usually 0, counts from the trigger, each other from the end
+	// of the attempt before. So {5 * time.Second, time.Minute} waits for 5 s,
+	// tries once, and has one retry. [Retries] makes a schedule of the delays
+	// before the retries: Retries(5*time.Second, time.Minute) tries at once and
+	// has two. The length of a schedule is the most attempts that a delivery
+	// gets.
+	//
+	// Each retry's delay is lengthened by a random jitter of at most a fifth, or
+	// [Traits].Jitter. A delay of 0 is none; but from the third retry on, delays
+	// of less than 1 s are lengthened to 1 s, 2 s, 4 s and so on, up to a minute.
+	// Default: the protocol's, see [Config].Schedule. At most 101 entries (100
+	// retries), each at most 7 days.
 	Schedule []time.Duration
 	// Timeout bounds one attempt, from the look-up of the name to the last
-	// byte of the answer. Default: the protocol's. At most 30 s.
+	// byte of the answer. Default: the protocol's, see [Config].Timeout. At most
+	// 30 s.
 	Timeout time.Duration
 	// RateLimit bounds the attempts a second that one Manager makes. Default
 	// 0: no limit.

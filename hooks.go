@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -24,11 +25,13 @@ type Manager struct {
 	owner     string
 	log       *slog.Logger
 	protocols map[string]Protocol
-	catalogue map[string]bool
+	// catalogue has the example of each type, which may be empty.
+	catalogue map[string]json.RawMessage
 	guard     *guard
 	index     *index
 	slots     *slots
 	filterLog rateLog
+	dropped   droppedHeaders
 	// send is for deliveries and keeps connections; sendOnce is for requests
 	// made outside of Run and leaves nothing behind.
 	send, sendOnce *sender
@@ -63,8 +66,8 @@ func New(store Store, cfg Config) (*Manager, error) {
 		hooks:     v,
 		owner:     newID(),
 		log:       cfg.Logger,
-		protocols: map[string]Protocol{StandardWebhooks: newStandard(cfg.UserAgent)},
-		catalogue: map[string]bool{},
+		protocols: map[string]Protocol{StandardWebhooks: newStandard(cfg)},
+		catalogue: make(map[string]json.RawMessage, len(cfg.Catalogue)),
 		guard:     g,
 		slots:     newSlots(max(1, runtime.GOMAXPROCS(0)/2)),
 		filterLog: rateLog{tenants: map[string]*rated{}},
@@ -76,7 +79,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 		m.protocols[p.Name()] = p
 	}
 	for _, t := range cfg.Catalogue {
-		m.catalogue[t.Name] = true
+		m.catalogue[t.Name] = t.Example
 	}
 	m.index = newIndex(v, m, func(ref Ref) {
 		if e := m.engine.Load(); e != nil {
@@ -88,7 +91,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 }
 
 // EventTypes returns the catalogue that the Manager was configured with.
-func (m *Manager) EventTypes() []EventType { return append([]EventType(nil), m.cfg.Catalogue...) }
+func (m *Manager) EventTypes() []EventType { return cloneTypes(m.cfg.Catalogue) }
 
 // Protocol returns the protocol of this name that the Manager speaks.
 func (m *Manager) Protocol(name string) (Protocol, bool) {

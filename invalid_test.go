@@ -521,6 +521,17 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 			}
 		}
 	}
+	schedule := func(s ...time.Duration) func(*hooks.Config) { return func(c *hooks.Config) { c.Schedule = s } }
+	timeout := func(d time.Duration) func(*hooks.Config) { return func(c *hooks.Config) { c.Timeout = d } }
+	example := func(s string) func(*hooks.Config) {
+		return func(c *hooks.Config) { c.Catalogue = []hooks.EventType{{Name: "a", Example: json.RawMessage(s)}} }
+	}
+	limited := func(f func(*hooks.Config), payload int) func(*hooks.Config) {
+		return func(c *hooks.Config) {
+			f(c)
+			c.MaxPayload = payload
+		}
+	}
 	rules := []rule[hooks.Config]{
 		{"max in flight", "config.maxInFlight", "1 to 10000", func(c *hooks.Config) { c.MaxInFlight = 10_000 }, func(c *hooks.Config) { c.MaxInFlight = 10_001 }},
 		{"negative max in flight", "config.maxInFlight", "1 to 10000", func(c *hooks.Config) { c.MaxInFlight = 1 }, func(c *hooks.Config) { c.MaxInFlight = -1 }},
@@ -538,6 +549,12 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		{"user agent", "config.userAgent", "printable ASCII", agent("shop/1.0 (+https://example.com) ~"), agent("shop\r\nX-Other: 1")},
 		{"user agent beyond ASCII", "config.userAgent", "printable ASCII", nil, agent("café")},
 
+		{"a long schedule", "config.schedule", "at most 101", schedule(make([]time.Duration, 101)...), schedule(make([]time.Duration, 102)...)},
+		{"a long delay", "config.schedule[1]", "0 to 168h", schedule(0, 7*24*time.Hour), schedule(0, 7*24*time.Hour+1)},
+		{"a negative delay", "config.schedule[0]", "0 to 168h", schedule(0), schedule(-1)},
+		{"a long timeout", "config.timeout", "at most 30s", timeout(30 * time.Second), timeout(30*time.Second + 1)},
+		{"a negative timeout", "config.timeout", "at most 30s", timeout(1), timeout(-1)},
+
 		{"a network that is none", "config.allowNetworks[1]", "CIDR", networks("10.0.0.0/8", "fd00::/8", "192.168.1.1", "::1"), networks("10.0.0.0/8", "intranet")},
 		{"a network with more bits", "config.allowNetworks[0]", "10.1.0.0/16", networks("10.1.0.0/16"), networks("10.1.2.3/16")},
 		{"an empty network", "config.allowNetworks[0]", "CIDR", nil, networks("")},
@@ -554,6 +571,13 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		{"a type in the catalogue", "config.catalogue[1].name", "segments of", types("order.paid", "a"), types("order.paid", "order.*")},
 		{"a long catalogue", "config.catalogue", "at most 10000", types(numbered("a", 10_000)...), types(numbered("a", 10_001)...)},
 		{"an empty type in the catalogue", "config.catalogue[0].name", "not be empty", nil, types("")},
+		{"a type twice in the catalogue", "config.catalogue[2].name", `"a" is there twice`, types("a", "b"), types("a", "b", "a")},
+		{"an example that is no JSON", "config.catalogue[0].example", "JSON", example(` [1, {"a": null}] `), example(`{"a": 1,}`)},
+		{"an example in two parts", "config.catalogue[0].example", "JSON", example("0"), example("0 0")},
+		{"an example that is not UTF-8", "config.catalogue[0].example", "UTF-8", example(`"\u00e9"`), example("\"\xe9\"")},
+		{"an example of spaces", "config.catalogue[0].example", "JSON", example(""), example("  ")},
+		{"a long example", "config.catalogue[0].example", "has 262145 bytes, the limit is 262144", example(strings.Repeat("1", 256<<10)), example(strings.Repeat("1", 256<<10+1))},
+		{"an example longer than a payload", "config.catalogue[0].example", "the limit is 4", limited(example("1234"), 4), limited(example("12345"), 4)},
 		{"a long type in the catalogue", "config.catalogue[0].name", "256", types(strings.Repeat("x", 256)), types(strings.Repeat("x", 257))},
 	}
 	for _, tt := range rules {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"time"
 )
 
@@ -98,7 +99,8 @@ func all[T any](first PageQuery, read func(PageQuery) (Page[T], error)) iter.Seq
 // Stats sums up what became of the hooks' deliveries at since or later and
 // before until. A zero since means 24 hours before until, a zero until means
 // now. Each of the hookIDs, at most [MaxLimit], is in the result, with zeros if
-// it is unknown.
+// it is unknown. Without hookIDs it is all hooks that the tenant has, however
+// many; those that were deleted are not among them, and have to be named.
 func (m *Manager) Stats(ctx context.Context, tenant string, since, until time.Time, hookIDs ...string) (map[string]Stats, error) {
 	if err := checkList("hookIDs", hookIDs); err != nil {
 		return nil, err
@@ -109,7 +111,29 @@ func (m *Manager) Stats(ctx context.Context, tenant string, since, until time.Ti
 	if since.IsZero() {
 		since = until.Add(-24 * time.Hour)
 	}
-	return m.store.Stats(ctx, tenant, hookIDs, roundUp(since), roundUp(until))
+	since, until = roundUp(since), roundUp(until)
+	if len(hookIDs) > 0 {
+		return m.store.Stats(ctx, tenant, hookIDs, since, until)
+	}
+	all := map[string]Stats{}
+	q := HookQuery{Tenant: tenant, PageQuery: PageQuery{Limit: MaxLimit}}
+	for more := true; more; more = !q.After.IsZero() {
+		page, err := m.store.Hooks(ctx, q)
+		if err != nil {
+			return nil, fmt.Errorf("stats: read the hooks: %w", err)
+		}
+		ids := make([]string, len(page.Items))
+		for i, h := range page.Items {
+			ids[i] = h.ID
+		}
+		stats, err := m.store.Stats(ctx, tenant, ids, since, until)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, stats)
+		q.After = page.Next
+	}
+	return all, nil
 }
 
 // Redeliver sends an ended delivery again, at once and with the whole schedule
@@ -163,7 +187,24 @@ func (m *Manager) Cancel(ctx context.Context, tenant, deliveryID string) (Delive
 		return Delivery{}, fmt.Errorf("cancel %q: %w", deliveryID, err)
 	}
 	m.claimSoon()
+	if m.cfg.Observer.Ended != nil {
+		e := m.eventOf(context.WithoutCancel(ctx), d)
+		m.observe(func() { m.cfg.Observer.Ended(d, e) })
+	}
 	return d, nil
+}
+
+// eventOf returns the event of a delivery for the observer: what the delivery
+// tells of it, if it cannot be read.
+func (m *Manager) eventOf(ctx context.Context, d Delivery) *Event {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	e, err := m.Event(ctx, d.Tenant, d.EventID)
+	if err != nil {
+		m.report("read the event of a cancelled delivery", err)
+		return &Event{ID: d.EventID, Tenant: d.Tenant, Type: d.EventType, Key: d.Key}
+	}
+	return &e
 }
 
 // claimSoon has the engine look for what a change has made due.

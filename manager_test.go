@@ -726,7 +726,7 @@ func TestTestSendsWhatADeliveryWould(t *testing.T) {
 				h := newHost(t)
 				var observed record[hooks.Attempt]
 				h.Manager = h.manager(spy, func(c *hooks.Config) {
-					c.Observer.Attempt = func(_ hooks.Delivery, a hooks.Attempt) { observed.add(a) }
+					c.Observer.Attempt = func(_ hooks.Delivery, a hooks.Attempt, _ *hooks.Event) { observed.add(a) }
 				})
 				h.run(h.Manager)
 				// The later ones are answered first.
@@ -1208,7 +1208,9 @@ func TestStats(t *testing.T) {
 		}, got)
 		assert.Contains(t, last.Error, "500")
 		assert.Equal(t, map[string]hooks.Stats{"good": {Deliveries: 3, Successes: 3}, "bad": {}}, stats("acme", time.Time{}, time.Time{}, "good", "bad"))
-		assert.Empty(t, stats("", time.Time{}, time.Time{}))
+		assert.Equal(t, stats("", time.Time{}, time.Time{}, "good", "bad", "slow"), stats("", time.Time{}, time.Time{}), "all hooks of the tenant")
+		assert.Equal(t, stats("acme", time.Time{}, time.Time{}, "good"), stats("acme", time.Time{}, time.Time{}))
+		assert.Empty(t, stats("nobody", time.Time{}, time.Time{}))
 
 		// The window holds its beginning, and not its end.
 		ended := func(since, until time.Time) (n int) {
@@ -1373,10 +1375,13 @@ func TestCatalogue(t *testing.T) {
 		{Name: "order.sent"}, {Name: "ping"},
 	}
 	want := slices.Clone(catalogue)
+	want[0].Example = bytes.Clone(want[0].Example)
 	h := newHost(t, func(c *hooks.Config) { c.Catalogue = catalogue })
 	catalogue[0].Name = "changed"
+	catalogue[0].Example[0] = '['
 	assert.Equal(t, want, h.EventTypes(), "New copies its configuration")
 	h.EventTypes()[0].Name = "changed"
+	h.EventTypes()[0].Example[0] = '['
 	assert.Equal(t, want, h.EventTypes())
 	assert.Empty(t, newHost(t).EventTypes())
 
@@ -1405,10 +1410,13 @@ func TestTheObserverIsToldOfAttempts(t *testing.T) {
 		var h *host
 		var seen record[hooks.Delivery]
 		h = newHost(t, func(c *hooks.Config) {
-			c.Observer.Attempt = func(d hooks.Delivery, a hooks.Attempt) {
+			c.Observer.Attempt = func(d hooks.Delivery, a hooks.Attempt, e *hooks.Event) {
 				assert.Equal(t, d.ID, a.DeliveryID)
 				assert.Equal(t, d.Attempts, a.Number)
 				assert.Equal(t, d.State, a.State)
+				stored, err := h.Event(t.Context(), d.Tenant, d.EventID)
+				assert.NoError(t, err)
+				assert.Equal(t, stored, *e)
 				assert.Equal(t, d, h.delivery(d.Tenant, d.EventID), "as it is stored")
 				assert.Contains(t, h.attempts(hooks.LogQuery{Tenant: d.Tenant, DeliveryIDs: []string{d.ID}}), a, "as it is logged")
 				seen.add(d)
@@ -1545,7 +1553,8 @@ func TestAnObserverThatPanicsIsContained(t *testing.T) {
 		broken := &brokenChanges{Store: h.store}
 		h.Manager = h.manager(broken, func(c *hooks.Config) {
 			c.Observer = hooks.Observer{
-				Attempt:      func(hooks.Delivery, hooks.Attempt) { boom("attempt") },
+				Attempt:      func(hooks.Delivery, hooks.Attempt, *hooks.Event) { boom("attempt") },
+				Ended:        func(hooks.Delivery, *hooks.Event) { boom("ended") },
 				HookDisabled: func(hooks.Hook) { boom("disabled") },
 				FilterFailed: func(hooks.Hook, hooks.Event, error) { boom("filter") },
 				Failure:      func(error) { boom("failure") },
@@ -1572,6 +1581,7 @@ func TestAnObserverThatPanicsIsContained(t *testing.T) {
 			count[name]++
 		}
 		assert.Equal(t, 3, count["attempt"])
+		assert.Equal(t, 3, count["ended"])
 		assert.Equal(t, 1, count["disabled"])
 		assert.Equal(t, 2, count["filter"])
 		assert.Positive(t, count["failure"])

@@ -186,7 +186,9 @@ type Rotation struct {
 }
 
 // RotateSecret gives the hook a new secret and returns the hook, whose first
-// secret is the new one. Secrets that have expired are dropped.
+// secret is the new one. Secrets that have expired are dropped. Those of another
+// kind go on signing, as long as they did before: an ed25519 key does not end a
+// symmetric secret. [Manager.Update] ends one at once, by removing it from Secrets.
 func (m *Manager) RotateSecret(ctx context.Context, tenant, id string, r Rotation) (Hook, error) {
 	overlap := max(0, cmp.Or(r.Overlap, 24*time.Hour))
 	return m.Update(ctx, tenant, id, func(h *Hook) error {

@@ -13,8 +13,8 @@ type result struct {
 
 // about is what is to be known of a settlement when it is stored.
 type about struct {
-	delivery *Delivery // as it is then
-	disable  string    // why the endpoint wants its hook disabled
+	*Claimed        // the delivery as it is then, but for EndedAt, and its event
+	disable  string // why the endpoint wants its hook disabled
 }
 
 // A batch is results for one call of Settle.

@@ -47,6 +47,8 @@ type engine struct {
 	// due is when to claim next: the earliest time that anybody has named
 	// since the last claim. Zero: none. Guarded by mu.
 	due time.Time
+	// claimed is when the last claim began. Guarded by mu.
+	claimed time.Time
 	// disabling are the hooks being disabled. Guarded by mu.
 	disabling map[Ref]bool
 
@@ -57,7 +59,7 @@ type engine struct {
 }
 
 const (
-	// notifyPause is the least time between claims that the store's own
+	// notifyPause is the least time between claims that Wake or the store's own
 	// notifications cause, so that a flood of them makes no flood of claims.
 	notifyPause = 10 * time.Millisecond
 	// settleTimeout bounds one call of Settle.
@@ -116,6 +118,17 @@ func (m *Manager) Run(ctx context.Context) error {
 	return lost
 }
 
+// Wake has a running Run of this Manager ask the store for due deliveries at once,
+// instead of after [Config].PollInterval, or 10 ms after it has last asked if that
+// is later. Call it when a transaction with events of [Manager.TriggerTx] has been
+// committed. It may be called at any time, also concurrently, and as often as one
+// likes; it returns at once, and does nothing if Run is not running.
+func (m *Manager) Wake() {
+	if e := m.engine.Load(); e != nil {
+		e.wake()
+	}
+}
+
 func newEngine(requests context.Context, m *Manager) *engine {
 	e := &engine{m: m, wakeup: make(chan struct{}, 1), disabling: map[Ref]bool{}, requests: requests}
 	e.results = newResults(deliveriesPerSlot*m.cfg.MaxInFlight, maxInMemory)
@@ -127,7 +140,7 @@ func newEngine(requests context.Context, m *Manager) *engine {
 		Lease:      m.cfg.Lease,
 		Tenant:     func(ref Ref) string { return ref.Tenant },
 		Claim:      e.dueAt,
-		Release:    func(it item) { e.results.put(released(&it.Delivery)) },
+		Release:    func(it item) { e.results.put(released(it.Claimed)) },
 		Spawn:      func() { e.workers.Go(e.work) },
 	})
 	return e
@@ -145,6 +158,17 @@ func (e *engine) dueAt(t time.Time) {
 	case e.wakeup <- struct{}{}:
 	default:
 	}
+}
+
+// wake has the claim loop claim at once, or notifyPause after its last claim.
+func (e *engine) wake() {
+	e.mu.Lock()
+	next := e.claimed.Add(notifyPause)
+	e.mu.Unlock()
+	if at := now(); next.Before(at) {
+		next = at
+	}
+	e.dueAt(next)
 }
 
 // purge removes, step by step, what is older than Config.Retention or more than

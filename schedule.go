@@ -8,6 +8,13 @@ import (
 	"time"
 )
 
+// Retries returns a schedule, for [Hook].Schedule and [Config].Schedule, that
+// makes the first attempt at once and a retry after each of these delays:
+// Retries(5*time.Second, time.Minute) is three attempts, Retries() is one.
+func Retries(delays ...time.Duration) []time.Duration {
+	return append([]time.Duration{0}, delays...)
+}
+
 // defaultSchedule is the one that Standard Webhooks gives in its section
 // "Deliverability and reliability".
 var defaultSchedule = []time.Duration{

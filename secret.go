@@ -59,7 +59,9 @@ func NewSecret() Secret {
 
 // NewKeyPair makes an ed25519 key pair. The private key, "whsk_" and the
 // base64 of seed and public key, signs as one of [Hook].Secrets; the public
-// key, "whpk_" and base64, is for the receiver.
+// key, "whpk_" and base64, is for the receiver, who needs a [Verifier] or another
+// implementation of "v1a" signatures: many libraries for Standard Webhooks know
+// symmetric secrets only.
 func NewKeyPair() (private Secret, public string) {
 	seed := make([]byte, ed25519.SeedSize)
 	_, _ = rand.Read(seed) // never fails, by its contract

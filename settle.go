@@ -13,9 +13,10 @@ func (e *engine) settle(ctx context.Context) error {
 	var b batch
 	for e.results.take(&b) {
 		for failures := 0; ; failures++ {
-			settled, err := e.settleOnce(ctx, b.settlements)
+			at := now()
+			settled, err := e.settleOnce(ctx, at, b.settlements)
 			if err == nil {
-				e.settled(ctx, b, settled)
+				e.settled(ctx, at, b, settled)
 				break
 			}
 			e.m.report("store the results of deliveries", err)
@@ -31,16 +32,16 @@ func (e *engine) settle(ctx context.Context) error {
 	return nil
 }
 
-func (e *engine) settleOnce(ctx context.Context, s []Settlement) ([]Settled, error) {
+func (e *engine) settleOnce(ctx context.Context, at time.Time, s []Settlement) ([]Settled, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	return e.m.store.Settle(ctx, now(), s)
+	return e.m.store.Settle(ctx, at, s)
 }
 
-// settled acts on what the store now holds.
-func (e *engine) settled(ctx context.Context, b batch, settled []Settled) {
+// settled acts on what the store holds since at.
+func (e *engine) settled(ctx context.Context, at time.Time, b batch, settled []Settled) {
 	for i := range b.settlements {
-		s, d := &b.settlements[i], b.about[i].delivery
+		s, d := &b.settlements[i], &b.about[i].Delivery
 		switch err := settled[i].Err; {
 		case err != nil && !errors.Is(err, ErrLeaseLost):
 			e.m.report("store the result of delivery "+s.DeliveryID, err)
@@ -52,8 +53,11 @@ func (e *engine) settled(ctx context.Context, b batch, settled []Settled) {
 		}
 		if s.State == Pending {
 			e.dueAt(s.Due)
-		} else if d.Key != "" {
-			e.dueAt(now())
+		} else {
+			d.EndedAt = at
+			if d.Key != "" {
+				e.dueAt(now())
+			}
 		}
 		if s.Attempt == nil {
 			continue
@@ -66,20 +70,31 @@ func (e *engine) settled(ctx context.Context, b batch, settled []Settled) {
 			e.disable(ctx, d.HookRef(), reason)
 		}
 	}
-	e.observeAttempts(b, settled)
+	if observer := e.m.cfg.Observer.Attempt; observer != nil {
+		e.observeEach(settled, func(i int) {
+			if a := b.settlements[i].Attempt; a != nil {
+				observer(b.about[i].Delivery, *a, b.about[i].Event)
+			}
+		})
+	}
+	if observer := e.m.cfg.Observer.Ended; observer != nil {
+		e.observeEach(settled, func(i int) {
+			if d := b.about[i].Delivery; b.settlements[i].State.Ended() {
+				observer(d, b.about[i].Event)
+			}
+		})
+	}
 }
 
-// observeAttempts tells the observer of the attempts that were stored. If its code
-// panics at one of them, it is told of the others all the same.
-func (e *engine) observeAttempts(b batch, settled []Settled) {
-	observer := e.m.cfg.Observer.Attempt
-	for i := 0; observer != nil && i < len(settled); {
+// observeEach calls the observer for each result that was stored. If its code
+// panics at one of them, it is called for the others all the same.
+func (e *engine) observeEach(settled []Settled, observer func(i int)) {
+	for i := 0; i < len(settled); {
 		e.m.observe(func() {
 			for i < len(settled) {
-				s, d, stored := &b.settlements[i], b.about[i].delivery, settled[i].Err == nil
 				i++
-				if stored && s.Attempt != nil {
-					observer(*d, *s.Attempt)
+				if settled[i-1].Err == nil {
+					observer(i - 1)
 				}
 			}
 		})

@@ -31,16 +31,14 @@ func roundUp(t time.Time) time.Time { return stamp(t.Add(time.Millisecond - 1)) 
 
 // finished is the result for the i-th delivery of an attempt. It brings the
 // delivery up to date.
-func finished(d *Delivery, c *compiled, a attempted, i int, throttled time.Time) result {
+func finished(claimed *Claimed, c *compiled, a attempted, i int, throttled time.Time) result {
+	d := &claimed.Delivery
 	s := d.settlement(&a.attempts[i], c, a)
 	s.ThrottleUntil = throttled
 	d.State, d.Step, d.Due, d.Held, d.Reason = s.State, s.Step, s.Due, s.Hold, s.Reason
 	d.Attempts++
 	d.Lease = Lease{Token: d.Lease.Token}
-	if d.State.Ended() {
-		d.EndedAt = a.ended
-	}
-	return result{s, about{d, a.verdict.Disable}}
+	return result{s, about{claimed, a.verdict.Disable}}
 }
 
 // throttledUntil is how long a throttling answer wants to be left alone.
@@ -53,25 +51,30 @@ func (a attempted) throttledUntil(failures int) time.Time {
 }
 
 // released gives a delivery back as it was.
-func released(d *Delivery) result {
+func released(claimed *Claimed) result {
+	d := &claimed.Delivery
 	return result{Settlement{
 		DeliveryID: d.ID, Token: d.Lease.Token, State: Pending, Due: d.Due, Step: d.Step, Undecided: d.Undecided, Reason: d.Reason,
-	}, about{delivery: d}}
+	}, about{Claimed: claimed}}
 }
 
-// cancelled ends a delivery without an attempt.
-func cancelled(d *Delivery, reason string) result {
+// cancelled ends a delivery without an attempt. It brings the delivery up to
+// date.
+func cancelled(claimed *Claimed, reason string) result {
+	d := &claimed.Delivery
+	d.State, d.Due, d.Reason, d.Lease = Cancelled, time.Time{}, reason, Lease{Token: d.Lease.Token}
 	return result{Settlement{
 		DeliveryID: d.ID, Token: d.Lease.Token, State: Cancelled, Step: d.Step, Undecided: d.Undecided, Reason: reason,
-	}, about{delivery: d}}
+	}, about{Claimed: claimed}}
 }
 
 // brokenHook stands in for a stored hook that does not compile, say, because
-// its protocol is no longer configured: its deliveries fail with the reason.
-func brokenHook(h *Hook, err error) *compiled {
+// its protocol is no longer configured: its deliveries fail with the reason, on
+// the given schedule if it has none itself.
+func brokenHook(h *Hook, schedule []time.Duration, err error) *compiled {
 	c := &compiled{hook: h, endpoint: brokenEndpoint{err}, schedule: h.Schedule, timeout: time.Second, batch: 1}
 	if len(c.schedule) == 0 {
-		c.schedule = defaultSchedule
+		c.schedule = schedule
 	}
 	c.schedule = bounded(c.schedule)
 	return c

@@ -24,9 +24,10 @@ import (
 // attempt) and webhook-signature (one signature for each of the hook's
 // secrets: HMAC-SHA256 for "whsec_", ed25519 for "whsk_"). 2xx is success;
 // everything else is tried again at 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h,
-// 20 h and 24 h after the attempt before. 410 disables the hook. 429, 502 and 504,
+// 20 h and 24 h after the attempt before, unless [Config].Schedule or
+// [Hook].Schedule says otherwise. 410 disables the hook. 429, 502 and 504,
 // and 503 with Retry-After, leave the endpoint alone for a while. The timeout is
-// 15 s.
+// 15 s, or [Config].Timeout or [Hook].Timeout.
 //
 // [Manager.Verify] sends a signed event of the type "hook.verification" whose
 // data is {"challenge": "…"}; the endpoint answers 2xx and {"challenge": "…"}
@@ -37,21 +38,20 @@ import (
 const StandardWebhooks = "standard-webhooks"
 
 type standard struct {
+	traits    Traits
 	userAgent string
 	// latest is the payload made last, which the next delivery of the same
 	// event uses again.
 	latest *atomic.Pointer[payload]
 }
 
-func newStandard(userAgent string) standard {
-	return standard{userAgent, new(atomic.Pointer[payload])}
+func newStandard(cfg Config) standard {
+	return standard{Traits{Schedule: cfg.Schedule, Timeout: cfg.Timeout}, cfg.UserAgent, new(atomic.Pointer[payload])}
 }
 
 func (standard) Name() string { return StandardWebhooks }
 
-func (standard) Traits() Traits {
-	return Traits{Schedule: defaultSchedule, Timeout: 15 * time.Second}
-}
+func (p standard) Traits() Traits { return p.traits }
 
 func (standard) NewSecret() (Secret, error) { return NewSecret(), nil }
 

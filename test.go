@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -72,6 +73,9 @@ func (m *Manager) oneAtATime() *sender {
 // fails ends the call: those under way are cut off and the others are not made;
 // both have [ClassInterrupted], the latter no StartedAt.
 //
+// An event without Data has the Example of its type in [Config].Catalogue as its
+// Data, or {} if there is none.
+//
 // The hook may be a stored one or a draft; it is checked as by Register, but
 // neither its Events and Filter nor Disabled and Verified matter. Nothing is
 // stored or logged.
@@ -90,13 +94,20 @@ func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt,
 	if err != nil {
 		return nil, err
 	}
+	events = slices.Clone(events)
+	for i := range events {
+		e := &events[i]
+		e.Tenant = h.Tenant
+		if len(e.Data) == 0 {
+			e.Data = m.catalogue[e.Type]
+		}
+	}
 	if err := checkBatch(events); err != nil {
 		return nil, err
 	}
 	at := now()
 	prepared := make([]*Event, len(events))
 	for i, e := range events {
-		e.Tenant = h.Tenant
 		if prepared[i], err = m.prepareEvent(e, at); err != nil {
 			return nil, ofElement("events", i, len(events), err)
 		}

@@ -130,18 +130,37 @@ func (m *Manager) checkEvents(patterns []string) error {
 }
 
 func (m *Manager) checkCatalogue(field, eventType string) error {
-	if len(m.catalogue) > 0 && !m.catalogue[eventType] {
+	if _, ok := m.catalogue[eventType]; !ok && len(m.catalogue) > 0 {
 		return &InvalidError{Field: field, Reason: fmt.Sprintf("%q is not in the catalogue of event types", eventType)}
 	}
 	return nil
 }
 
+// checkSchedule checks the delays before the attempts.
+func checkSchedule(field string, schedule []time.Duration) error {
+	if len(schedule) > maxSchedule {
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("must have at most %d entries", maxSchedule)}
+	}
+	for i, d := range schedule {
+		if d < 0 || d > maxDelay {
+			return &InvalidError{Field: fmt.Sprintf("%s[%d]", field, i), Reason: fmt.Sprintf("must be 0 to %v", maxDelay)}
+		}
+	}
+	return nil
+}
+
+func checkTimeout(field string, d time.Duration) error {
+	if d < 0 || d > maxTimeout {
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("must be at most %v", maxTimeout)}
+	}
+	return nil
+}
+
 func checkLimits(h *Hook) error {
+	if err := firstError(checkSchedule("schedule", h.Schedule), checkTimeout("timeout", h.Timeout)); err != nil {
+		return err
+	}
 	switch {
-	case len(h.Schedule) > maxSchedule:
-		return &InvalidError{Field: "schedule", Reason: fmt.Sprintf("must have at most %d entries", maxSchedule)}
-	case h.Timeout < 0 || h.Timeout > maxTimeout:
-		return &InvalidError{Field: "timeout", Reason: fmt.Sprintf("must be at most %v", maxTimeout)}
 	case !(h.RateLimit >= 0 && h.RateLimit <= 1e6):
 		return &InvalidError{Field: "rateLimit", Reason: "must be 0 (none) to 1000000 attempts a second"}
 	case h.RateLimit > 0 && h.RateLimit < 1e-4:
@@ -158,11 +177,6 @@ func checkLimits(h *Hook) error {
 		return &InvalidError{Field: "settings", Reason: fmt.Sprintf("must be at most %d bytes", maxSettings)}
 	case len(h.Settings) > 0 && !validJSON(h.Settings):
 		return &InvalidError{Field: "settings", Reason: "must be JSON in UTF-8 (RFC 8259)"}
-	}
-	for i, d := range h.Schedule {
-		if d < 0 || d > maxDelay {
-			return &InvalidError{Field: fmt.Sprintf("schedule[%d]", i), Reason: fmt.Sprintf("must be 0 to %v", maxDelay)}
-		}
 	}
 	for i := range h.Secrets {
 		if len(h.Secrets[i].Secret) > maxSecret {
@@ -253,6 +267,17 @@ func checkText(field, s string, limit int) error {
 	}
 	if !utf8.ValidString(s) {
 		return &InvalidError{Field: field, Reason: "must be UTF-8"}
+	}
+	return nil
+}
+
+// checkData checks the data of an event, or a sample of it.
+func checkData(field string, data []byte, limit int) error {
+	switch {
+	case len(data) > limit:
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(data), limit)}
+	case !validJSON(data):
+		return &InvalidError{Field: field, Reason: "must be JSON in UTF-8 (RFC 8259)"}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -43,6 +44,11 @@ const (
 // A Verifier is the receiving side of Standard Webhooks 1.0.0: it tells
 // requests that were signed with one of its secrets from all others. It may be
 // used concurrently; its fields are set before the first use.
+//
+// A request without any of the headers webhook-id, webhook-timestamp and
+// webhook-signature may have svix-id, svix-timestamp and svix-signature instead,
+// the names that Svix uses for the same. Headers of the two families are never
+// mixed.
 type Verifier struct {
 	// Tolerance is how far a request's timestamp may be from now, in the past
 	// and in the future. Default: 5 minutes.
@@ -51,7 +57,7 @@ type Verifier struct {
 	MaxBody int64
 	// Seen reports whether the webhook of this webhook-id has been handled
 	// already; Middleware then answers for its handler. An error is answered
-	// with 503, so that the sender tries again, and told to nobody else.
+	// with 503, so that the sender tries again, and goes to Logger.
 	// Default: each handler's last 10,000 are remembered, in memory.
 	Seen func(ctx context.Context, id string) (bool, error)
 	// Handled, if set, is called after a handler has answered a webhook with
@@ -59,6 +65,8 @@ type Verifier struct {
 	// transaction of what it does, needs only Seen. The context does not end
 	// with the request.
 	Handled func(ctx context.Context, id string)
+	// Logger gets the errors of Seen, with the id. Default: slog.Default().
+	Logger *slog.Logger
 
 	keys []key
 }
@@ -89,15 +97,16 @@ func NewVerifier(secrets ...Secret) (*Verifier, error) {
 // came, not a decoded and encoded form of them. Of a list of signatures the
 // first 20 are tried; those of unknown versions fit no secret.
 func (v *Verifier) Verify(header http.Header, body []byte) error {
-	for _, name := range [...]string{headerID, headerTimestamp, headerSignature} {
+	names := familyOf(header)
+	for _, name := range [...]string{names.id, names.timestamp, names.signature} {
 		if header.Get(name) == "" {
 			return fmt.Errorf("%w: no %s", ErrSignature, strings.ToLower(name))
 		}
 	}
 	// 62 bits keep time.Unix, which counts from the year 1, from overflowing.
-	unix, err := strconv.ParseUint(header.Get(headerTimestamp), 10, 62)
+	unix, err := strconv.ParseUint(header.Get(names.timestamp), 10, 62)
 	if err != nil {
-		return fmt.Errorf("%w: webhook-timestamp is not a number of seconds", ErrSignature)
+		return fmt.Errorf("%w: %s is not a number of seconds", ErrSignature, strings.ToLower(names.timestamp))
 	}
 	now, sent := time.Now(), time.Unix(int64(unix), 0)
 	tolerance := cmp.Or(v.Tolerance, defaultTolerance)
@@ -107,18 +116,42 @@ func (v *Verifier) Verify(header http.Header, body []byte) error {
 	if sent.After(now.Add(tolerance)) {
 		return fmt.Errorf("%w: more than %v in the future", ErrTimestamp, tolerance)
 	}
-	list := strings.SplitN(header.Get(headerSignature), " ", maxSignatures+1)
+	list := strings.SplitN(header.Get(names.signature), " ", maxSignatures+1)
 	list = list[:min(len(list), maxSignatures)]
 	for i := range v.keys {
-		if v.keys[i].verifies(list, header.Get(headerID), sent.Unix(), body) {
+		if v.keys[i].verifies(list, header.Get(names.id), sent.Unix(), body) {
 			return nil
 		}
 	}
 	return fmt.Errorf("%w: none matches", ErrSignature)
 }
 
+// A family is the names of the headers of a signed request.
+type family struct{ id, timestamp, signature string }
+
+var (
+	standardNames = family{headerID, headerTimestamp, headerSignature}
+	svixNames     = family{"Svix-Id", "Svix-Timestamp", "Svix-Signature"}
+)
+
+// familyOf returns the names that the headers of a request have: Svix's if there
+// are some of them and none of the standard ones.
+func familyOf(header http.Header) family {
+	if !standardNames.in(header) && svixNames.in(header) {
+		return svixNames
+	}
+	return standardNames
+}
+
+// in reports whether there is a header of the family.
+func (f family) in(header http.Header) bool {
+	return len(header.Values(f.id))+len(header.Values(f.timestamp))+len(header.Values(f.signature)) > 0
+}
+
 // Middleware returns a handler that hands verified requests on to next, with a
-// body that can be read as usual, and answers all others itself:
+// body that can be read as usual and with the webhook-id, webhook-timestamp and
+// webhook-signature in headers of these names also if they came as svix-id and
+// so on. It answers all others itself:
 //
 //   - 413 to a body of more than MaxBody bytes and 400 to one that breaks off,
 //   - 401, with the reason as text, to what Verify refuses,
@@ -177,6 +210,12 @@ func (h *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	verified := r.WithContext(r.Context())
 	verified.Body = io.NopCloser(bytes.NewReader(body))
 	verified.ContentLength = int64(len(body))
+	if names := familyOf(r.Header); names != standardNames {
+		verified.Header = r.Header.Clone()
+		verified.Header.Set(headerID, r.Header.Get(names.id))
+		verified.Header.Set(headerTimestamp, r.Header.Get(names.timestamp))
+		verified.Header.Set(headerSignature, r.Header.Get(names.signature))
+	}
 	h.serveOnce(w, verified)
 }
 
@@ -196,6 +235,8 @@ func (h *receiver) serveOnce(w http.ResponseWriter, r *http.Request) {
 	}
 	switch handled, err := seen(r.Context(), id); {
 	case err != nil:
+		logger := cmp.Or(h.Logger, slog.Default())
+		logger.ErrorContext(r.Context(), "hooks: it is not known whether a webhook has been handled, because Verifier.Seen failed", "webhook_id", id, "error", err)
 		http.Error(w, "webhook cannot be handled now", http.StatusServiceUnavailable)
 		return
 	case handled:

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -265,6 +266,97 @@ func TestVerifyRefusesMalformedHeaders(t *testing.T) {
 	t.Run("zero Verifier", func(t *testing.T) {
 		assert.ErrorIs(t, new(hooks.Verifier).Verify(good, []byte("body")), hooks.ErrSignature)
 	})
+}
+
+// svixHeader has the values of header under the names of Svix.
+func svixHeader(header http.Header) http.Header {
+	h := http.Header{}
+	for name, values := range header {
+		h[strings.Replace(name, "Webhook-", "Svix-", 1)] = slices.Clone(values)
+	}
+	return h
+}
+
+// The headers are those of Standard Webhooks, or else those of Svix, but never
+// some of these and some of those.
+func TestVerifyAcceptsTheHeadersOfSvix(t *testing.T) {
+	good, other := signedHeader(t, "msg_1", "body"), signedHeader(t, "msg_2", "body")
+	both := func(header, svix http.Header, without ...string) http.Header {
+		h := header.Clone()
+		maps.Copy(h, svixHeader(svix))
+		for _, name := range without {
+			delete(h, name)
+		}
+		return h
+	}
+	bad := good.Clone()
+	bad.Set("webhook-signature", "v1,AAAA")
+	tests := map[string]struct {
+		header http.Header
+		fault  string
+	}{
+		"Svix":                                 {svixHeader(good), ""},
+		"both":                                 {both(good, other), ""},
+		"both, and Svix's are wrong":           {both(good, bad), ""},
+		"both, and Svix's are not complete":    {both(good, other, "Svix-Id"), ""},
+		"both, and the others are wrong":       {both(bad, good), "none matches"},
+		"the id of another":                    {both(good, good, "Webhook-Id"), "no webhook-id"},
+		"the timestamp of another":             {both(good, good, "Webhook-Timestamp"), "no webhook-timestamp"},
+		"the signature of another":             {both(good, good, "Webhook-Signature"), "no webhook-signature"},
+		"an id beside Svix's":                  {both(good, good, "Webhook-Timestamp", "Webhook-Signature"), "no webhook-timestamp"},
+		"a signature beside Svix's":            {both(good, good, "Webhook-Timestamp", "Webhook-Id"), "no webhook-id"},
+		"an empty id beside Svix's":            {both(http.Header{"Webhook-Id": {""}}, good), "no webhook-id"},
+		"Svix without id":                      {both(http.Header{}, good, "Svix-Id"), "no svix-id"},
+		"Svix without timestamp":               {both(http.Header{}, good, "Svix-Timestamp"), "no svix-timestamp"},
+		"Svix without signature":               {both(http.Header{}, good, "Svix-Signature"), "no svix-signature"},
+		"Svix with a timestamp that is none":   {http.Header{"Svix-Id": {"a"}, "Svix-Timestamp": {"now"}, "Svix-Signature": {"v1,AAAA"}}, "svix-timestamp is not a number"},
+		"Svix with a signature for another id": {both(http.Header{}, http.Header{"Webhook-Id": {"msg_2"}, "Webhook-Timestamp": good["Webhook-Timestamp"], "Webhook-Signature": good["Webhook-Signature"]}), "none matches"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := newVerifier(t, testSecret).Verify(tt.header, []byte("body"))
+			if tt.fault == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, hooks.ErrSignature)
+			assert.ErrorContains(t, err, tt.fault)
+		})
+	}
+	old := time.Now().Add(-time.Hour)
+	header := svixHeader(headerOf("a", unix(old), referenceSignature(t, testSecret, "a", old, "body")))
+	require.ErrorIs(t, newVerifier(t, testSecret).Verify(header, []byte("body")), hooks.ErrTimestamp)
+}
+
+// A handler finds the headers under one name, whoever sent them, and a webhook of
+// Svix is handled once as well.
+func TestMiddlewareTakesTheHeadersOfSvix(t *testing.T) {
+	v := newVerifier(t, testSecret)
+	var handled []string
+	h := v.Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		assert.NoError(t, v.Verify(r.Header, body), "what was verified can be verified again")
+		assert.Equal(t, r.Header.Get("svix-id"), r.Header.Get("webhook-id"))
+		handled = append(handled, r.Header.Get("webhook-id"))
+	}))
+	for _, id := range []string{"a", "b", "a"} {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("body"))
+		r.Header = svixHeader(signedHeader(t, id, "body"))
+		before := r.Header.Clone()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		assert.Equal(t, 200, w.Code)
+		assert.Equal(t, before, r.Header, "the caller's request must not change")
+	}
+	assert.Equal(t, []string{"a", "b"}, handled)
+	assert.Equal(t, 401, func() int {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("body"))
+		r.Header = svixHeader(signedHeader(t, "c", "another body"))
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
+	}())
 }
 
 func TestNewVerifierRefusesBadSecrets(t *testing.T) {
@@ -586,6 +678,8 @@ func TestMiddlewareRefusesWhatIsUnderWay(t *testing.T) {
 
 func TestMiddlewareAsksTheHost(t *testing.T) {
 	v := newVerifier(t, testSecret)
+	var log bytes.Buffer
+	v.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	handled := map[string]bool{"before": true}
 	v.Seen = func(_ context.Context, id string) (bool, error) {
 		if id == "unknown" {
@@ -609,6 +703,8 @@ func TestMiddlewareAsksTheHost(t *testing.T) {
 	assert.Equal(t, 503, w.Code)
 	assert.NotContains(t, w.Body.String(), "database")
 	assert.Empty(t, reached)
+	assert.Equal(t, 1, strings.Count(log.String(), "\n"))
+	assert.Contains(t, log.String(), `webhook_id=unknown error="database is down"`)
 
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", nil)
 	r.Header = signedHeader(t, "new", "")
@@ -621,26 +717,37 @@ func TestMiddlewareAsksTheHost(t *testing.T) {
 	assert.Equal(t, []string{"new", "new"}, reached, "only the host remembers")
 }
 
-// FuzzVerify gives Verify arbitrary headers, in which "$" and "@" stand for a
-// right v1 and v1a signature. What it accepts must hold one of the two.
+// FuzzVerify gives Verify arbitrary headers, of which the bits of present say
+// which there are, and in which "$" and "@" stand for a right v1 and v1a
+// signature. What it accepts must hold one of the two, in headers of one family.
 func FuzzVerify(f *testing.F) {
-	f.Add("msg_1", "1614265330", "$", []byte(`{"test": 2432232314}`))
-	f.Add("msg.1", "1614265330", "v1,abc @ v2,x", []byte{})
-	f.Add("", "-1", "$ @", []byte("a.b.c"))
-	f.Add("a.1614265330", "01614265330", "$,x", []byte("x"))
-	f.Add("a", "1614265330", "@v1a,", []byte("x"))
-	f.Add("a", "1614265330", "v1, v1a, v1a,AAAA", []byte("x"))
+	const standard, svix = 0b000_111, 0b111_000
+	f.Add("msg_1", "1614265330", "$", []byte(`{"test": 2432232314}`), uint8(standard))
+	f.Add("msg.1", "1614265330", "v1,abc @ v2,x", []byte{}, uint8(standard))
+	f.Add("", "-1", "$ @", []byte("a.b.c"), uint8(standard))
+	f.Add("a.1614265330", "01614265330", "$,x", []byte("x"), uint8(standard|svix))
+	f.Add("a", "1614265330", "@v1a,", []byte("x"), uint8(svix))
+	f.Add("a", "1614265330", "v1, v1a, v1a,AAAA", []byte("x"), uint8(svix))
+	f.Add("a", "1614265330", "$ @", []byte("x"), uint8(svix))
+	f.Add("a", "1614265330", "$ @", []byte("x"), uint8(0b110_001))
+	f.Add("a", "1614265330", "$ @", []byte("x"), uint8(0b111_010))
 
 	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	public := hooks.Secret("whpk_" + base64.StdEncoding.EncodeToString(private.Public().(ed25519.PublicKey)))
-	f.Fuzz(func(t *testing.T, id, timestamp, list string, body []byte) {
+	f.Fuzz(func(t *testing.T, id, timestamp, list string, body []byte, present uint8) {
 		// A timestamp that is no number is refused, whatever is signed.
 		seconds, _ := strconv.ParseInt(timestamp, 10, 62)
 		at := time.Unix(seconds, 0)
 		v1 := referenceSignature(t, testSecret, id, at, string(body))
 		v1a := asymmetricSignature(private, id, at, string(body))
 		list = strings.NewReplacer("$", v1, "@", v1a).Replace(list)
-		header := headerOf(id, timestamp, list)
+		header := http.Header{}
+		for i, name := range []string{"webhook-id", "webhook-timestamp", "webhook-signature", "svix-id", "svix-timestamp", "svix-signature"} {
+			if present&(1<<i) != 0 {
+				header.Set(name, []string{id, timestamp, list}[i%3])
+			}
+		}
+		complete := present&standard == standard || present&(standard|svix) == svix
 
 		check := func(secret hooks.Secret, right string) {
 			v := newVerifier(t, secret)
@@ -649,6 +756,7 @@ func FuzzVerify(f *testing.F) {
 				// The decoder skips line breaks, which no header has.
 				seen := strings.Split(strings.NewReplacer("\r", "", "\n", "").Replace(list), " ")
 				assert.Contains(t, seen, right)
+				assert.True(t, complete, "the headers are not those of one family")
 			}
 			v.Tolerance = time.Nanosecond
 			assert.Error(t, v.Verify(header, body), "not of this moment")

@@ -25,7 +25,7 @@ func newEngine(ctx context.Context, s setting, store hooks.Store, closer io.Clos
 		AllowNetworks: []string{"127.0.0.0/8"}, AllowHTTP: true,
 		MaxInFlight: inFlight, MaxInFlightPerHook: inFlight,
 		Observer: hooks.Observer{
-			Attempt: func(d hooks.Delivery, a hooks.Attempt) {
+			Attempt: func(d hooks.Delivery, a hooks.Attempt, _ *hooks.Event) {
 				if d.State != hooks.Succeeded {
 					s.tally.fail(fmt.Errorf("a delivery failed: %s", a.Error))
 				}

@@ -23,7 +23,8 @@
 //	…
 //	deliveries := partner.Settle() // succeeded, after 3 attempts
 //
-// All of it works outside of a bubble as well, in real time.
+// All of it works outside of a bubble as well, in real time, and over another store
+// with [Over]. The project's docs/testing.md has an example of each.
 //
 // The parts can be had one by one: a [Receiver] that answers with a script of
 // faults, on TCP ([NewReceiver], [NewTLSReceiver]) or in memory

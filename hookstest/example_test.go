@@ -1,14 +1,18 @@
 package hookstest_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
 // Shop stands for the application under test.
@@ -49,6 +53,85 @@ func TestAPartnerThatIsDownIsToldLater(t *testing.T) {
 		shop := &Shop{Hooks: rig.Manager}
 		shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/pay?order=42", nil))
 		if got := partner.Settle(); len(got) != 1 || got[0].State != hooks.Succeeded || got[0].Attempts != 4 {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+// Without a bubble, time is real: retries have to come soon, and the endpoint waits
+// for what ought to happen.
+func TestARetryInRealTime(t *testing.T) {
+	rig := hookstest.New(t, func(c *hooks.Config) {
+		c.Schedule = hooks.Retries(time.Millisecond, time.Millisecond) // three attempts
+	})
+	partner := rig.Endpoint("order.paid")
+	partner.Answer(hookstest.Status(503), hookstest.Status(200))
+	shop := &Shop{Hooks: rig.Manager}
+	shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/pay?order=42", nil))
+	first, second := partner.Next(), partner.Next() // each waits for partner.Patience at most
+	if first.ID != second.ID {
+		t.Errorf("%s was sent, and then %s", first.ID, second.ID)
+	}
+}
+
+// The Manager of the application, and an endpoint at a TCP port.
+func TestARealEndpoint(t *testing.T) {
+	partner := hookstest.NewReceiver(t, hookstest.Status(200))
+	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
+		AllowHTTP: true, AllowNetworks: []string{"127.0.0.1"},
+		PollInterval: 10 * time.Millisecond, // for a store that does not notify, such as SQLite
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- m.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	})
+	hook, err := m.Register(ctx, hooks.Hook{URL: partner.URL, Events: []string{"order.paid"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	partner.Verify(hook.Secrets[0].Secret)
+	shop := &Shop{Hooks: m}
+	shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/pay?order=42", nil))
+	if got := partner.Next(); got.Verified != nil || got.Type != "order.paid" {
+		t.Errorf("got %s: %v", got.Body, got.Verified)
+	}
+}
+
+// refund is code under test that records an event in a transaction. The memory
+// store's stands in for the database's.
+func refund(ctx context.Context, m *hooks.Manager, tx hooks.Tx, order string) error {
+	if order == "" {
+		return errors.New("no order")
+	}
+	data, err := json.Marshal(map[string]string{"order": order})
+	if err != nil {
+		return err
+	}
+	_, err = m.TriggerTx(ctx, tx, hooks.Event{ID: order + "-refunded", Type: "order.refunded", Data: data})
+	return err
+}
+
+func TestARefundIsToldWhenItIsCommitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := hookstest.New(t)
+		partner := rig.Endpoint("order.refunded")
+		lost, kept := rig.Store.Begin(), rig.Store.Begin()
+		err := errors.Join(
+			refund(t.Context(), rig.Manager, lost, "41"), lost.Rollback(),
+			refund(t.Context(), rig.Manager, kept, "42"), kept.Commit(),
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := partner.Settle(); len(got) != 1 || got[0].EventID != "42-refunded" {
 			t.Errorf("got %+v", got)
 		}
 	})

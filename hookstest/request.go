@@ -1,6 +1,7 @@
 package hookstest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ type Request struct {
 	Header http.Header
 	Body   []byte
 
-	// ID is the webhook-id, which stays the same when an event is sent again.
+	// ID is the webhook-id, or the svix-id if there is none. It stays the same
+	// when an event is sent again.
 	ID string
 	// Type, Timestamp and Data are those of the Standard Webhooks envelope,
 	// Data byte for byte. They are zero if the body is none.
@@ -53,7 +55,7 @@ func newRequest(r *http.Request, body []byte, v *hooks.Verifier) Request {
 		URL:        &u,
 		Header:     r.Header,
 		Body:       body,
-		ID:         r.Header.Get("webhook-id"),
+		ID:         cmp.Or(r.Header.Get("webhook-id"), r.Header.Get("svix-id")),
 		Verified:   errNoSecrets,
 	}
 	if v != nil {
@@ -128,11 +130,14 @@ func list(requests []Request) string {
 }
 
 // patience is how long to wait for what ought to happen. The time in a synctest
-// bubble, which starts in the year 2000, costs nothing, and retries may take
-// days of it.
+// bubble costs nothing, and retries may take days of it.
 func patience() time.Duration {
-	if time.Now().Year() < 2020 {
+	if inBubble() {
 		return 7 * 24 * time.Hour
 	}
 	return 10 * time.Second
 }
+
+// inBubble reports whether time is that of a synctest bubble, which starts in the
+// year 2000.
+func inBubble() bool { return time.Now().Year() < 2020 }

@@ -72,6 +72,21 @@ func TestWhatIsRecorded(t *testing.T) {
 	})
 }
 
+func TestWhatIsRecordedOfSvix(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		r := p.receive(t)
+		r.Verify(secret)
+		header := http.Header{}
+		for name, values := range sign(t, "msg_1", time.Now(), "{}") {
+			header[strings.Replace(name, "Webhook-", "Svix-", 1)] = values
+		}
+		deliver(t, r, r.URL, header, "{}")
+		got := r.Next()
+		assert.NoError(t, got.Verified)
+		assert.Equal(t, "msg_1", got.ID)
+	})
+}
+
 func TestBodiesThatAreNoEnvelope(t *testing.T) {
 	r := hookstest.NewReceiver(t)
 	for _, body := range []string{"", "text", "[]", `{"type":1}`, `{"type":"order.paid","timestamp":"yesterday"}`} {

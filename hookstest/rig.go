@@ -12,10 +12,14 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// A Rig is a running Manager with a store in memory and a network of its own,
-// for one test. Its methods are for the goroutine of the test.
+// A Rig is a running Manager with a store and a network of its own, for one test.
+// Its methods are for the goroutine of the test.
 type Rig struct {
 	Manager *hooks.Manager
+	// Store is the Manager's store in memory. Its Begin is for tests of code
+	// that calls [hooks.Manager.TriggerTx]. Nil for a rig that was made with
+	// [Over] over a store of another kind.
+	Store *memory.Store
 	// Network is the only one that the Manager reaches.
 	Network *Network
 
@@ -23,13 +27,29 @@ type Rig struct {
 	endpoints int
 }
 
-// New returns a Rig, which stops when the test ends. Each adjust may change the
-// configuration of its Manager, whose defaults are those of [hooks.Config] but
-// for Dial (the network), AllowHTTP (true) and Logger (the output of the test).
+// New returns a Rig with a store in memory, which stops when the test ends. Each
+// adjust may change the configuration of its Manager, whose defaults are those of
+// [hooks.Config] but for Dial (the network), AllowHTTP (true) and Logger (the output
+// of the test).
 //
 // Called within [testing/synctest.Test], with the t of the bubble, all of it
 // lives in the bubble: retries that take days take no time.
 func New(t testing.TB, adjust ...func(*hooks.Config)) *Rig {
+	t.Helper()
+	return Over(t, memory.New(memory.Options{}), adjust...)
+}
+
+// Over is New over a store of the test's own, such as one in a SQLite file below
+// t.TempDir(). If the test closes the store by t.Cleanup, that has to be before it
+// calls Over, so that the Manager stops first.
+//
+// A file works in a bubble, too: open it there. Calls of SQLite take real time,
+// during which the time of the bubble stands still, so end a transaction before you
+// wait for anything. If the store is no [hooks.Notifier], PollInterval is a minute in
+// a bubble by default, since each poll costs real time and days have many: what a
+// transaction of the test's commits is sent after [hooks.Manager.Wake], or within
+// that minute.
+func Over(t testing.TB, store hooks.Store, adjust ...func(*hooks.Config)) *Rig {
 	t.Helper()
 	network := new(Network)
 	cfg := hooks.Config{
@@ -37,10 +57,13 @@ func New(t testing.TB, adjust ...func(*hooks.Config)) *Rig {
 		AllowHTTP: true,
 		Logger:    slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
+	if _, ok := store.(hooks.Notifier); !ok && inBubble() {
+		cfg.PollInterval = time.Minute
+	}
 	for _, change := range adjust {
 		change(&cfg)
 	}
-	m, err := hooks.New(memory.New(memory.Options{}), cfg)
+	m, err := hooks.New(store, cfg)
 	if err != nil {
 		t.Fatalf("hookstest: no manager: %v", err)
 	}
@@ -53,7 +76,8 @@ func New(t testing.TB, adjust ...func(*hooks.Config)) *Rig {
 			t.Errorf("hookstest: the manager failed: %v", err)
 		}
 	})
-	return &Rig{Manager: m, Network: network, t: t}
+	inMemory, _ := store.(*memory.Store)
+	return &Rig{Manager: m, Store: inMemory, Network: network, t: t}
 }
 
 // An Endpoint is a receiver that is registered as a hook.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
 func trigger(t *testing.T, rig *hookstest.Rig, e hooks.Event) {
@@ -117,6 +118,62 @@ func TestTheConfigurationCanBeAdjusted(t *testing.T) {
 		e := rig.Endpoint("order.paid")
 		trigger(t, rig, hooks.Event{Type: "order.paid"})
 		assert.Equal(t, "shop/1", e.Next().Header.Get("User-Agent"))
+	})
+}
+
+func TestTheStoreOfARig(t *testing.T) {
+	inAndOut(t, func(t *testing.T) {
+		store := memory.New(memory.Options{})
+		assert.Same(t, store, hookstest.Over(t, store).Store)
+
+		// Two rigs over one store are two processes.
+		first := hookstest.New(t)
+		e := first.Endpoint("order.paid")
+		second := hookstest.Over(t, first.Store, func(c *hooks.Config) { c.Dial = first.Network.Dial })
+		trigger(t, second, hooks.Event{ID: "1", Type: "order.paid"})
+		assert.Equal(t, "1", e.Next().ID)
+		tx := second.Store.Begin()
+		_, err := second.Manager.TriggerTx(t.Context(), tx, hooks.Event{ID: "2", Type: "order.paid"})
+		require.NoError(t, err)
+		require.NoError(t, tx.Commit())
+		assert.Equal(t, "2", e.Next().ID)
+		e.Settle()
+	})
+}
+
+// A store that does not notify is polled once a minute in a bubble, so that days
+// pass quickly, and as ever in real time.
+func TestARigOverAStoreThatDoesNotNotify(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New(memory.Options{})
+		rig := hookstest.Over(t, struct{ hooks.Store }{store})
+		assert.Nil(t, rig.Store)
+		e := rig.Endpoint("order.paid")
+		commit := func(id string) {
+			tx := store.Begin()
+			_, err := rig.Manager.TriggerTx(t.Context(), tx, hooks.Event{ID: id, Type: "order.paid"})
+			require.NoError(t, err)
+			require.NoError(t, tx.Commit())
+		}
+		time.Sleep(time.Second)
+		start := time.Now()
+		commit("1")
+		rig.Manager.Wake()
+		assert.Equal(t, start, e.Next().ReceivedAt)
+		commit("2")
+		got := e.Next().ReceivedAt.Sub(start)
+		assert.Greater(t, got, 10*time.Second)
+		assert.LessOrEqual(t, got, time.Minute)
+	})
+	t.Run("real time", func(t *testing.T) {
+		store := memory.New(memory.Options{})
+		rig := hookstest.Over(t, struct{ hooks.Store }{store})
+		e := rig.Endpoint("order.paid")
+		tx := store.Begin()
+		_, err := rig.Manager.TriggerTx(t.Context(), tx, hooks.Event{Type: "order.paid"})
+		require.NoError(t, err)
+		require.NoError(t, tx.Commit())
+		e.Next() // within e.Patience, without a Wake
 	})
 }
 

@@ -132,7 +132,7 @@ func drain(t *testing.T, path string) []hooks.Delivery {
 	s := openAt(t, path)
 	stored := make(chan struct{}, 1)
 	m, err := newManager(s, "drain", slog.New(slog.NewTextHandler(t.Output(), nil)), hooks.Observer{
-		Attempt: func(hooks.Delivery, hooks.Attempt) {
+		Attempt: func(hooks.Delivery, hooks.Attempt, *hooks.Event) {
 			select {
 			case stored <- struct{}{}:
 			default:

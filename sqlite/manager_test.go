@@ -228,3 +228,54 @@ func TestRetention(t *testing.T) {
 		h.trigger(paid("waits")) // the ID is free again
 	})
 }
+
+// What the observer is told of an end is what the file has.
+func TestTheObserverIsToldOfEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		ended := map[string]hooks.Delivery{}
+		events := map[string]hooks.Event{}
+		h := openHost(t, seldom, func(c *hooks.Config) {
+			c.Observer.Ended = func(d hooks.Delivery, e *hooks.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				ended[d.EventID], events[e.ID] = d, *e
+			}
+		})
+		_, hook := h.endpoint(hooks.Hook{Schedule: hooks.Retries()}, hookstest.Status(200), hookstest.Status(500))
+		h.trigger(paid("succeeded"))
+		pass(time.Second)
+		h.trigger(paid("dead"))
+		pass(time.Second)
+		_, err := h.Update(t.Context(), "", hook.ID, func(hook *hooks.Hook) error {
+			hook.Schedule = []time.Duration{time.Hour}
+			return nil
+		})
+		require.NoError(t, err)
+		h.trigger(paid("cancelled"))
+		h.trigger(paid("disabled"))
+		for _, d := range listed(t, h.store) {
+			if d.EventID == "cancelled" {
+				_, err = h.Cancel(t.Context(), "", d.ID)
+				require.NoError(t, err)
+			}
+		}
+		_, err = h.Update(t.Context(), "", hook.ID, func(hook *hooks.Hook) error {
+			hook.Disabled = true
+			return nil
+		})
+		require.NoError(t, err)
+		pass(2 * time.Hour)
+
+		stored := map[string]hooks.Delivery{}
+		for _, d := range listed(t, h.store) {
+			stored[d.EventID] = d
+			event, err := h.Event(t.Context(), "", d.EventID)
+			require.NoError(t, err)
+			assert.Equal(t, event, events[d.EventID])
+		}
+		assert.Len(t, stored, 4)
+		assert.Equal(t, stored, ended)
+	})
+}

@@ -66,7 +66,7 @@ func outbox() (err error) {
 	attempts := make(chan hooks.Attempt, 100)
 	m, err := hooks.New(store, hooks.Config{
 		AllowHTTP: true, AllowNetworks: []string{"127.0.0.0/8"}, // for endpoints on this machine
-		Observer: hooks.Observer{Attempt: func(_ hooks.Delivery, a hooks.Attempt) { attempts <- a }},
+		Observer: hooks.Observer{Attempt: func(_ hooks.Delivery, a hooks.Attempt, _ *hooks.Event) { attempts <- a }},
 	})
 	if err != nil {
 		return err

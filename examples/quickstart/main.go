@@ -46,11 +46,11 @@ func partners() []*partner {
 		answers: []int{200},
 		want:    result{deliveries: 2, successes: 2, attempts: 2, signatures: 2},
 	}, {
-		hook:    hooks.Hook{ID: "flaky", Events: []string{"order.*"}, Schedule: []time.Duration{0, time.Second / 5, time.Second / 2}},
+		hook:    hooks.Hook{ID: "flaky", Events: []string{"order.*"}, Schedule: hooks.Retries(time.Second/5, time.Second/2)},
 		answers: []int{503, 503, 200},
 		want:    result{deliveries: 3, successes: 3, attempts: 9, signatures: 9},
 	}, {
-		hook:    hooks.Hook{ID: "hanging", Events: []string{"order.cancelled"}, Timeout: time.Second, Schedule: []time.Duration{0, time.Second / 2}},
+		hook:    hooks.Hook{ID: "hanging", Events: []string{"order.cancelled"}, Timeout: time.Second, Schedule: hooks.Retries(time.Second / 2)},
 		answers: []int{0},
 		want:    result{deliveries: 1, failures: 1, attempts: 2, signatures: 2},
 	}}
@@ -90,12 +90,10 @@ func quickstart() (err error) {
 		// these two, hooks must be public, with TLS.
 		AllowNetworks: []string{"127.0.0.0/8"},
 		AllowHTTP:     true,
-		Observer: hooks.Observer{Attempt: func(d hooks.Delivery, a hooks.Attempt) {
-			printAttempt(a)
-			if d.State.Ended() {
-				ended <- struct{}{}
-			}
-		}},
+		Observer: hooks.Observer{
+			Attempt: func(_ hooks.Delivery, a hooks.Attempt, _ *hooks.Event) { printAttempt(a) },
+			Ended:   func(hooks.Delivery, *hooks.Event) { ended <- struct{}{} },
+		},
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,118 @@
+package hooks
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// maxDropped is how many names of headers a droppedHeaders remembers.
+const maxDropped = 100
+
+// droppedHeaders are the names of the headers that Config.Decorate has set in
+// vain, and that the log has told of.
+type droppedHeaders struct {
+	mu    sync.Mutex
+	names map[string]bool
+}
+
+// decorate has the host add headers to the request of these messages, and to
+// what the log keeps of it.
+func (m *Manager) decorate(req *Request, msgs []Message) {
+	if m.cfg.Decorate == nil {
+		return
+	}
+	added := http.Header{}
+	err := isolate(func() error {
+		for _, msg := range msgs {
+			m.cfg.Decorate(msg.Event, added)
+		}
+		return nil
+	})
+	if err != nil {
+		m.blame("Config.Decorate", err, "event", msgs[0].Event.ID)
+		return
+	}
+	if len(added) > 0 {
+		m.addHeaders(req, added)
+	}
+}
+
+// addHeaders adds to the request what is valid of these headers and not set by
+// the protocol.
+func (m *Manager) addHeaders(req *Request, added http.Header) {
+	taken := make(map[string]bool, len(req.Header))
+	for name := range req.Header {
+		taken[folded(name)] = true
+	}
+	header, log := maps.Clone(req.Header), maps.Clone(req.LogHeader)
+	if header == nil {
+		header = http.Header{}
+	}
+	if log == nil {
+		log = redactedHeader(req.Header)
+	}
+	count, size := 0, 0
+	for _, name := range slices.Sorted(maps.Keys(added)) {
+		values := added[name]
+		if len(values) == 0 {
+			continue
+		}
+		err := checkAdded(name, values, taken)
+		more := len(name) * len(values)
+		for _, value := range values {
+			more += len(value)
+		}
+		if err == nil && (count+len(values) > maxEntries || size+more > maxEntryBytes) {
+			err = &InvalidError{Field: name, Reason: fmt.Sprintf("is beyond %d values and %d bytes in all", maxEntries, maxEntryBytes)}
+		}
+		if err != nil {
+			m.dropHeader(name, err)
+			continue
+		}
+		count, size = count+len(values), size+more
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		header[key] = append(header[key], values...)
+		log[key] = append(log[key], values...)
+	}
+	req.Header, req.LogHeader = header, log
+}
+
+// checkAdded refuses a header that the request must not have.
+func checkAdded(name string, values []string, taken map[string]bool) error {
+	if taken[folded(name)] {
+		return &InvalidError{Field: name, Reason: "is set by the protocol"}
+	}
+	for _, value := range values {
+		if err := CheckHeader(name, name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// folded is the form in which receivers may take names for the same: CGI (RFC
+// 3875, section 4.1.18) has no letter case and one sign for "-" and "_".
+func folded(name string) string {
+	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
+}
+
+// dropHeader tells the operator, once for each name, of a header that is not
+// sent.
+func (m *Manager) dropHeader(name string, err error) {
+	d := &m.dropped
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.names[name] || len(d.names) >= maxDropped {
+		return
+	}
+	if d.names == nil {
+		d.names = map[string]bool{}
+	}
+	d.names[name] = true
+	m.log.Warn("hooks: a header that Config.Decorate has set is not sent", "header", name, "error", err)
+}

@@ -1,0 +1,228 @@
+package hooks_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/hookstest"
+)
+
+// An ending is what Observer.Ended is told.
+type ending struct {
+	delivery hooks.Delivery
+	event    hooks.Event
+}
+
+// endings has the observer record every end, and checks that it is stored by
+// then.
+func endings(t *testing.T, h **host, ends *record[ending]) func(*hooks.Config) {
+	return func(c *hooks.Config) {
+		c.Observer.Ended = func(d hooks.Delivery, e *hooks.Event) {
+			assert.Contains(t, (*h).deliveries(hooks.LogQuery{Tenant: d.Tenant, DeliveryIDs: []string{d.ID}}), d, "as it is stored")
+			ends.add(ending{d, *e})
+		}
+	}
+}
+
+// Whatever ends a delivery, the observer is told of it once, with the event.
+func TestTheObserverIsToldOfEnds(t *testing.T) {
+	once, twice := hooks.Retries(), hooks.Retries(time.Minute)
+	event := hooks.Event{ID: "e", Tenant: "acme", Type: "order.paid", Key: "key", Data: []byte(`{"x":1}`), Metadata: map[string]string{"a": "b"}}
+	tests := map[string]struct {
+		hook    hooks.Hook
+		answers []hookstest.Answer
+		// do is done a second after the trigger.
+		do   func(h *host, hook hooks.Hook, deliveryID string)
+		want []hooks.State
+	}{
+		"succeeded":               {hook: hooks.Hook{Schedule: once}, want: []hooks.State{hooks.Succeeded}},
+		"succeeded after a retry": {hook: hooks.Hook{Schedule: twice}, answers: []hookstest.Answer{hookstest.Status(500), hookstest.Status(200)}, want: []hooks.State{hooks.Succeeded}},
+		"dead":                    {hook: hooks.Hook{Schedule: twice}, answers: []hookstest.Answer{hookstest.Status(500)}, want: []hooks.State{hooks.Dead}},
+		"gone":                    {hook: hooks.Hook{Schedule: twice}, answers: []hookstest.Answer{hookstest.Status(410)}, want: []hooks.State{hooks.Dead}},
+		"dead and redelivered": {
+			hook: hooks.Hook{Schedule: once}, answers: []hookstest.Answer{hookstest.Status(500), hookstest.Status(200)},
+			do: func(h *host, _ hooks.Hook, id string) {
+				_, err := h.Redeliver(h.t.Context(), "acme", id)
+				assert.NoError(h.t, err)
+			},
+			want: []hooks.State{hooks.Dead, hooks.Succeeded},
+		},
+		"held and cancelled": {
+			hook: hooks.Hook{Schedule: once, HoldDead: true}, answers: []hookstest.Answer{hookstest.Status(500)},
+			do: cancel, want: []hooks.State{hooks.Dead, hooks.Cancelled},
+		},
+		"cancelled before a retry": {
+			hook: hooks.Hook{Schedule: twice}, answers: []hookstest.Answer{hookstest.Status(500)},
+			do: cancel, want: []hooks.State{hooks.Cancelled},
+		},
+		"disabled": {
+			hook: hooks.Hook{Schedule: []time.Duration{time.Minute}},
+			do: func(h *host, hook hooks.Hook, _ string) {
+				h.update(hook.Ref(), func(hook *hooks.Hook) { hook.Disabled = true })
+			},
+			want: []hooks.State{hooks.Cancelled},
+		},
+		"deleted": {
+			hook: hooks.Hook{Schedule: []time.Duration{time.Minute}},
+			do: func(h *host, hook hooks.Hook, _ string) {
+				assert.NoError(h.t, h.Delete(h.t.Context(), "acme", hook.ID))
+			},
+			want: []hooks.State{hooks.Cancelled},
+		},
+		"not verified": {
+			hook: hooks.Hook{Schedule: []time.Duration{time.Minute}, Protocol: "verifying", Verified: true},
+			do: func(h *host, hook hooks.Hook, _ string) {
+				h.update(hook.Ref(), func(hook *hooks.Hook) { hook.Verified = false })
+			},
+			want: []hooks.State{hooks.Cancelled},
+		},
+		"filtered by Trigger": {hook: hooks.Hook{Filter: "data.x > 1"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var ends record[ending]
+				var h *host
+				h = newHost(t, endings(t, &h, &ends), speaks(verifying()))
+				h.run(h.Manager)
+				tt.hook.Tenant, tt.hook.Events = "acme", []string{"*"}
+				_, hook := h.endpoint(tt.hook, tt.answers...)
+				h.trigger(event)
+				pass(time.Second)
+				if tt.do != nil {
+					tt.do(h, hook, h.delivery("acme", "e").ID)
+				}
+				pass(24 * time.Hour)
+
+				stored, err := h.Event(t.Context(), "acme", "e")
+				require.NoError(t, err)
+				var states []hooks.State
+				for _, end := range ends.all() {
+					states = append(states, end.delivery.State)
+					assert.Equal(t, stored, end.event)
+				}
+				assert.Equal(t, tt.want, states)
+			})
+		})
+	}
+}
+
+func cancel(h *host, _ hooks.Hook, deliveryID string) {
+	_, err := h.Cancel(h.t.Context(), "acme", deliveryID)
+	assert.NoError(h.t, err)
+}
+
+// What a filter refuses only when Run evaluates it ends then, and so does what
+// shared a batch with it.
+func TestTheObserverIsToldOfWhatAFilterRefusesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ends record[ending]
+		var open atomic.Bool
+		p := &testProtocol{name: "p", traits: hooks.Traits{MaxBatch: 10}}
+		p.accepts = func(ctx context.Context, _ hooks.Hook, e *hooks.Event) (bool, error) {
+			if !open.Load() {
+				<-ctx.Done()
+				return false, ctx.Err()
+			}
+			return e.Type != "unwanted", nil
+		}
+		var h *host
+		h = newHost(t, endings(t, &h, &ends), speaks(p))
+		h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "p", MaxBatch: 10})
+		for i := range 5 {
+			assert.Equal(t, 1, h.trigger(hooks.Event{ID: fmt.Sprint(i), Type: []string{"wanted", "unwanted"}[i%2]}).Undecided)
+		}
+		open.Store(true)
+		h.run(h.Manager)
+		pass(time.Minute)
+		got := map[string]hooks.State{}
+		for _, end := range ends.all() {
+			assert.Equal(t, end.delivery.EventID, end.event.ID)
+			got[end.event.ID] = end.delivery.State
+		}
+		assert.Len(t, ends.all(), 5)
+		assert.Equal(t, map[string]hooks.State{
+			"0": hooks.Succeeded, "1": hooks.Cancelled, "2": hooks.Succeeded, "3": hooks.Cancelled, "4": hooks.Succeeded,
+		}, got)
+	})
+}
+
+// An end that was not stored, because the lease was lost, is nobody's news.
+func TestTheObserverIsNotToldOfAnEndThatWasRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ends, others record[ending]
+		h := newHost(t)
+		slow := h.manager(&faultyStore{Store: h.store, settle: func(context.Context) error {
+			time.Sleep(3 * time.Second) // beyond the lease
+			return nil
+		}}, endings(t, &h, &ends), func(c *hooks.Config) { c.Lease = 2 * time.Second })
+		h.endpoint(hooks.Hook{Events: []string{"*"}, Timeout: time.Second})
+		h.run(slow)
+		_, err := slow.Trigger(t.Context(), hooks.Event{ID: "e", Type: "a"})
+		require.NoError(t, err)
+		synctest.Wait()
+		h.run(h.manager(h.store, endings(t, &h, &others)))
+		pass(time.Minute)
+		assert.Len(t, others.all(), 1)
+		assert.Empty(t, ends.all())
+	})
+}
+
+// blindStore is a store that finds no event.
+type blindStore struct {
+	hooks.Store
+	failing atomic.Bool
+	// cancelled is called when a delivery has been cancelled.
+	cancelled func()
+}
+
+func (s *blindStore) Cancel(ctx context.Context, now time.Time, tenant, id, reason string) (hooks.Delivery, error) {
+	defer s.cancelled()
+	return s.Store.Cancel(ctx, now, tenant, id, reason)
+}
+
+func (s *blindStore) Events(ctx context.Context, tenant string, ids []string) ([]hooks.Event, error) {
+	if s.failing.Load() {
+		return nil, errors.New("down")
+	}
+	return s.Store.Events(ctx, tenant, ids)
+}
+
+// Cancel has ended the delivery, so it says so, whether or not its event can be
+// read and its context goes on.
+func TestTheObserverIsToldOfWhatIsCancelledWithoutItsEvent(t *testing.T) {
+	var ends record[ending]
+	var failures record[error]
+	h := newHost(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	store := &blindStore{Store: h.store, cancelled: cancel}
+	h.Manager = h.manager(store, endings(t, &h, &ends), func(c *hooks.Config) { c.Observer.Failure = failures.add })
+	h.register(hooks.Hook{URL: "https://example.com", Events: []string{"*"}})
+	h.trigger(hooks.Event{ID: "e", Type: "a", Key: "k", Data: []byte("1")})
+	h.trigger(hooks.Event{ID: "f", Type: "a", Key: "k", Data: []byte("2")})
+	blocked := h.delivery("", "f")
+	require.Equal(t, hooks.Blocked, blocked.State)
+	d, err := h.Cancel(ctx, "", blocked.ID)
+	require.NoError(t, err)
+	require.Error(t, ctx.Err())
+	assert.Empty(t, failures.all())
+	event, err := h.Event(t.Context(), "", "f")
+	require.NoError(t, err)
+	assert.Equal(t, []ending{{d, event}}, ends.all())
+
+	store.failing.Store(true)
+	d, err = h.Cancel(t.Context(), "", h.delivery("", "e").ID)
+	require.NoError(t, err)
+	assert.Equal(t, ending{d, hooks.Event{ID: "e", Type: "a", Key: "k"}}, ends.all()[1])
+	require.Len(t, failures.all(), 1)
+	assert.ErrorContains(t, failures.all()[0], "down")
+}
