@@ -2,6 +2,7 @@ package hooks_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -364,6 +365,48 @@ func ExampleConfig_decorate() {
 	// received 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
 	// order.paid succeeded
 	// <nil>
+}
+
+// The key comes from outside of the program and of its database.
+func ExampleKey() {
+	if err := os.Setenv("HOOKS_KEY", "c2l4dGVlbiBieXRlcyBhbmQgc2l4dGVlbiBtb3JlISE="); err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.Unsetenv("HOOKS_KEY") }()
+
+	key, err := base64.StdEncoding.DecodeString(os.Getenv("HOOKS_KEY")) // 32 bytes: openssl rand -base64 32
+	if err != nil {
+		log.Fatal(err)
+	}
+	cfg := hooks.Config{Keys: []hooks.Key{{ID: "2026-11", Secret: key}}}
+
+	store := memory.New(memory.Options{}) // stands for one that keeps its data
+	m, err := hooks.New(store, cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	hook, err := m.Register(ctx, hooks.Hook{
+		URL: "https://partner.example.com/", Events: []string{"*"}, Headers: map[string]string{"Authorization": "Bearer abc"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	stored, err := store.Hooks(ctx, hooks.HookQuery{IDs: []string{hook.ID}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("the store has", len(stored.Items[0].Secrets), "secrets and", len(stored.Items[0].Headers), "headers")
+	hook, err = m.Hook(ctx, "", hook.ID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("the Manager has", len(hook.Secrets), "secret and", hook.Headers["Authorization"])
+	fmt.Println(cfg.Keys)
+	// Output:
+	// the store has 0 secrets and 0 headers
+	// the Manager has 1 secret and Bearer abc
+	// [key 2026-11]
 }
 
 func ExampleNewVerifier() {

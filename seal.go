@@ -56,7 +56,7 @@ type vault struct {
 	keys       []sealer // the first is the current one
 	seal, open Seal
 	log        *slog.Logger
-	warn       sync.Once
+	tell       sync.Once
 
 	mu sync.Mutex
 	// stale are the hooks that are not stored as the current key would have it.
@@ -135,9 +135,7 @@ func (v *vault) closed(ctx context.Context, h Hook) (Hook, error) {
 		return h, nil
 	}
 	if !v.seals() {
-		v.warn.Do(func() {
-			v.log.Info("hooks: secrets, header values and settings of hooks are stored unencrypted, because Config.Keys is not set")
-		})
+		v.tell.Do(v.tellUnencrypted)
 		return h, nil
 	}
 	part := secretPart{Headers: h.Headers, Settings: h.Settings}
@@ -153,6 +151,12 @@ func (v *vault) closed(ctx context.Context, h Hook) (Hook, error) {
 	}
 	h.Headers, h.Secrets, h.Settings = nil, nil, nil
 	return h, nil
+}
+
+func (v *vault) tellUnencrypted() {
+	if _, ok := v.HookStore.(Volatile); !ok {
+		v.log.Info("hooks: secrets, header values and settings of hooks are stored unencrypted, because Config.Keys is not set")
+	}
 }
 
 func (v *vault) encrypt(ctx context.Context, place string, plain []byte) ([]byte, error) {

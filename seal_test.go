@@ -358,7 +358,11 @@ func TestKeysDoNotPrintTheirSecret(t *testing.T) {
 
 func TestWithoutKeysTheLogSaysSoOnce(t *testing.T) {
 	var log bytes.Buffer
-	h := newHost(t, speaks(&testProtocol{name: "lenient"}), func(c *hooks.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	protocol, logs := speaks(&testProtocol{name: "lenient"}), func(c *hooks.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+	h := newHost(t, protocol, logs)
+	h.register(secretive("c"))
+	assert.Empty(t, log.String(), "nothing is on a disk")
+	h.Manager = h.manager(struct{ hooks.Store }{h.store}, protocol, logs)
 	h.register(hooks.Hook{URL: "http://receiver.example/", Events: []string{"*"}, Protocol: "lenient"})
 	assert.Empty(t, log.String(), "there was nothing to encrypt")
 	h.register(secretive("a"))

@@ -194,6 +194,10 @@ type Notifier interface {
 	Notify(wake func()) (stop func())
 }
 
+// A Volatile is a Store whose data ends with the process, so that there is nothing
+// to encrypt on a disk.
+type Volatile interface{ Volatile() }
+
 // An Entry is an event and the deliveries that it makes.
 type Entry struct {
 	Event      *Event

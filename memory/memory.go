@@ -66,6 +66,7 @@ type Store struct {
 
 var (
 	_ hooks.Store    = (*Store)(nil)
+	_ hooks.Volatile = (*Store)(nil)
 	_ hooks.Notifier = (*Store)(nil)
 )
 
@@ -120,6 +121,9 @@ type delivery struct {
 	ofHook   links[delivery] // among those of the queue
 	ofEnded  links[delivery] // among those of the queue that have ended, or are held
 }
+
+// Volatile implements [hooks.Volatile].
+func (*Store) Volatile() {}
 
 // lock locks the store for a call, unless the context has ended.
 func (s *Store) lock(ctx context.Context) error {
