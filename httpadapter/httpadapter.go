@@ -4,15 +4,14 @@
 //
 //	api, err := logto.New(manager, httpadapter.Config{Authenticate: whoAsks})
 //	…
-//	mux.Handle("/api/hooks", api)
-//	mux.Handle("/api/hooks/", api)
+//	httpadapter.Mount(mux, api)
 //
-// A handler serves the paths that its package documents. It does so at the root
-// of a mux, behind [http.StripPrefix], and beside other handlers. Letter case
-// and empty segments of a path do not matter: "/API//hooks/" is "/api/hooks". (But
-// they do to a [http.ServeMux] in front of it, which redirects paths that are not
-// clean and finds nothing at "/API".) A path or a method that the API lacks is
-// answered in the API's own form, the method with an Allow header.
+// A handler serves the paths that its package documents. It does so at the root of
+// a mux, behind [http.StripPrefix], and beside other handlers. Letter case and empty
+// segments of a path do not matter to it: "/aPi//hooks/" is "/api/hooks". They do to
+// a router in front of it: [Mount] says what a [http.ServeMux] lets through. A path or
+// a method that the API lacks is answered in the API's own form, the method with an
+// Allow header.
 //
 // Each request is bounded in size, gets an ID (X-Request-Id, the client's if it
 // sent a plausible one), and leaves one line in the log, which has neither query

@@ -113,15 +113,17 @@ func errorOf(r *http.Request, err error) *Error {
 	return failed(http.StatusInternalServerError, "", "Internal server error.")
 }
 
+const bearer = "Bearer"
+
 func unauthenticated(r *http.Request) *Error {
 	authorization := r.Header.Get("Authorization")
-	scheme, _, _ := strings.Cut(authorization, " ")
+	isBearer := len(authorization) >= len(bearer) && strings.EqualFold(authorization[:len(bearer)], bearer)
 	switch {
 	case authorization == "":
 		return failed(http.StatusUnauthorized, "auth.authorization_header_missing", "The Authorization header is missing.")
-	case !strings.EqualFold(scheme, "Bearer"):
+	case !isBearer:
 		e := failed(http.StatusUnauthorized, "auth.authorization_token_type_not_supported", "The type of the authorization token is not supported.")
-		e.Data = map[string][]string{"supportedTypes": {"Bearer"}}
+		e.Data = map[string][]string{"supportedTypes": {bearer}}
 		return e
 	}
 	return failed(http.StatusUnauthorized, "auth.unauthorized", "Unauthorized: the credentials are not valid.")
