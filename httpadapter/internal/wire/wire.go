@@ -63,11 +63,6 @@ func MembersOf(value json.RawMessage) ([]Member, bool) {
 	return members, true
 }
 
-// HasMember reports whether there is a member of this name.
-func HasMember(members []Member, name string) bool {
-	return slices.ContainsFunc(members, func(m Member) bool { return m.Name == name })
-}
-
 // Append appends the member, without white space around its parts, to JSON.
 func (m Member) Append(b *bytes.Buffer) {
 	b.Write(JSON(m.Name))
