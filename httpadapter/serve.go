@@ -75,7 +75,7 @@ func (h *handler) answer(w http.ResponseWriter, c *Call) (answer Answer, err err
 		}
 		return answer, err
 	}
-	if err = h.crossSite.check(c.Request); err != nil {
+	if err := h.crossSite.check(c.Request); err != nil {
 		return Answer{}, err
 	}
 	if c.Caller, err = h.authenticate(c.Request); err != nil {

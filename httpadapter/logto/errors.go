@@ -87,18 +87,18 @@ func errorOf(r *http.Request, err error) *Error {
 	switch {
 	case errors.As(err, &known):
 		return known
-	case errors.As(err, &invalid) && invalid.Field == "url":
-		return errEndpoint
-	case errors.As(err, &invalid):
-		return failed(http.StatusUnprocessableEntity, "entity.invalid_input", "Invalid input. %s: %s.", invalid.Field, invalid.Reason)
-	case errors.Is(err, httpadapter.ErrNoRoute):
-		return failed(http.StatusNotFound, "", "Not Found")
-	case errors.Is(err, httpadapter.ErrMethodNotAllowed):
-		return failed(http.StatusMethodNotAllowed, "", "Method Not Allowed")
 	case errors.Is(err, httpadapter.ErrForbidden):
 		return failed(http.StatusForbidden, "auth.forbidden", "You are not allowed to do this.")
 	case errors.Is(err, httpadapter.ErrUnauthenticated):
 		return unauthenticated(r)
+	case errors.As(err, &invalid) && invalid.Field == "url":
+		return errEndpoint
+	case errors.As(err, &invalid):
+		return failed(http.StatusUnprocessableEntity, "entity.invalid_input", "Invalid input. %s: %s.", fieldOf(invalid), invalid.Reason)
+	case errors.Is(err, httpadapter.ErrNoRoute):
+		return failed(http.StatusNotFound, "", "Not Found")
+	case errors.Is(err, httpadapter.ErrMethodNotAllowed):
+		return failed(http.StatusMethodNotAllowed, "", "Method Not Allowed")
 	case errors.Is(err, httpadapter.ErrBodyTooLarge):
 		return failed(http.StatusRequestEntityTooLarge, "guard.invalid_input", "The request body is too large.")
 	case errors.Is(err, httpadapter.ErrBodyIncomplete):
@@ -111,6 +111,18 @@ func errorOf(r *http.Request, err error) *Error {
 		return errBusy
 	}
 	return failed(http.StatusInternalServerError, "", "Internal server error.")
+}
+
+// fieldOf names what is wrong with a hook by the names of the API.
+func fieldOf(e *hooks.InvalidError) string {
+	field, _, _ := strings.Cut(e.Field, "[")
+	switch field {
+	case "url", "headers":
+		return "config." + e.Field
+	case "schedule", "settings.retries":
+		return "config.retries"
+	}
+	return e.Field
 }
 
 const bearer = "Bearer"

@@ -119,7 +119,7 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	e := &endpoint{protocol: p, hookID: h.ID, settings: s, secrets: h.Secrets, header: header}
 	e.url, err = url.Parse(h.URL)
 	if err != nil || e.url.Scheme == "" {
-		e.url, e.badURL = nil, fmt.Errorf("Failed to parse URL from %s", h.URL) //nolint:staticcheck // The words of JavaScript's fetch, which Logto shows.
+		e.url, e.badURL = nil, fmt.Errorf("Failed to parse URL from %s", wire.ShownURL(h.URL)) //nolint:staticcheck // The words of JavaScript's fetch, which Logto shows.
 	}
 	return e, nil
 }

@@ -64,3 +64,41 @@ func Printable(text string, limit int) string {
 }
 
 func unprintable(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
+
+// maxShownURL bounds what errors show of a URL, in bytes.
+const maxShownURL = 256
+
+// ShownURL is what errors and logs show of a text that is meant to be a URL: nothing
+// that may be a user, a password, a query or a fragment, in whatever form.
+func ShownURL(text string) string {
+	const redacted = "[redacted]"
+	if scheme, rest, ok := strings.Cut(text, "://"); containsFold(text, "@", "%40") {
+		// Who knows where userinfo would begin: nothing but a scheme is shown.
+		if text = redacted; ok && isScheme(scheme) && containsFold(rest, "@", "%40") {
+			text = scheme + "://" + redacted
+		}
+	} else if i := indexFold(text, "?", "#", "%3f", "%23"); i >= 0 {
+		text = text[:i] + redacted
+	}
+	return Printable(text, maxShownURL)
+}
+
+// isScheme is the syntax of RFC 3986, section 3.1.
+func isScheme(s string) bool {
+	return s != "" && len(s) <= 16 && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
+}
+
+func containsFold(s string, parts ...string) bool { return indexFold(s, parts...) >= 0 }
+
+// indexFold returns where the first of the parts, which are in lower case and ASCII, is
+// in s, or -1.
+func indexFold(s string, parts ...string) int {
+	for i := range s {
+		for _, part := range parts {
+			if len(s)-i >= len(part) && strings.EqualFold(s[i:i+len(part)], part) {
+				return i
+			}
+		}
+	}
+	return -1
+}
