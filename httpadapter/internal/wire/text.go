@@ -74,18 +74,13 @@ func ShownURL(text string) string {
 	const redacted = "[redacted]"
 	if scheme, rest, ok := strings.Cut(text, "://"); containsFold(text, "@", "%40") {
 		// Who knows where userinfo would begin: nothing but a scheme is shown.
-		if text = redacted; ok && isScheme(scheme) && containsFold(rest, "@", "%40") {
+		if text = redacted; ok && (scheme == "http" || scheme == "https") && containsFold(rest, "@", "%40") {
 			text = scheme + "://" + redacted
 		}
 	} else if i := indexFold(text, "?", "#", "%3f", "%23"); i >= 0 {
 		text = text[:i] + redacted
 	}
 	return Printable(text, maxShownURL)
-}
-
-// isScheme is the syntax of RFC 3986, section 3.1.
-func isScheme(s string) bool {
-	return s != "" && len(s) <= 16 && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
 }
 
 func containsFold(s string, parts ...string) bool { return indexFold(s, parts...) >= 0 }

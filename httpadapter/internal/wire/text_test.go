@@ -66,3 +66,20 @@ func FuzzPrintable(f *testing.F) {
 		}
 	})
 }
+
+// FuzzShownURL shows a URL with secrets in its userinfo, query and fragment, whatever
+// is around them.
+func FuzzShownURL(f *testing.F) {
+	for _, seed := range []string{"", "https://", "host", "host/path", "ho st:p", "%", "//", "a@b", "?", "https://a%40", "x://y#"} {
+		f.Add(seed, "host:port/path")
+	}
+	f.Fuzz(func(t *testing.T, before, after string) {
+		const secret = "hunter2"
+		if strings.Contains(before+after, secret) {
+			t.Skip("it is no secret")
+		}
+		for _, text := range []string{before + "?" + secret + after, before + "#" + secret + after, before + secret + "@" + after, before + "%3F" + secret + after} {
+			assert.NotContains(t, wire.ShownURL(text), secret, "%q", text)
+		}
+	})
+}
