@@ -3,6 +3,8 @@ package httpadapter_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -192,4 +194,36 @@ func TestNoAnswerIsKeptByCaches(t *testing.T) {
 			assert.True(t, statuses[status], "%s %d", name, status)
 		}
 	}
+}
+
+// FuzzCrossSite sends any headers of a browser: a request that changes something is
+// answered only if a trusted page made it, or none.
+func FuzzCrossSite(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"", ""}, {"same-origin", evil}, {"none", ""}, {"cross-site", "https://console.example.com"}, {"", evil}, {"same-site", "null"},
+		{"", "http://example.com"}, {"", "http://example.com:80"}, {"Same-Origin", "https://console.example.com:443"}, {" ", "\x00"}, {"", "//example.com"},
+	} {
+		f.Add(seed[0], seed[1], true)
+	}
+	api, err := httpadapter.New(echo{}, httpadapter.Config{
+		Authenticate: httpadapter.Open("acme"), Logger: quiet, TrustedOrigins: []string{"https://console.example.com"},
+	})
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, site, origin string, hasOrigin bool) {
+		r := httptest.NewRequest("DELETE", "/things/1", nil)
+		r.Header["Sec-Fetch-Site"] = []string{site}
+		if hasOrigin {
+			r.Header["Origin"] = []string{origin}
+		}
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, r)
+		require.Contains(t, []int{204, 403}, w.Code)
+		if w.Code == 403 {
+			return
+		}
+		from, err := url.Parse(origin)
+		own := site == "" && (!hasOrigin || origin == "" || err == nil && from.Host == "example.com")
+		trusted := hasOrigin && origin == "https://console.example.com"
+		assert.True(t, own || trusted || site == "same-origin" || site == "none", "%q %q", site, origin)
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -65,6 +67,19 @@ var routers = map[string]func(api http.Handler) (router http.Handler, prefix str
 }
 
 func pages(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("the host")) }
+
+// What README.md says about routers is what these tests do.
+func TestReadmeShowsTestedLines(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	source, err := os.ReadFile("routers_test.go")
+	require.NoError(t, err)
+	lines := regexp.MustCompile("`((?:router|httpadapter)\\.[^`]*api\\)+)`").FindAllSubmatch(readme, -1)
+	require.Len(t, lines, 8)
+	for _, line := range lines {
+		assert.Contains(t, string(source), "\t\t"+string(line[1])+"\n")
+	}
+}
 
 func TestRoutersServeTheWholeAPI(t *testing.T) {
 	for name, mount := range routers {

@@ -125,8 +125,8 @@ func (j *jsText) scanObject(start int) int {
 		i = j.next(j.scan(i))
 	}
 	members := j.open[first:]
-	if !j.inOrder(members) {
-		members = arrange(members)
+	if arranged, changed := j.arrange(members); changed {
+		members = arranged
 		j.rearranged = append(j.rearranged, jsObject{start, i + 1, members})
 	}
 	if start == j.whole {
@@ -149,27 +149,16 @@ func byIndex(a, b jsMember) int {
 	return 0
 }
 
-// inOrder reports whether members are where JavaScript has them, each once.
-func (j *jsText) inOrder(members []jsMember) bool {
+// arrange returns the members in JavaScript's order, each once, and whether that is
+// another than they have. It leaves its argument alone.
+func (j *jsText) arrange(members []jsMember) (arranged []jsMember, changed bool) {
 	if !slices.IsSortedFunc(members, byIndex) {
-		return false
+		members, changed = slices.Clone(members), true
+		slices.SortStableFunc(members, byIndex)
 	}
-	j.names = j.names[:0]
-	for _, m := range members {
-		j.names = append(j.names, m.name)
+	if !j.hasTwice(members) {
+		return members, changed
 	}
-	slices.SortFunc(j.names, bytes.Compare)
-	for i := 1; i < len(j.names); i++ {
-		if bytes.Equal(j.names[i-1], j.names[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// arrange returns the members in JavaScript's order, each once.
-func arrange(members []jsMember) []jsMember {
-	arranged := make([]jsMember, 0, len(members))
 	places := make(map[string]int, len(members))
 	for _, m := range members {
 		if i, again := places[string(m.name)]; again {
@@ -179,8 +168,27 @@ func arrange(members []jsMember) []jsMember {
 		places[string(m.name)] = len(arranged)
 		arranged = append(arranged, m)
 	}
-	slices.SortStableFunc(arranged, byIndex)
-	return arranged
+	return arranged, true
+}
+
+// hasTwice reports whether a name is there twice. Array indices are in order.
+func (j *jsText) hasTwice(members []jsMember) bool {
+	j.names = j.names[:0]
+	for i, m := range members {
+		switch {
+		case m.index < 0:
+			j.names = append(j.names, m.name)
+		case i > 0 && members[i-1].index == m.index:
+			return true
+		}
+	}
+	slices.SortFunc(j.names, bytes.Compare)
+	for i := 1; i < len(j.names); i++ {
+		if bytes.Equal(j.names[i-1], j.names[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // arrayIndex returns the array index that a name is (ECMA-262, section 6.1.7), or -1.
