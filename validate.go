@@ -326,9 +326,7 @@ func firstError(errs ...error) error {
 // unless it is the only one.
 func ofElement(list string, i, n int, err error) error {
 	if invalid := new(*InvalidError); n > 1 && errors.As(err, invalid) {
-		of := **invalid
-		of.Field = fmt.Sprintf("%s[%d].%s", list, i, of.Field)
-		return &of
+		return &InvalidError{Field: fmt.Sprintf("%s[%d].%s", list, i, (*invalid).Field), Reason: (*invalid).Reason, Hint: (*invalid).Hint}
 	}
 	return err
 }
