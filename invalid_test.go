@@ -732,3 +732,10 @@ func TestRefusedInputReachesNobody(t *testing.T) {
 		assert.Equal(t, []string{"good"}, receivedIDs(r))
 	})
 }
+
+func TestTheHintOfAnInvalidErrorIsInItsText(t *testing.T) {
+	invalid := &hooks.InvalidError{Field: "url", Reason: "must be https"}
+	assert.Equal(t, "invalid url: must be https", invalid.Error())
+	invalid.Hint = "Config.AllowHTTP permits http"
+	assert.Equal(t, "invalid url: must be https (Config.AllowHTTP permits http)", invalid.Error())
+}

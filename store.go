@@ -459,6 +459,17 @@ type InvalidError struct {
 	// Reason is the rule it breaks, as the end of a sentence that starts with
 	// the field: "must not be empty".
 	Reason string
+	// Hint tells the operator of the application what would permit the input,
+	// such as a field of [Config]. It is not for the users of an API, who get
+	// Field and Reason. Empty: there is none.
+	Hint string
 }
 
-func (e *InvalidError) Error() string { return fmt.Sprintf("invalid %s: %s", e.Field, e.Reason) }
+// Error returns the field and the reason, and the hint in parentheses.
+func (e *InvalidError) Error() string {
+	text := fmt.Sprintf("invalid %s: %s", e.Field, e.Reason)
+	if e.Hint != "" {
+		text += " (" + e.Hint + ")"
+	}
+	return text
+}

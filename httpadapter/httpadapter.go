@@ -4,20 +4,22 @@
 //
 //	api, err := logto.New(manager, httpadapter.Config{Authenticate: whoAsks})
 //	…
-//	mux.Handle("/api/hooks", api)
-//	mux.Handle("/api/hooks/", api)
+//	httpadapter.Mount(mux, api)
 //
-// A handler serves the paths that its package documents. It does so at the root
-// of a mux, behind [http.StripPrefix], and beside other handlers. Letter case
-// and empty segments of a path do not matter: "/API//hooks/" is "/api/hooks". (But
-// they do to a [http.ServeMux] in front of it, which redirects paths that are not
-// clean and finds nothing at "/API".) A path or a method that the API lacks is
-// answered in the API's own form, the method with an Allow header.
+// A handler serves the paths that its package documents. It does so at the root of
+// a mux, behind [http.StripPrefix], and beside other handlers. Letter case and empty
+// segments of a path do not matter to it: "/aPi//hooks/" is "/api/hooks". They do to
+// a router in front of it: [Mount] says what a [http.ServeMux] lets through. A path or
+// a method that the API lacks is answered in the API's own form, the method with an
+// Allow header.
 //
 // Each request is bounded in size, gets an ID (X-Request-Id, the client's if it
 // sent a plausible one), and leaves one line in the log, which has neither query
-// nor body. An answer has nothing of the host's errors: those are in the log,
-// under the ID. Bodies are JSON; a GET has an ETag.
+// nor body, and at most 512 bytes of each text that the client chose. An answer has
+// nothing of the host's errors: those are in the log, under the ID. Bodies are JSON.
+// Answers must not be kept by caches (Cache-Control: no-store), because they have
+// signing keys and headers in them; that to a GET has an ETag, for clients that keep
+// it themselves and ask whether it has changed.
 //
 // To serve an API of your own in the same way, implement [API] and call [New].
 package httpadapter
@@ -36,10 +38,29 @@ import (
 type Config struct {
 	// Authenticate says who asks. It is required: [Open] lets everybody in.
 	Authenticate Authenticate
-	// Origin is scheme and host under which clients reach the handler, for the
-	// URLs in answers: "https://api.example.com". Set it behind a proxy that
-	// ends TLS or changes the host. Default: those of the request.
+	// Origin is what the URLs in answers begin with; the prefix of the mount, see
+	// [http.StripPrefix], and the path of the API come after it. It has a scheme
+	// and a host, such as "https://api.example.com", and may have a path that does
+	// not end with a slash. Set it behind a proxy that ends TLS, changes the host,
+	// or changes the path:
+	//
+	//   - The proxy takes a prefix away, so that clients ask for
+	//     /webhooks/api/hooks where the handler sees /api/hooks: add the prefix,
+	//     "https://api.example.com/webhooks".
+	//   - The proxy passes paths on as they are: give no path. If the handler is
+	//     mounted at a prefix, that is in the URLs anyway.
+	//
+	// What a proxy puts before the paths of clients stays in the URLs, as the
+	// prefix of the mount. Default: scheme and host of the request.
 	Origin string
+	// TrustedOrigins are the origins, such as "https://console.example.com",
+	// whose pages may change something through the API, beside its own: that of
+	// the request, and that of Origin. Browsers say which origin a page has, and
+	// requests of others are answered with 403, see [Authenticate]. "*" stands for
+	// all, as long as their requests have no cookie, no Authorization and no client
+	// certificate, which browsers add by themselves. This is no CORS: to let
+	// pages read answers is up to the host. Default: none.
+	TrustedOrigins []string
 	// MaxBody bounds the body of a request, in bytes. Default: 1 MiB.
 	MaxBody int64
 	// Logger gets a line for each request, and the errors that an answer must
@@ -52,6 +73,19 @@ type Config struct {
 // An error that wraps [ErrForbidden] is answered with 403, any other with 401,
 // both in the form of the API; the text goes to the log. An error of the API's
 // own type is answered as it is: see the API.
+//
+// It may go by a cookie. A browser sends the cookies of its user with what a page
+// of another site makes it ask, too, unless they are SameSite=Lax or Strict; that
+// of a sibling, such as blog.example.com for api.example.com, counts as the same
+// site. Therefore requests that can change something (all but GET, HEAD and OPTIONS)
+// and come from a page of an origin that is not trusted are refused, with 403,
+// before Authenticate is called: [http.CrossOriginProtection] says how they are
+// recognized, and Config.TrustedOrigins which are trusted. Clients that are no
+// browsers send neither Sec-Fetch-Site nor Origin, and pass. What reads is answered
+// to all who may read: browsers keep the answer from pages of other origins, unless
+// the host lets them have it with CORS headers (Access-Control-Allow-Origin together
+// with Access-Control-Allow-Credentials). So an Authenticate must not change
+// anything because of a GET.
 type Authenticate func(*http.Request) (Identity, error)
 
 // An Identity is who makes a request, and what for.
@@ -152,8 +186,16 @@ func New(api API, cfg Config) (http.Handler, error) {
 	if cfg.MaxBody < 0 {
 		return nil, &hooks.InvalidError{Field: "config.maxBody", Reason: "must not be negative"}
 	}
-	if cfg.Origin != "" && !wire.IsOrigin(cfg.Origin) {
-		return nil, &hooks.InvalidError{Field: "config.origin", Reason: `must be a scheme and a host, such as "https://api.example.com"`}
+	origin, ok := "", true
+	if cfg.Origin != "" {
+		origin, _, ok = wire.SplitBase(cfg.Origin)
 	}
-	return &handler{api: api, cfg: cfg, routes: newRoutes(api.Routes())}, nil
+	if !ok {
+		return nil, &hooks.InvalidError{Field: "config.origin", Reason: `must be a scheme and a host, such as "https://api.example.com", and may have a path without a slash at its end`}
+	}
+	crossSite, err := newCrossSite(origin, cfg.TrustedOrigins)
+	if err != nil {
+		return nil, err
+	}
+	return &handler{api: api, cfg: cfg, routes: newRoutes(api.Routes()), crossSite: crossSite}, nil
 }

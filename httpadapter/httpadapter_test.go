@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -44,6 +45,8 @@ func (echo) Routes() []httpadapter.Route {
 		switch c.PathValue("how") {
 		case "panic":
 			panic("the internals")
+		case "hint":
+			return httpadapter.Answer{}, teapot{&hooks.InvalidError{Field: "url", Reason: "must be https", Hint: "Config.AllowHTTP permits it"}}
 		case "json":
 			return httpadapter.Answer{Status: 200, Body: func() {}}, nil
 		}
@@ -62,6 +65,8 @@ func (echo) Routes() []httpadapter.Route {
 
 // A teapot is an error of the API's own.
 type teapot struct{ error }
+
+func (t teapot) Unwrap() error { return t.error }
 
 func (echo) Fail(_ *http.Request, err error) httpadapter.Answer {
 	status := 500
@@ -113,9 +118,10 @@ func do(h http.Handler, method, target, body string, headers ...string) *httptes
 func TestNewChecksItsConfig(t *testing.T) {
 	open := httpadapter.Open("")
 	for field, cfg := range map[string]httpadapter.Config{
-		"config.authenticate": {},
-		"config.maxBody":      {Authenticate: open, MaxBody: -1},
-		"config.origin":       {Authenticate: open, Origin: "https://example.com/path"},
+		"config.authenticate":      {},
+		"config.maxBody":           {Authenticate: open, MaxBody: -1},
+		"config.origin":            {Authenticate: open, Origin: "https://example.com/path/"},
+		"config.trustedOrigins[1]": {Authenticate: open, TrustedOrigins: []string{"*", "https://example.com/path"}},
 	} {
 		_, err := httpadapter.New(echo{}, cfg)
 		var invalid *hooks.InvalidError
@@ -125,6 +131,12 @@ func TestNewChecksItsConfig(t *testing.T) {
 	for _, origin := range []string{"example.com", "ftp://example.com", "https://", "https://u@example.com", "https://example.com?q", "//example.com", ":"} {
 		_, err := httpadapter.New(echo{}, httpadapter.Config{Authenticate: open, Origin: origin})
 		assert.Error(t, err, origin)
+		_, err = httpadapter.New(echo{}, httpadapter.Config{Authenticate: open, TrustedOrigins: []string{origin}})
+		assert.Error(t, err, origin)
+	}
+	for _, path := range []string{"/", "/a/", "//a", "/a//b", "/a/../b", "/./a", "/%2e%2e/a", "/a?q", "/a#f", "/a b", "/ä", "/a?", "/a\n"} {
+		_, err := httpadapter.New(echo{}, httpadapter.Config{Authenticate: open, Origin: "https://example.com" + path})
+		assert.Error(t, err, path)
 	}
 }
 
@@ -207,12 +219,16 @@ func TestRoutes(t *testing.T) {
 func TestMounts(t *testing.T) {
 	api := newRig(t, httpadapter.Config{})
 	behindProxy := newRig(t, httpadapter.Config{Origin: "https://api.example.com"})
+	stripped := newRig(t, httpadapter.Config{Origin: "http://api.example.com:8080/web/hooks"})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the host") })
 	mux.Handle("/things", api)
 	mux.Handle("/things/", api)
 	mux.Handle("/a/b/", http.StripPrefix("/a/b", api))
 	mux.Handle("/proxied/", http.StripPrefix("/proxied", behindProxy))
+	mux.Handle("/stripped/", http.StripPrefix("/stripped", stripped))
+	mux.Handle("/fail/", stripped)
+	mux.Handle("/THINGS", stripped)
 	plain, secure := httptest.NewServer(mux), httptest.NewTLSServer(mux)
 	defer plain.Close()
 	defer secure.Close()
@@ -222,6 +238,8 @@ func TestMounts(t *testing.T) {
 		plain.URL + "/a/b/things/x%2Fy?q=1":     plain.URL + "/a/b",
 		secure.URL + "/a/b/things":              secure.URL + "/a/b",
 		secure.URL + "/proxied/things/x/?page=": "https://api.example.com/proxied",
+		plain.URL + "/THINGS":                   "http://api.example.com:8080/web/hooks",
+		plain.URL + "/stripped/things":          "http://api.example.com:8080/web/hooks/stripped",
 	} {
 		res, err := secure.Client().Get(target)
 		require.NoError(t, err)
@@ -331,6 +349,7 @@ func TestInternalErrorsStayInside(t *testing.T) {
 		assert.Contains(t, log, "the internals", how)
 		if how == "panic" {
 			assert.Contains(t, log, "httpadapter_test.go", "the stack")
+			assert.Contains(t, log, `error="panic: the internals" stack=`)
 		}
 	}
 }
@@ -347,4 +366,44 @@ func TestTheAccessLog(t *testing.T) {
 	}
 	assert.NotContains(t, log, "secret")
 	assert.NotContains(t, log, "hidden")
+}
+
+// A line of the log is short and printable whatever a client sends, and handlers of
+// other formats get the same.
+func TestTheAccessLogIsBounded(t *testing.T) {
+	long := strings.Repeat("\u00e9", 500_000)
+	denied := fmt.Errorf("bad token %q and \x1b[31m%s: %w", "\n", long, httpadapter.ErrUnauthenticated)
+	for name, c := range map[string]struct {
+		method, path string
+		err          error
+		want         []string
+	}{
+		"a long path":        {"GET", "/things/" + url.PathEscape(long), nil, []string{`"/things/` + strings.Repeat("\u00e9", 252) + `…"`}},
+		"a long method":      {strings.Repeat("M", 900_000), "/things", nil, []string{`"` + strings.Repeat("M", 512) + `…"`}},
+		"control characters": {"GET", "/things/%0Aa%1B%5B31m%07%E2%80%AE%FF%7F", nil, []string{`"/things/\\na\\x1b[31m\\a\\u202e\\xff\\x7f"`}},
+		"an error":           {"GET", "/things", denied, []string{`bad token \"\\n\" and \\x1b[31mé`}},
+		"a tenant":           {"GET", "/things", nil, []string{`"tenant":"a\\nb"`, `"actor":"` + strings.Repeat("\u00e9", 256) + `…"`}},
+	} {
+		var log bytes.Buffer
+		h, err := httpadapter.New(echo{}, httpadapter.Config{
+			Logger: slog.New(slog.NewJSONHandler(&log, nil)),
+			Authenticate: func(*http.Request) (httpadapter.Identity, error) {
+				return httpadapter.Identity{Tenant: "a\nb", Actor: long, Read: true, Write: true}, c.err
+			},
+		})
+		require.NoError(t, err)
+		do(h, c.method, c.path, "")
+		assert.Less(t, log.Len(), 8000, name)
+		for _, want := range c.want {
+			assert.Contains(t, log.String(), want, name)
+		}
+	}
+}
+
+// What would permit refused input is for the host alone.
+func TestTheLogHasTheHint(t *testing.T) {
+	r := newRig(t, httpadapter.Config{})
+	w := do(r, "POST", "/fail/hint", "")
+	assert.NotContains(t, w.Body.String(), "Config")
+	assert.Contains(t, r.log.String(), "Config.AllowHTTP permits it")
 }

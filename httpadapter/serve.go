@@ -2,14 +2,12 @@ package httpadapter
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -21,12 +19,16 @@ import (
 )
 
 type handler struct {
-	api    API
-	cfg    Config
-	routes routes
+	api       API
+	cfg       Config
+	routes    routes
+	crossSite *crossSite
 }
 
 const requestIDHeader = "X-Request-Id"
+
+// Routes are those of the API, for [Mount].
+func (h *handler) Routes() []Route { return h.api.Routes() }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
@@ -45,6 +47,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body, _ = encode(answer.Body) // What Fail makes can be encoded.
 	}
 	w.Header().Set(requestIDHeader, id)
+	w.Header().Set("Cache-Control", "no-store") // RFC 9111, section 5.2.2.5: answers have secrets.
 	for _, header := range []http.Header{h.api.Header(id), answer.Header} {
 		for name, values := range header {
 			w.Header()[http.CanonicalHeaderKey(name)] = values
@@ -58,7 +61,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) answer(w http.ResponseWriter, c *Call) (answer Answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			err = panicError{p, debug.Stack()}
 		}
 	}()
 	route, allow := h.routes.find(c.Request)
@@ -71,6 +74,9 @@ func (h *handler) answer(w http.ResponseWriter, c *Call) (answer Answer, err err
 			err = ErrMethodNotAllowed
 		}
 		return answer, err
+	}
+	if err := h.crossSite.check(c.Request); err != nil {
+		return Answer{}, err
 	}
 	if c.Caller, err = h.authenticate(c.Request); err != nil {
 		return Answer{}, err
@@ -197,28 +203,6 @@ func hasTag(lists []string, tag string) bool {
 		}
 	}
 	return false
-}
-
-func (h *handler) log(c *Call, id string, answer Answer, err error, took time.Duration) {
-	attrs := []slog.Attr{
-		slog.String("api", h.api.Name()), slog.String("method", c.Method), slog.String("path", c.URL.Path),
-		slog.Int("status", answer.Status), slog.Duration("took", took), slog.String("request", id),
-		slog.String("tenant", c.Caller.Tenant), slog.String("actor", c.Caller.Actor),
-	}
-	if answer.ErrorID != "" {
-		attrs = append(attrs, slog.String("errorID", answer.ErrorID))
-	}
-	level := slog.LevelInfo
-	gone := c.Context().Err() != nil
-	switch {
-	case answer.Status >= 500 && !gone:
-		level = slog.LevelError
-		attrs = append(attrs, slog.Any("error", err))
-	case gone, errors.Is(err, ErrUnauthenticated), errors.Is(err, ErrForbidden):
-		attrs = append(attrs, slog.Any("error", err))
-	}
-	// The line is written although the client may be gone.
-	h.cfg.Logger.LogAttrs(context.WithoutCancel(c.Context()), level, "hooks: request", attrs...)
 }
 
 // merge returns the fields of both headers; those of second win.

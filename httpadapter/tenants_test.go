@@ -26,6 +26,8 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
+var quiet = slog.New(slog.DiscardHandler)
+
 const eventType = "User.Created"
 
 // A system is an API as a tenant sees it: how it does what all can do.
@@ -159,7 +161,7 @@ type tenancy struct {
 
 func newTenancy(t *testing.T, f *failures) *tenancy {
 	t.Helper()
-	network, quiet := new(hookstest.Network), slog.New(slog.DiscardHandler)
+	network := new(hookstest.Network)
 	y := &tenancy{
 		t: f, apis: map[string]map[string]http.Handler{}, receiver: map[string]*hookstest.Receiver{},
 		hooks: map[string]map[string][]string{}, events: map[string]map[string]bool{},

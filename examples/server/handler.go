@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
@@ -19,7 +18,7 @@ const defaultTenant = "default"
 
 // newHandler mounts the APIs beside the host's own paths.
 func newHandler(m *hooks.Manager, token string) (http.Handler, error) {
-	who := owner(token, defaultTenant)
+	who := owner(token, defaultTenant, httpadapter.Token)
 	logtoAPI, err := logto.New(m, httpadapter.Config{Authenticate: who})
 	if err != nil {
 		return nil, err
@@ -28,17 +27,14 @@ func newHandler(m *hooks.Manager, token string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	webitelAPI, err := webitel.New(m, webitel.Config{Config: httpadapter.Config{Authenticate: root(who)}})
+	webitelAPI, err := webitel.New(m, webitel.Config{Config: httpadapter.Config{Authenticate: root(owner(token, "", webitel.Token))}})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/api/hooks", logtoAPI)
-	mux.Handle("/api/hooks/", logtoAPI)
-	mux.Handle("/api/v1/eventHooks", oktaAPI)
-	mux.Handle("/api/v1/eventHooks/", oktaAPI)
-	mux.Handle("/api/v2/hooks", webitelAPI)
-	mux.Handle("/api/v2/hooks/", webitelAPI)
+	for _, api := range []http.Handler{logtoAPI, oktaAPI, webitelAPI} {
+		httpadapter.Mount(mux, api)
+	}
 	mux.Handle("/trigger", allow(http.MethodPost, trigger(m, who)))
 	mux.Handle("/healthz", allow(http.MethodGet, health(m)))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
@@ -47,11 +43,12 @@ func newHandler(m *hooks.Manager, token string) (http.Handler, error) {
 	return mux, nil
 }
 
-// owner lets in who shows the token, with all rights in the tenant.
-func owner(token, tenant string) httpadapter.Authenticate {
+// owner lets in who shows the token, with all rights in the tenant. shown returns the
+// token of a request, which differs between the systems in where clients put it.
+func owner(token, tenant string, shown func(*http.Request) string) httpadapter.Authenticate {
 	want := sha256.Sum256([]byte(token))
 	return func(r *http.Request) (httpadapter.Identity, error) {
-		got := sha256.Sum256([]byte(shownToken(r)))
+		got := sha256.Sum256([]byte(shown(r)))
 		if subtle.ConstantTimeCompare(got[:], want[:]) == 0 {
 			return httpadapter.Identity{}, httpadapter.ErrUnauthenticated
 		}
@@ -66,16 +63,6 @@ func root(authenticate httpadapter.Authenticate) httpadapter.Authenticate {
 		who.Root = true
 		return who, err
 	}
-}
-
-// shownToken returns the token of a request, where clients of the several
-// systems put it.
-func shownToken(r *http.Request) string {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "SSWS") {
-		return strings.TrimSpace(token)
-	}
-	return r.Header.Get("X-Access-Token")
 }
 
 // allow refuses other methods.

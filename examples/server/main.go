@@ -1,17 +1,22 @@
 // Server is a host application that mounts every REST API of httpadapter, and
 // takes events by HTTP.
 //
-//	go run ./examples/server [-addr 127.0.0.1:8080] [-store sqlite:hooks.db|memory] [-token T] [-dev]
+//	HOOKS_TOKEN=T go run ./examples/server [-addr 127.0.0.1:8080] [-store sqlite:hooks.db|memory] [-dev]
 //
-// It prints the token that all requests need, if none was given, and its
-// address when it is ready. -dev allows endpoints on this machine and without
-// TLS, which are refused otherwise. To try it, with -dev, -token T, and something
-// that listens on port 9000:
+// All requests need the token: that of the environment variable HOOKS_TOKEN, or one
+// that the server makes and prints. (-token takes it as well, but other users of the
+// machine see arguments in the list of processes.) The server prints its address when
+// it is ready. -dev allows endpoints on this machine and without TLS, which are
+// refused otherwise. To try it, with HOOKS_TOKEN=T, -dev, and something that listens
+// on port 9000:
 //
 //	curl -H 'Authorization: Bearer T' -H 'Content-Type: application/json' http://127.0.0.1:8080/api/hooks \
 //		-d '{"name":"demo","events":["User.Created"],"config":{"url":"http://127.0.0.1:9000"}}'
 //	curl -H 'Authorization: Bearer T' http://127.0.0.1:8080/trigger -d '{"type":"User.Created","data":{"data":{"id":"u1"}}}'
 //	curl -H 'Authorization: Bearer T' http://127.0.0.1:8080/api/hooks?includeExecutionStats=true
+//
+// Clients of Okta's API say "SSWS" instead of "Bearer". Those of Webitel's may put the
+// token into X-Access-Token, or into the query as access_token.
 //
 // The APIs:
 //
@@ -25,6 +30,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -57,9 +63,10 @@ func main() {
 	var o options
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:8080", "the `address` to listen on")
 	flag.StringVar(&o.store, "store", "sqlite:hooks.db", `where to keep the data: "sqlite:FILE" or "memory"`)
-	flag.StringVar(&o.token, "token", "", "what requests have to show (default: one is made and printed)")
+	flag.StringVar(&o.token, "token", "", "what requests have to show; others see it in the list of processes (default: $HOOKS_TOKEN, or one is made and printed)")
 	flag.BoolVar(&o.dev, "dev", false, "allow endpoints on this machine and without TLS")
 	flag.Parse()
+	o.token = cmp.Or(o.token, os.Getenv("HOOKS_TOKEN"))
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "server: unexpected argument %q\n", flag.Arg(0))
 		os.Exit(2)

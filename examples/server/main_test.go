@@ -51,12 +51,20 @@ type process struct {
 	token string
 }
 
-// start runs the server with -addr, the flags, and a token unless they have one.
+// start runs the server with -addr and the flags. Its token is T.
 func start(t *testing.T, flags ...string) *process {
 	t.Helper()
-	p := &process{t: t, token: "T"}
+	return startWithToken(t, "T", flags...)
+}
+
+// startWithToken runs the server with -addr, the flags, and a token in its
+// environment.
+func startWithToken(t *testing.T, token string, flags ...string) *process {
+	t.Helper()
+	p := &process{t: t, token: token}
 	p.cmd = exec.Command(program, append([]string{"-addr", "127.0.0.1:0"}, flags...)...)
 	p.cmd.Stderr = t.Output()
+	p.cmd.Env = append(os.Environ(), "HOOKS_TOKEN="+token)
 	out, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())
@@ -162,7 +170,7 @@ func next(t *testing.T, received chan delivery) delivery {
 
 func TestAnEventIsDeliveredSigned(t *testing.T) {
 	for _, store := range []string{"memory", "sqlite:" + filepath.Join(t.TempDir(), "hooks.db")} {
-		p := start(t, "-dev", "-token", "T", "-store", store)
+		p := start(t, "-dev", "-store", store)
 		url, received := receiver(t, 200)
 		_, key := p.hook(url)
 		status, body := p.do("POST", "/trigger", `{"id":"e1","type":"User.Created","data":{"data":{"id":"u1"}}}`)
@@ -178,16 +186,28 @@ func TestAnEventIsDeliveredSigned(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
-	p := start(t, "-store", "memory")
+	p := startWithToken(t, "", "-store", "memory")
 	require.Greater(t, len(p.token), 20, "a token is made and printed")
 	for _, header := range []string{
-		"Authorization: Bearer " + p.token, "Authorization: bearer " + p.token, "Authorization: SSWS " + p.token, "X-Access-Token: " + p.token,
+		"Authorization: Bearer " + p.token, "Authorization: bearer " + p.token, "Authorization: Bearer" + p.token,
+		"Authorization: SSWS " + p.token, "Authorization: SSWS" + p.token, "X-Access-Token: " + p.token,
 	} {
-		status, _ := p.do("GET", "/api/hooks", "", header)
-		assert.Equal(t, 200, status, header)
-		status, _ = p.do("POST", "/trigger", `{"type":"a"}`, header)
+		for _, path := range []string{"/api/hooks", "/api/v1/eventHooks", "/api/v2/hooks?domain=default"} {
+			status, _ := p.do("GET", path, "", header)
+			assert.Equal(t, 200, status, header)
+		}
+		status, _ := p.do("POST", "/trigger", `{"type":"a"}`, header)
 		assert.Equal(t, 202, status, header)
 	}
+	for path, want := range map[string]int{
+		"/api/v2/hooks?domain=default&access_token=" + p.token: 200, "/api/v2/hooks?domain=default&access_token=wrong": 401,
+		"/api/v2/hooks?domain=default&access_token=": 401, "/api/hooks?access_token=" + p.token: 401,
+	} {
+		status, _ := p.do("GET", path, "", "X-Nothing: 1")
+		assert.Equal(t, want, status, path)
+	}
+	status, _ := startWithToken(t, "of-the-environment", "-store", "memory", "-token", "F").do("GET", "/api/hooks", "", "Authorization: Bearer F")
+	assert.Equal(t, 200, status, "the flag wins")
 	for header, code := range map[string]string{
 		"X-Nothing: 1":                    "auth.authorization_header_missing",
 		"X-Access-Token: wrong":           "auth.authorization_header_missing",
@@ -208,7 +228,7 @@ func TestTokens(t *testing.T) {
 
 // All APIs are in one mux, beside the host's own paths, and keep to their hooks.
 func TestAllSystemsSideBySide(t *testing.T) {
-	p := start(t, "-store", "memory", "-token", "T")
+	p := start(t, "-store", "memory")
 	p.hook("https://example.com")
 	for target, want := range map[string]string{
 		"/api/hooks":                             `[{"tenantId":"default",`,
@@ -229,7 +249,7 @@ func TestAllSystemsSideBySide(t *testing.T) {
 }
 
 func TestTriggerRefuses(t *testing.T) {
-	p := start(t, "-store", "memory", "-token", "T")
+	p := start(t, "-store", "memory")
 	status, _ := p.do("POST", "/trigger", `{"id":"taken","type":"a"}`)
 	require.Equal(t, 202, status)
 	status, body := p.do("POST", "/trigger", `{"id":"taken","type":"a","tenant":"another"}`)
@@ -271,7 +291,7 @@ func TestTriggerRefuses(t *testing.T) {
 }
 
 func TestWithoutDevNothingOfThisMachineIsReached(t *testing.T) {
-	p := start(t, "-store", "memory", "-token", "T")
+	p := start(t, "-store", "memory")
 	status, body := p.do("POST", "/api/hooks", `{"events":["User.Created"],"config":{"url":"http://127.0.0.1:1/"}}`)
 	assert.Equal(t, 422, status)
 	assert.Contains(t, body, "hook.endpoint_not_allowed")
@@ -313,7 +333,7 @@ func TestARestartLosesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "hooks.db")
-			flags := []string{"-dev", "-token", "T", "-store", "sqlite:" + file}
+			flags := []string{"-dev", "-store", "sqlite:" + file}
 			p := start(t, flags...)
 			url, received := receiver(t, 503, 200)
 			id, _ := p.hook(url)

@@ -84,7 +84,10 @@ func refuse(w http.ResponseWriter, err error) {
 	var invalid *hooks.InvalidError
 	switch {
 	case errors.As(err, &invalid):
-		answer(w, http.StatusBadRequest, failure{Error: invalid.Error(), Field: invalid.Field})
+		if invalid.Hint != "" {
+			slog.Info("an event was refused", "error", invalid)
+		}
+		answer(w, http.StatusBadRequest, failure{Error: "invalid " + invalid.Field + ": " + invalid.Reason, Field: invalid.Field})
 	case errors.Is(err, hooks.ErrDuplicate):
 		answer(w, http.StatusConflict, failure{Error: "the id was used for another event", Field: "id"})
 	default:

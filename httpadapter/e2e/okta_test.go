@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -40,7 +41,8 @@ func startServer(t *testing.T) string {
 	build.Dir = "../.."
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
-	server := exec.Command(program, "-addr", "127.0.0.1:0", "-dev", "-token", token, "-store", "sqlite:"+filepath.Join(t.TempDir(), "hooks.db"))
+	server := exec.Command(program, "-addr", "127.0.0.1:0", "-dev", "-store", "sqlite:"+filepath.Join(t.TempDir(), "hooks.db"))
+	server.Env = append(os.Environ(), "HOOKS_TOKEN="+token)
 	stdout, err := server.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, server.Start())

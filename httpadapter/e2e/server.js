@@ -21,8 +21,8 @@ export async function startServer() {
   await promisify(execFile)('go', ['build', '-o', program, './examples/server'], { cwd: root });
   const server = spawn(
     program,
-    ['-addr', '127.0.0.1:0', '-store', `sqlite:${path.join(dir, 'hooks.db')}`, '-token', token, '-dev'],
-    { stdio: ['ignore', 'pipe', 'ignore'] },
+    ['-addr', '127.0.0.1:0', '-store', `sqlite:${path.join(dir, 'hooks.db')}`, '-dev'],
+    { stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, HOOKS_TOKEN: token } },
   );
   const exited = once(server, 'exit');
   for await (const line of createInterface({ input: server.stdout })) {

@@ -87,18 +87,18 @@ func errorOf(r *http.Request, err error) *Error {
 	switch {
 	case errors.As(err, &known):
 		return known
-	case errors.As(err, &invalid) && invalid.Field == "url":
-		return errEndpoint
-	case errors.As(err, &invalid):
-		return failed(http.StatusUnprocessableEntity, "entity.invalid_input", "Invalid input. %s: %s.", invalid.Field, invalid.Reason)
-	case errors.Is(err, httpadapter.ErrNoRoute):
-		return failed(http.StatusNotFound, "", "Not Found")
-	case errors.Is(err, httpadapter.ErrMethodNotAllowed):
-		return failed(http.StatusMethodNotAllowed, "", "Method Not Allowed")
 	case errors.Is(err, httpadapter.ErrForbidden):
 		return failed(http.StatusForbidden, "auth.forbidden", "You are not allowed to do this.")
 	case errors.Is(err, httpadapter.ErrUnauthenticated):
 		return unauthenticated(r)
+	case errors.As(err, &invalid) && invalid.Field == "url":
+		return errEndpoint
+	case errors.As(err, &invalid):
+		return failed(http.StatusUnprocessableEntity, "entity.invalid_input", "Invalid input. %s: %s.", fieldOf(invalid), invalid.Reason)
+	case errors.Is(err, httpadapter.ErrNoRoute):
+		return failed(http.StatusNotFound, "", "Not Found")
+	case errors.Is(err, httpadapter.ErrMethodNotAllowed):
+		return failed(http.StatusMethodNotAllowed, "", "Method Not Allowed")
 	case errors.Is(err, httpadapter.ErrBodyTooLarge):
 		return failed(http.StatusRequestEntityTooLarge, "guard.invalid_input", "The request body is too large.")
 	case errors.Is(err, httpadapter.ErrBodyIncomplete):
@@ -113,15 +113,29 @@ func errorOf(r *http.Request, err error) *Error {
 	return failed(http.StatusInternalServerError, "", "Internal server error.")
 }
 
+// fieldOf names what is wrong with a hook by the names of the API.
+func fieldOf(e *hooks.InvalidError) string {
+	field, _, _ := strings.Cut(e.Field, "[")
+	switch field {
+	case "url", "headers":
+		return "config." + e.Field
+	case "schedule", "settings.retries":
+		return "config.retries"
+	}
+	return e.Field
+}
+
+const bearer = "Bearer"
+
 func unauthenticated(r *http.Request) *Error {
 	authorization := r.Header.Get("Authorization")
-	scheme, _, _ := strings.Cut(authorization, " ")
+	isBearer := len(authorization) >= len(bearer) && strings.EqualFold(authorization[:len(bearer)], bearer)
 	switch {
 	case authorization == "":
 		return failed(http.StatusUnauthorized, "auth.authorization_header_missing", "The Authorization header is missing.")
-	case !strings.EqualFold(scheme, "Bearer"):
+	case !isBearer:
 		e := failed(http.StatusUnauthorized, "auth.authorization_token_type_not_supported", "The type of the authorization token is not supported.")
-		e.Data = map[string][]string{"supportedTypes": {"Bearer"}}
+		e.Data = map[string][]string{"supportedTypes": {bearer}}
 		return e
 	}
 	return failed(http.StatusUnauthorized, "auth.unauthorized", "Unauthorized: the credentials are not valid.")

@@ -3,6 +3,9 @@ package logto
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
 )
@@ -106,6 +109,18 @@ func sampleOf(eventType string) json.RawMessage {
 	return json.RawMessage(dataSample)
 }
 
+// sampleTime stands in samples for the time of a test, in milliseconds.
+const sampleTime = "1700000000000"
+
+// sampleAt is the data of a test event at a time: samples of this package have it in
+// them, those of the host are as they are.
+func sampleAt(sample json.RawMessage, now time.Time) json.RawMessage {
+	if string(sample) != interactionSample {
+		return sample
+	}
+	return json.RawMessage(strings.ReplaceAll(interactionSample, sampleTime, strconv.FormatInt(now.UnixMilli(), 10)))
+}
+
 // A test payload has no interactionEvent.
 const interactionSample = `{
 	"interactionEvent": null,
@@ -119,16 +134,16 @@ const interactionSample = `{
 		"primaryEmail": "fake-user@fake-service.com",
 		"primaryPhone": "1234567890",
 		"name": "Fake User",
-		"avatar": "https://fake-service.com/avatars/fake-id.png",
+		"avatar": "https://fake-service.com/avatars/fake-user.png",
 		"customData": {"theme": "light"},
 		"identities": {"google": {"userId": "fake-google-user-id"}},
 		"profile": {},
 		"applicationId": "fake-application-id",
 		"cimdClientId": null,
 		"isSuspended": false,
-		"lastSignInAt": 1700000000000,
-		"createdAt": 1700000000000,
-		"updatedAt": 1700000000000
+		"lastSignInAt": ` + sampleTime + `,
+		"createdAt": ` + sampleTime + `,
+		"updatedAt": ` + sampleTime + `
 	},
 	"application": {
 		"id": "fake-spa-application-id",

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 
 	"github.com/go-chi/chi/v5"
 
@@ -29,8 +28,7 @@ func ExampleNew() {
 	}
 	api, err := logto.New(m, httpadapter.Config{
 		Authenticate: func(r *http.Request) (httpadapter.Identity, error) {
-			token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-			if subtle.ConstantTimeCompare([]byte(token), []byte("a long secret")) == 0 {
+			if subtle.ConstantTimeCompare([]byte(httpadapter.Token(r)), []byte("a long secret")) == 0 {
 				return httpadapter.Identity{}, httpadapter.ErrUnauthenticated
 			}
 			return httpadapter.Identity{Tenant: "default", Actor: "console", Read: true, Write: true}, nil
@@ -41,9 +39,8 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/", yourPages)
-	mux.Handle("/api/hooks", api)
-	mux.Handle("/api/hooks/", api)
+	mux.HandleFunc("GET /", yourPages)
+	httpadapter.Mount(mux, api)
 
 	host := httptest.NewServer(mux)
 	defer host.Close()

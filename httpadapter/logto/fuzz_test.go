@@ -2,6 +2,7 @@ package logto_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,7 +58,7 @@ func FuzzAPI(f *testing.F) {
 func FuzzPayload(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `null`, `[1,{"a":2}]`, `"x"`, `{"a":1,"a":2,"event":"x","hookId":1,"createdAt":{},"interactionEvent":null}`,
-		` { "<\u2028\ud800" : [ 1e400 , "\u0000" ] } `, `{"interactionEvent":"Register","":{"":""}}`,
+		`{"b":1.0,"1":1e2,"\u0031":"\/"}`, ` { "<\u2028\ud800" : [ 1e400 , "\u0000" ] } `, `{"interactionEvent":"Register","":{"":""}}`,
 	} {
 		f.Add(logto.PostSignIn, seed)
 		f.Add("order.paid", seed)
@@ -91,7 +92,9 @@ func FuzzPayload(f *testing.F) {
 			case name == "interactionEvent" && string(value) == "null":
 				assert.NotContains(t, got, name)
 			default:
-				assert.Equal(t, apitest.Compact(t, value), string(got[name]), name)
+				if !strings.Contains(string(request.Body), `\ud`) { // Lone surrogates are the same to Go, also in names.
+					assert.Equal(t, meaning(t, string(value)), meaning(t, string(got[name])), name)
+				}
 			}
 		}
 	})

@@ -236,6 +236,63 @@ func TestTestEvents(t *testing.T) {
 	})
 }
 
+// What a test sends of a user is what Logto 1.42 sends, with the time of the test.
+func TestTestEventsHaveTheTimeOfTheTest(t *testing.T) {
+	for name, catalogue := range map[string][]hooks.EventType{"no catalogue": nil, "a catalogue": logto.EventTypes()} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newClient(t, func(cfg *hooks.Config) { cfg.Catalogue = catalogue })
+			made, r := c.endpoint("User.Created", "", hookstest.Status(500), hookstest.Status(200))
+			now := time.Now()
+			a := c.do("POST", "/api/hooks/"+made.ID+"/test", `{"events":["PostSignIn"],"config":{"url":"`+r.URL+`"}}`)
+			require.Equal(t, 204, a.Status, a.Body)
+			for _, request := range r.Wait(2) {
+				assert.Equal(t, fmt.Sprintf(`{"event":"PostSignIn","createdAt":%q,"sessionId":"fake-session-id","userAgent":"fake-user-agent","userId":"fake-id","userIp":"fake-user-ip",`+
+					`"user":{"id":"fake-id","username":"fake-user","primaryEmail":"fake-user@fake-service.com","primaryPhone":"1234567890","name":"Fake User",`+
+					`"avatar":"https://fake-service.com/avatars/fake-user.png","customData":{"theme":"light"},"identities":{"google":{"userId":"fake-google-user-id"}},`+
+					`"profile":{},"applicationId":"fake-application-id","cimdClientId":null,"isSuspended":false,"lastSignInAt":%[2]d,"createdAt":%[2]d,"updatedAt":%[2]d},`+
+					`"application":{"id":"fake-spa-application-id","type":"SPA","name":"Fake Application","description":"Fake application data for testing"},"hookId":%[3]q}`,
+					now.UTC().Format("2006-01-02T15:04:05.000Z"), now.UnixMilli(), made.ID), string(request.Body), name)
+			}
+		})
+	}
+}
+
+// A text that is no URL is told without what may be secret in it, and without
+// characters that do something to a terminal.
+func TestBadURLsAreShownWithoutSecrets(t *testing.T) {
+	for stored, shown := range map[string]string{
+		"not_work_url":                                   "not_work_url",
+		"":                                               "",
+		"/relative/path":                                 "/relative/path",
+		"//user:hunter2@host/path":                       "[redacted]",
+		"us er:hunter2@host":                             "[redacted]",
+		"https://user:hunter2@host:port/a":               "https://[redacted]",
+		"https://u s?er:hunter2@host:port/a":             "https://[redacted]",
+		"https://user%40x:hunter2%40host:p":              "https://[redacted]",
+		"hunter2@x://host":                               "[redacted]",
+		"example.com/hook?key=hunter2":                   "example.com/hook[redacted]",
+		"example.com/hook%3fkey=hunter2":                 "example.com/hook[redacted]",
+		"https://ho st/?mail=a@b&key=hunter2":            "https://[redacted]",
+		"https://host:port/#hunter2":                     "https://host:port/[redacted]",
+		`a\u001b[31m\u0007\u202e\nb`:                     `a\\x1b[31m\\a\\u202e\\nb`,
+		"https://host:port/" + strings.Repeat("x", 1000): "https://host:port/" + strings.Repeat("x", 238) + "…",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newClient(t)
+			a := c.do("POST", "/api/hooks", `{"events":["User.Created"],"config":{"url":"`+stored+`"}}`)
+			made := apitest.Want[hook](t, a, 201)
+			want := strings.TrimSpace("TypeError: Failed to parse URL from " + shown)
+			a = c.do("POST", "/api/hooks/"+made.ID+"/test", `{"events":["User.Created"],"config":{"url":"`+stored+`"}}`)
+			assert.Contains(t, a.Body, `"Failed to send test payload: `+want)
+			c.trigger(hooks.Event{Type: "User.Created"})
+			time.Sleep(time.Second)
+			logs := c.do("GET", "/api/hooks/"+made.ID+"/recent-logs", "")
+			assert.Contains(t, logs.Body, `"error":"`+want+`"`)
+			assert.NotContains(t, a.Body+logs.Body, "hunter2")
+		})
+	}
+}
+
 func TestHooksOfTheHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)

@@ -131,7 +131,7 @@ func TestALogIsMasked(t *testing.T) {
 		{`{"applicationSecret":{"name":"x","value":"y"}}`, `{"applicationSecret":"******"}`},
 		{`{"script":1,"getScript":1,"scripts":1,"myEnvironment_Variables":1,"description":1}`, `{"description":1}`},
 		{`{"a\u0000b":"c\u0000d"}`, `{"ab":"cd"}`},
-		{`{"n":12345678901234567890,"f":1.0}`, `{"n":12345678901234567890,"f":1.0}`},
+		{`{"n":12345678901234567890,"f":1.5}`, `{"n":12345678901234567890,"f":1.5}`},
 		{`[{"secret":1}]`, `[{"secret":"******"}]`},
 	} {
 		synctest.Test(t, func(t *testing.T) {

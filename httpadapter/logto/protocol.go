@@ -1,7 +1,6 @@
 package logto
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -11,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -29,6 +29,14 @@ const Name = "logto"
 // "data". Members of the data with one of the names that the protocol sets are
 // left out, but for interactionEvent, which replaces the one derived from the
 // type; null there means none.
+//
+// The data is written as JavaScript writes it, JSON.stringify(JSON.parse(data)), so
+// that receivers may check the signature of JSON.stringify(body), as many do: without
+// escapes such as \u003c and \/, numbers in their shortest form (1.0 as 1, 1e2 as 100),
+// members whose names are array indices first, and each name once. Only numbers that
+// JavaScript cannot hold, such as integers beyond 2⁵³ and 1e400, keep their digits,
+// because rounding loses something: of payloads with them, such receivers have to
+// check the bytes that they got.
 //
 // The header logto-signature-sha-256 has the HMAC-SHA256 of the body under the
 // signing key, in lower-case hexadecimal. The hook's Headers may replace
@@ -111,7 +119,7 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	e := &endpoint{protocol: p, hookID: h.ID, settings: s, secrets: h.Secrets, header: header}
 	e.url, err = url.Parse(h.URL)
 	if err != nil || e.url.Scheme == "" {
-		e.url, e.badURL = nil, fmt.Errorf("Failed to parse URL from %s", h.URL) //nolint:staticcheck // The words of JavaScript's fetch, which Logto shows.
+		e.url, e.badURL = nil, fmt.Errorf("Failed to parse URL from %s", wire.ShownURL(h.URL)) //nolint:staticcheck // The words of JavaScript's fetch, which Logto shows.
 	}
 	return e, nil
 }
@@ -173,26 +181,37 @@ func payloadFor(hookID string, start []byte) []byte {
 	return append(body, `"}`...)
 }
 
+// payloadStart is the body of a delivery up to the hook's ID, in the form that
+// [jsText] explains, in which array indices are first.
 func payloadStart(e *hooks.Event) []byte {
-	members := wire.Members(e)
-	var b bytes.Buffer
-	b.Grow(len(e.Data) + 128)
-	b.WriteString(`{"event":"` + e.Type + `",`) // Needs no escapes, see hooks.Event.Type.
-	if interaction := interactionOf[e.Type]; interaction != "" && !wire.HasMember(members, "interactionEvent") {
-		b.WriteString(`"interactionEvent":"` + interaction + `",`)
+	j := newJSText(e.Data)
+	j.out = make([]byte, 0, len(e.Data)+128)
+	members := j.root
+	if !j.isObject() {
+		members = []jsMember{{[]byte(`"data"`), -1, j.whole}}
 	}
-	b.WriteString(`"createdAt":"` + e.Time.UTC().Format(wire.TimeFormat) + `",`)
+	j.text("{")
+	for ; len(members) > 0 && members[0].index >= 0; members = members[1:] {
+		j.writeMember(members[0])
+		j.text(",")
+	}
+	j.text(`"event":"` + e.Type + `",`) // Needs no escapes, see hooks.Event.Type.
+	hasInteraction := slices.ContainsFunc(members, func(m jsMember) bool { return string(m.name) == `"interactionEvent"` })
+	if interaction := interactionOf[e.Type]; interaction != "" && !hasInteraction {
+		j.text(`"interactionEvent":"` + interaction + `",`)
+	}
+	j.text(`"createdAt":"` + e.Time.UTC().Format(wire.TimeFormat) + `",`)
 	for _, m := range members {
-		switch m.Name {
-		case "event", "createdAt", "hookId":
+		switch string(m.name) {
+		case `"event"`, `"createdAt"`, `"hookId"`:
 			continue
-		case "interactionEvent":
-			if string(m.Value) == "null" {
+		case `"interactionEvent"`:
+			if j.src[m.value] == 'n' { // null
 				continue
 			}
 		}
-		m.Append(&b)
-		b.WriteByte(',')
+		j.writeMember(m)
+		j.text(",")
 	}
-	return b.Bytes()
+	return j.out
 }

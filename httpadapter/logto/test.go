@@ -51,11 +51,11 @@ func (a *api) sendTests(ctx context.Context, h hooks.Hook, types []string) error
 		schedule = a.protocol.schedule()
 	}
 	schedule = schedule[:min(len(schedule), 1+maxRetries)]
-	failures := map[string]int{}
+	failures, now := map[string]int{}, time.Now()
 	for len(types) > 0 {
 		events := make([]hooks.Event, len(types))
 		for i, eventType := range types {
-			events[i] = hooks.Event{Type: eventType, Data: a.samples[eventType].Example}
+			events[i] = hooks.Event{Type: eventType, Time: now, Data: sampleAt(a.samples[eventType].Example, now)}
 		}
 		attempts, err := a.manager.Test(ctx, h, events...)
 		if err != nil {
@@ -109,8 +109,9 @@ func testFailed(at *hooks.Attempt) error {
 
 // testError is what a config that cannot be sent to is answered with.
 func testError(err error) error {
-	if invalid := new(*hooks.InvalidError); errors.As(err, invalid) && (*invalid).Field != "url" {
-		return failed(http.StatusUnprocessableEntity, "hook.send_test_payload_failed", "Failed to send test payload: TypeError: %s", err)
+	var invalid *hooks.InvalidError
+	if !errors.As(err, &invalid) || invalid.Field == "url" {
+		return err
 	}
-	return err
+	return failed(http.StatusUnprocessableEntity, "hook.send_test_payload_failed", "Failed to send test payload: TypeError: %s: %s", fieldOf(invalid), invalid.Reason)
 }

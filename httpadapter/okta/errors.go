@@ -111,16 +111,16 @@ func errorOf(r *http.Request, err error) *Error {
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.Is(err, httpadapter.ErrForbidden):
+		return &Error{Code: "E0000006"}
+	case errors.Is(err, httpadapter.ErrUnauthenticated):
+		return &Error{Code: "E0000011"}
 	case errors.As(err, &broken):
 		return invalid(causeOf(broken))
 	case errors.Is(err, httpadapter.ErrNoRoute):
 		return &Error{Code: "E0000008"}
 	case errors.Is(err, httpadapter.ErrMethodNotAllowed):
 		return &Error{Code: "E0000022"}
-	case errors.Is(err, httpadapter.ErrForbidden):
-		return &Error{Code: "E0000006"}
-	case errors.Is(err, httpadapter.ErrUnauthenticated):
-		return &Error{Code: "E0000011"}
 	case errors.Is(err, httpadapter.ErrBodyTooLarge):
 		return &Error{Code: "E0000002", Summary: "The request was not valid: the body is too large"}
 	case errors.Is(err, httpadapter.ErrBodyIncomplete):

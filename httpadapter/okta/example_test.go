@@ -29,8 +29,7 @@ func ExampleNew() {
 	api, err := okta.New(m, okta.Config{
 		Config: httpadapter.Config{
 			Authenticate: func(r *http.Request) (httpadapter.Identity, error) {
-				token := strings.TrimPrefix(r.Header.Get("Authorization"), "SSWS ")
-				if subtle.ConstantTimeCompare([]byte(token), []byte("a long secret")) == 0 {
+				if subtle.ConstantTimeCompare([]byte(httpadapter.Token(r)), []byte("a long secret")) == 0 {
 					return httpadapter.Identity{}, httpadapter.ErrUnauthenticated
 				}
 				return httpadapter.Identity{Tenant: "default", Actor: "00uada", Read: true, Write: true}, nil
@@ -43,10 +42,10 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/api/v1/eventHooks", api)
-	mux.Handle("/api/v1/eventHooks/", api)
+	httpadapter.Mount(mux, api)
 
-	for _, authorization := range []string{"SSWS a guess", "SSWS a long secret"} {
+	// The last is what Okta's SDK for Python sends.
+	for _, authorization := range []string{"SSWS a guess", "SSWS a long secret", "SSWSa long secret"} {
 		r := httptest.NewRequest(http.MethodGet, "/api/v1/eventHooks/unknown", nil)
 		r.Header.Set("Authorization", authorization)
 		w := httptest.NewRecorder()
@@ -59,6 +58,7 @@ func ExampleNew() {
 	}
 	// Output:
 	// 401 E0000011 Invalid token provided
+	// 404 E0000007 Not found: Resource not found: unknown (Webhook)
 	// 404 E0000007 Not found: Resource not found: unknown (Webhook)
 }
 

@@ -25,14 +25,23 @@ const (
 // maxAuthAnswer bounds the answer to an auth request, in bytes.
 const maxAuthAnswer = 64 << 10
 
-// An authView is how a hook logs in before each delivery.
+// An authView is how a hook logs in before each delivery. It keeps which members were
+// given: the API shows no others.
 type authView struct {
-	Enabled bool   `json:"enabled"`
-	URL     string `json:"url"`
-	Method  string `json:"method"`
-	Cookie  bool   `json:"cookie"`
-	Headers texts  `json:"headers"`
-	Map     texts  `json:"map"`
+	Enabled *bool   `json:"enabled,omitempty"`
+	URL     *string `json:"url,omitempty"`
+	Method  *string `json:"method,omitempty"`
+	Cookie  *bool   `json:"cookie,omitempty"`
+	Headers texts   `json:"headers,omitzero"`
+	Map     texts   `json:"map,omitzero"`
+}
+
+// or returns what a pointer leads to, or the zero value if it leads nowhere.
+func or[T any](p *T) (value T) {
+	if p != nil {
+		value = *p
+	}
+	return value
 }
 
 // A login makes the auth requests of a hook.
@@ -50,9 +59,9 @@ func parseLogin(view *authView) (*login, error) {
 	if view == nil {
 		return nil, nil
 	}
-	l := &login{cookies: view.Cookie}
+	l := &login{cookies: or(view.Cookie)}
 	var err error
-	if l.method, err = parseMethod("settings.auth.method", view.Method, http.MethodGet); err != nil {
+	if l.method, err = parseMethod("settings.auth.method", or(view.Method), http.MethodGet); err != nil {
 		return nil, err
 	}
 	if l.header, err = parseHeader("settings.auth.headers", view.Headers); err != nil {
@@ -61,10 +70,10 @@ func parseLogin(view *authView) (*login, error) {
 	for _, name := range slices.Sorted(maps.Keys(view.Map)) {
 		l.params = append(l.params, named{fmt.Sprintf("settings.auth.map[%q]", name), name, parseTemplate(view.Map[name])})
 	}
-	if !view.Enabled || view.URL == "" {
+	if !or(view.Enabled) || or(view.URL) == "" {
 		return nil, nil
 	}
-	if l.url, err = url.Parse(view.URL); err != nil {
+	if l.url, err = url.Parse(*view.URL); err != nil {
 		return nil, &hooks.InvalidError{Field: "settings.auth.url", Reason: "must be a URL"}
 	}
 	return l, nil

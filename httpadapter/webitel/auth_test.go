@@ -1,6 +1,7 @@
 package webitel_test
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -190,4 +191,24 @@ func TestAuthIsGuarded(t *testing.T) {
 		assert.Equal(t, hooks.ClassBlocked, attempts[0].Class, url)
 		assert.Contains(t, attempts[0].Error, "the auth request failed: the egress policy forbids", url)
 	}
+}
+
+// What is not given of auth is not shown, and what is read can be put back.
+func TestAuthIsShownAsItWasSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t)
+		for sent, shown := range map[string]string{
+			`{}`: ``, `null`: `null`, `{"enabled":false}`: ``, `{"url":"https://shop.example"}`: ``, `{"enabled":true,"url":"","method":"","cookie":false,"headers":{},"map":{}}`: ``,
+			`{"enabled":null,"url":null,"method":null,"cookie":null,"headers":null,"map":null}`: `{}`,
+			`{"map":{"a":"b"},"method":"put","unknown":1}`:                                      `{"method":"put","map":{"a":"b"}}`,
+		} {
+			id := c.create(body("E", "https://example.com", `,"auth":`+sent))
+			want := `"auth":` + cmp.Or(shown, sent) + `,`
+			assert.Contains(t, c.do("GET "+path+"/"+id, "").Body, want, sent)
+			assert.Contains(t, c.do("GET "+path, "").Body, want, sent)
+			assert.Equal(t, 200, c.do("PUT "+path+"/"+id, body("E", "https://example.com", `,`+strings.TrimSuffix(want, ","))).Status)
+			assert.Contains(t, c.do("GET "+path+"/"+id, "").Body, want, "after PUT")
+			assert.Equal(t, 200, c.do("DELETE "+path+"/"+id, "").Status)
+		}
+	})
 }

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
 // An Error is an error in Webitel's form. An [httpadapter.Authenticate] that
@@ -44,14 +46,14 @@ func errorOf(r *http.Request, err error) *Error {
 	switch {
 	case errors.As(err, &known):
 		return known
-	case errors.As(err, &broken):
-		return badRequest(fieldOf(broken) + " " + broken.Reason)
-	case errors.Is(err, httpadapter.ErrNoRoute), errors.Is(err, httpadapter.ErrMethodNotAllowed):
-		return &Error{http.StatusNotFound, r.RequestURI + " not found."}
 	case errors.Is(err, httpadapter.ErrForbidden):
 		return &Error{http.StatusForbidden, "Permission denied!"}
 	case errors.Is(err, httpadapter.ErrUnauthenticated):
 		return &Error{http.StatusUnauthorized, "Invalid token"}
+	case errors.As(err, &broken):
+		return badRequest(fieldOf(broken) + " " + broken.Reason)
+	case errors.Is(err, httpadapter.ErrNoRoute), errors.Is(err, httpadapter.ErrMethodNotAllowed):
+		return &Error{http.StatusNotFound, shownURI(r) + " not found."}
 	case errors.Is(err, httpadapter.ErrBodyTooLarge):
 		return &Error{http.StatusRequestEntityTooLarge, "The body is too large"}
 	case errors.Is(err, httpadapter.ErrBodyIncomplete):
@@ -60,6 +62,19 @@ func errorOf(r *http.Request, err error) *Error {
 		return badRequest("the domain has as many hooks as it may have")
 	}
 	return &Error{http.StatusInternalServerError, "Internal server error"}
+}
+
+// maxShownURI bounds what an answer repeats of a URL, in bytes.
+const maxShownURI = 2048
+
+// shownURI is the URL that the client asked for, without a query that has credentials.
+func shownURI(r *http.Request) string {
+	path, query, _ := strings.Cut(r.RequestURI, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil || values.Has("access_token") || values.Has("x_key") {
+		return wire.Printable(path, maxShownURI)
+	}
+	return wire.Printable(r.RequestURI, maxShownURI)
 }
 
 // fieldOf names what is wrong with a hook by the names of the API.

@@ -26,7 +26,7 @@ func ExampleNew() {
 	api, err := webitel.New(m, webitel.Config{
 		Config: httpadapter.Config{
 			Authenticate: func(r *http.Request) (httpadapter.Identity, error) {
-				if subtle.ConstantTimeCompare([]byte(r.Header.Get("X-Access-Token")), []byte("a long secret")) == 0 {
+				if subtle.ConstantTimeCompare([]byte(webitel.Token(r)), []byte("a long secret")) == 0 {
 					return httpadapter.Identity{}, httpadapter.ErrUnauthenticated
 				}
 				return httpadapter.Identity{Root: true, Actor: "root", Read: true, Write: true}, nil
@@ -39,8 +39,7 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/api/v2/hooks", api)
-	mux.Handle("/api/v2/hooks/", api)
+	httpadapter.Mount(mux, api)
 
 	for _, ask := range []struct{ target, token string }{
 		{"/api/v2/hooks/?domain=acme.example", "a guess"},

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel/internal/js"
 )
 
@@ -45,6 +46,9 @@ var compares = map[string]func(order int) bool{
 	">=": func(order int) bool { return order >= 0 },
 }
 
+// maxReason bounds what an error repeats of a pattern, in bytes.
+const maxReason = 2048
+
 func parseFilter(views map[string]conditionView) (filter, error) {
 	var f filter
 	folds := 0
@@ -56,7 +60,7 @@ func parseFilter(views map[string]conditionView) (filter, error) {
 		}
 		var err error
 		if c.value, c.pattern, err = operand(c.operation, views[name].Value); err != nil {
-			return nil, &hooks.InvalidError{Field: field + ".value", Reason: err.Error()}
+			return nil, &hooks.InvalidError{Field: field + ".value", Reason: wire.Printable(err.Error(), maxReason)}
 		}
 		if c.pattern != nil {
 			if folds += c.pattern.Folds(); folds > js.MaxFolds {

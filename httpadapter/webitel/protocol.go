@@ -22,7 +22,8 @@ const Name = "webitel"
 // Protocol delivers events as Webitel does. Its zero value works; give a pointer
 // to it to [hooks.Config].Protocols. [Event] makes events for it.
 //
-// A delivery is a request with the hook's Method and the JSON object
+// A delivery is a request with the hook's Method (GET, POST, PUT, PATCH or DELETE) and
+// the JSON object
 //
 //	{"id": the event's ID, "action": its type, "data": {...}}
 //
@@ -126,20 +127,17 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	return e, nil
 }
 
-// parseMethod returns the method in upper case. Methods whose requests have no
-// body, or make tunnels, are refused, but for GET.
+// parseMethod returns the method in upper case.
 func parseMethod(field, method, byDefault string) (string, error) {
 	if method == "" {
 		return byDefault, nil
 	}
-	method = strings.ToUpper(method)
-	switch {
-	case strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "":
-		return "", &hooks.InvalidError{Field: field, Reason: "must have letters only"}
-	case method == http.MethodHead || method == http.MethodConnect || method == http.MethodTrace:
-		return "", &hooks.InvalidError{Field: field, Reason: "must not be HEAD, CONNECT or TRACE"}
+	for _, known := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		if len(method) == len(known) && strings.EqualFold(method, known) { // The length leaves ASCII alone.
+			return known, nil
+		}
 	}
-	return method, nil
+	return "", &hooks.InvalidError{Field: field, Reason: "must be GET, POST, PUT, PATCH or DELETE"}
 }
 
 type endpoint struct {

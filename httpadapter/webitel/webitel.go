@@ -24,6 +24,7 @@ package webitel
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -36,7 +37,8 @@ import (
 type Config struct {
 	httpadapter.Config
 	// Origins are the origins, such as "https://pbx.example.com", whose pages may
-	// use the API in browsers, or "*" for all. Default: those of its own.
+	// use the API in browsers (CORS) with a token of theirs, or "*" for all. They
+	// are also TrustedOrigins. Default: none but its own.
 	Origins []string
 }
 
@@ -57,11 +59,16 @@ func New(m *hooks.Manager, cfg Config) (http.Handler, error) {
 		return nil, &hooks.InvalidError{Field: "manager", Reason: "must have a *webitel.Protocol in its Config.Protocols"}
 	}
 	cfg.MaxBody = cmp.Or(cfg.MaxBody, 5<<20)
-	handler, err := httpadapter.New(&api{m, newIDs()}, cfg.Config)
+	origins, err := parseOrigins(cfg.Origins)
 	if err != nil {
 		return nil, err
 	}
-	return withCORS(cfg.Origins, handler)
+	cfg.TrustedOrigins = append(slices.Clone(cfg.TrustedOrigins), origins...)
+	handler, err := httpadapter.New(&api{m, newIDs()}, cfg.Config)
+	if err != nil || len(origins) == 0 {
+		return handler, err
+	}
+	return corsHandler{handler, origins}, nil
 }
 
 // Name implements [httpadapter.API].

@@ -12,7 +12,6 @@ import (
 	"maps"
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -64,22 +63,11 @@ func MembersOf(value json.RawMessage) ([]Member, bool) {
 	return members, true
 }
 
-// HasMember reports whether there is a member of this name.
-func HasMember(members []Member, name string) bool {
-	return slices.ContainsFunc(members, func(m Member) bool { return m.Name == name })
-}
-
 // Append appends the member, without white space around its parts, to JSON.
 func (m Member) Append(b *bytes.Buffer) {
 	b.Write(JSON(m.Name))
 	b.WriteByte(':')
 	_ = json.Compact(b, m.Value) // It is JSON, or there would be no event.
-}
-
-// IsOrigin reports whether a text is a scheme and a host, "https://api.example.com".
-func IsOrigin(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Host != "" && *u == url.URL{Scheme: u.Scheme, Host: u.Host} && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 // JSON returns the JSON of a value that has one, without escapes for HTML.

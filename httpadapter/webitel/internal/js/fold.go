@@ -2,6 +2,7 @@ package js
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -97,6 +98,7 @@ func readClass(text string) (*class, int) {
 		c.negated = true
 		at++
 	}
+	apart := false // A shorthand was between the last two of the others.
 	for at < len(text) {
 		if text[at] == ']' {
 			c.open = false
@@ -107,9 +109,15 @@ func readClass(text string) (*class, int) {
 		at += len(first.text)
 		if first.shorthand {
 			c.shorthands.WriteString(first.text)
+			apart = true
 			continue
 		}
-		c.others.WriteString(first.escaped())
+		if apart && first.isASCII() { // "\0" and "0" do not become "\00".
+			fmt.Fprintf(&c.others, `\x%02x`, first.text)
+		} else {
+			c.others.WriteString(first.escaped())
+		}
+		apart = false
 		c.folds++
 		if len(text) < at+2 || text[at] != '-' || text[at+1] == ']' {
 			continue
@@ -135,6 +143,9 @@ type element struct {
 	// lowest and highest are the character, as far as it is known.
 	lowest, highest rune
 }
+
+// isASCII reports whether the element is a character of ASCII without a backslash.
+func (e element) isASCII() bool { return len(e.text) == 1 && e.text[0] < utf8.RuneSelf }
 
 // escaped is the element so that it stands for itself anywhere in a class.
 func (e element) escaped() string {

@@ -148,6 +148,7 @@ func sameIgnoringCase(t assert.TestingT, source string) {
 func TestPatternsThatIgnoreCase(t *testing.T) {
 	for _, source := range []string{
 		`^[\W^]$`, `^[^\Wk]$`, `^[^\D-a]a$`, `^[a-\S]$`, `^[\W\D-]$`, `^.\W$`, `^\Sa$`, `^\D(.)\1$`, `^[^\s\S]`, `[\s\S]a$`, `\\.`, `^\.$`,
+		`^[k\0\d0-9]?a$`, `^[\x4\d1]$`, `^[\u004\w1]$`, `^[\c\sA]$`, `^[^\0\s1k]$`, `^[\0\d-9]$`,
 	} {
 		sameIgnoringCase(t, source)
 	}

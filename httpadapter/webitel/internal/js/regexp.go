@@ -87,7 +87,8 @@ func (p *Pattern) In(ctx context.Context, text string) (found bool, err error) {
 	}
 	search := *p.expression // It shares all but the time limit.
 	search.MatchTimeout = MatchTimeout
-	if deadline, ok := ctx.Deadline(); ok {
+	deadline, hasDeadline := ctx.Deadline()
+	if hasDeadline {
 		search.MatchTimeout = max(0, time.Until(deadline))
 	}
 	if p.sticky {
@@ -102,6 +103,9 @@ func (p *Pattern) In(ctx context.Context, text string) (found bool, err error) {
 		return false, ctx.Err()
 	case errors.Is(err, regexp2.ErrBacktrackingStackLimit):
 		return false, errors.New("the pattern has too many ways to match")
+	case err != nil && hasDeadline:
+		<-ctx.Done() // in a moment, by which the engine's clock was ahead
+		return false, ctx.Err()
 	case err != nil: // Its text is the whole input's.
 		return false, fmt.Errorf("the pattern took more than %v", search.MatchTimeout)
 	}
