@@ -8,12 +8,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
-
-// maxErrorText bounds Attempt.Error and Delivery.Reason, in bytes.
-const maxErrorText = 1 << 10
 
 // An attempted is what an attempt for one or more deliveries brought.
 type attempted struct {
@@ -132,13 +128,6 @@ func record(a *attempted, h *Hook, msgs []Message, req Request, began time.Time,
 	}
 }
 
-// errorText is the text of an error as the log keeps it.
-func errorText(err error) string {
-	text := err.Error()
-	text = strings.ToValidUTF8(strings.TrimSpace(text[:min(len(text), maxErrorText)]), "\uFFFD")
-	return strings.ReplaceAll(text, "\x00", "\uFFFD") // which databases refuse
-}
-
 // logged is what the attempt log keeps of a request.
 func logged(r Request) AttemptRequest {
 	if r.URL == nil {
@@ -163,9 +152,12 @@ func logged(r Request) AttemptRequest {
 	return log
 }
 
-// withoutQuery is the text of a URL without what may be secret in it.
+// withoutQuery is the text of a URL without what may be secret in it: userinfo,
+// query and fragment, and all but the scheme if it has no host or path.
 func withoutQuery(u *url.URL) string {
-	short := *u
-	short.RawQuery, short.User = "", nil
+	if u.Opaque != "" {
+		return u.Scheme + ":" + redacted
+	}
+	short := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	return short.String()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -113,7 +114,13 @@ func span(p netip.Prefix) (first, middle, last netip.Addr) {
 
 func testGuard(t testing.TB, allow ...string) *guard {
 	t.Helper()
-	g, err := newGuard(allow, true)
+	return configuredGuard(t, Config{AllowNetworks: allow, AllowHTTP: true})
+}
+
+func configuredGuard(t testing.TB, cfg Config) *guard {
+	t.Helper()
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	g, err := newGuard(cfg)
 	require.NoError(t, err)
 	return g
 }
@@ -296,7 +303,7 @@ func TestGuardRefusesBadNetworks(t *testing.T) {
 		"", " ", "*", "localhost", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "10.0.0.0/255.0.0.0", "10.0.0.1/8", "010.0.0.1",
 		"127.1", "::/129", "fe80::1%eth0", "fe80::%eth0/10", "fd00::1/32", "[::1]", "127.0.0.1:80", "10.0.0.1-10.0.0.9", "::ffff:10.0.0.1/104",
 	} {
-		_, err := newGuard([]string{"10.0.0.0/8", s}, false)
+		_, err := newGuard(Config{AllowNetworks: []string{"10.0.0.0/8", s}})
 		assertInvalid(t, err, "config.allowNetworks[1]")
 	}
 }
@@ -317,7 +324,7 @@ func TestParseURLAccepts(t *testing.T) {
 		"https://example.com", "https://example.com/", "http://example.com/hooks", "HTTPS://EXAMPLE.COM/X",
 		"https://example.com:8443/a/b?c=d&e=%20f", "https://example.com?x", "https://example.com./", "https://a_b.example.com/",
 		"https://xn--bcher-kva.example/", "https://localhost/", "https://1.2.3.4.example/", "https://1.example/", "https://example.0xg/", "https://example.x1/", "https://1a.1b/",
-		"https://8.8.8.8/", "https://8.8.8.8:1/", "https://8.8.8.8:65535/", "https://[2001:4860:4860::8888]/", "https://[2001:4860:4860::8888]:8443/",
+		"https://8.8.8.8/", "https://8.8.8.8:80/", "https://8.8.8.8:443/", "https://8.8.8.8:1024/", "https://8.8.8.8:65535/", "https://[2001:4860:4860::8888]/", "https://[2001:4860:4860::8888]:8443/",
 		"https://[2001:4860:4860:0:0:0:0:8888]/", "https://10.1.2.3/", "https://[::ffff:10.1.2.3]/", "https://[fd00::1]/",
 		"https://example.com/a@b:c", "https://example.com/?url=http://10.0.0.1/",
 		"https://example.com/" + strings.Repeat("x", maxURL-len("https://example.com/")),
@@ -382,9 +389,8 @@ func TestParseURLOddLiteralsStayRefusedInAllowedNetworks(t *testing.T) {
 }
 
 func TestParseURLPlainHTTP(t *testing.T) {
-	g, err := newGuard(nil, false)
-	require.NoError(t, err)
-	_, err = g.parseURL("http://example.com/")
+	g := configuredGuard(t, Config{})
+	_, err := g.parseURL("http://example.com/")
 	assertInvalid(t, err, "url")
 	_, err = g.parseURL("https://example.com/")
 	assert.NoError(t, err)

@@ -125,7 +125,7 @@ func checkBatch(events []Event) error {
 		size += len(events[i].Data) + sizeOf(events[i].Metadata)
 	}
 	if len(events) > maxBatchEvents || size > maxBatchBytes && len(events) > 1 {
-		return &InvalidError{"events", fmt.Sprintf("must be at most %d and have at most %d bytes of data and metadata", maxBatchEvents, maxBatchBytes)}
+		return &InvalidError{Field: "events", Reason: fmt.Sprintf("must be at most %d and have at most %d bytes of data and metadata", maxBatchEvents, maxBatchBytes)}
 	}
 	return nil
 }
@@ -161,7 +161,7 @@ func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engin
 		deliveries += len(matches[i])
 	}
 	if deliveries > maxBatchDeliveries && len(events) > 1 {
-		return nil, &InvalidError{"events", fmt.Sprintf("must make at most %d deliveries together", maxBatchDeliveries)}
+		return nil, &InvalidError{Field: "events", Reason: fmt.Sprintf("must make at most %d deliveries together", maxBatchDeliveries)}
 	}
 	for i := range t.entries {
 		m.addDeliveries(t, &t.entries[i], matches[i])

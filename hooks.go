@@ -27,7 +27,7 @@ type Manager struct {
 	guard     *guard
 	index     *index
 	slots     *slots
-	filterLog rateLog
+	filterLog *rateLog
 	// send is for deliveries and keeps connections; sendOnce is for requests
 	// made outside of Run and leaves nothing behind.
 	send, sendOnce *sender
@@ -48,7 +48,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := newGuard(cfg.AllowNetworks, cfg.AllowHTTP)
+	g, err := newGuard(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 		catalogue: map[string]bool{},
 		guard:     g,
 		slots:     newSlots(max(1, runtime.GOMAXPROCS(0)/2)),
-		filterLog: rateLog{tenants: map[string]*rated{}},
+		filterLog: newRateLog(reportBurst, reportInterval),
 		send:      newSender(cfg, g),
 		outside:   newSemaphore(cfg.MaxInFlight),
 	}

@@ -193,7 +193,7 @@ func hookRules() []rule[hooks.Hook] {
 		{"a line feed", "url", "ASCII", nil, withURL("https://example.com/\n")},
 		{"an umlaut", "url", "ASCII", withURL("https://xn--bcher-kva.example/"), withURL("https://bücher.example/")},
 		{"a port", "url", "1 to 65535", withURL("https://example.com:65535/"), withURL("https://example.com:65536/")},
-		{"port 0", "url", "1 to 65535", withURL("https://example.com:1/"), withURL("https://example.com:0/")},
+		{"port 0", "url", "1 to 65535", withURL("https://example.com:1024/"), withURL("https://example.com:0/")},
 		{"a private address", "url", "10.0.0.1", withURL("https://93.184.215.14/"), withURL("https://10.0.0.1/")},
 		{"a loopback address", "url", "::1", withURL("https://[2606:4700::1111]/"), withURL("https://[::1]/")},
 		{"an odd address", "url", "IP address", nil, withURL("https://127.1/")},

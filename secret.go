@@ -72,7 +72,7 @@ func NewKeyPair() (private Secret, public string) {
 // parseKey reads a secret. Its error is an [InvalidError] with the given field
 // and never holds the secret.
 func parseKey(field string, s Secret) (key, error) {
-	invalid := func(reason string) (key, error) { return key{}, &InvalidError{field, reason} }
+	invalid := func(reason string) (key, error) { return key{}, &InvalidError{Field: field, Reason: reason} }
 	start := strings.IndexByte(string(s), '_') + 1
 	prefix := string(s[:start])
 	raw, err := base64.StdEncoding.DecodeString(string(s[start:]))

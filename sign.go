@@ -47,7 +47,7 @@ func newSigner(field string, secrets []SigningSecret) (*signer, error) {
 			return nil, err
 		}
 		if !k.signs() {
-			return nil, &InvalidError{element, `must not be a public key: "whsk_" signs`}
+			return nil, &InvalidError{Field: element, Reason: `must not be a public key: "whsk_" signs`}
 		}
 		s.keys[i] = signingKey{k, secret.ExpiresAt}
 	}

@@ -455,6 +455,11 @@ type InvalidError struct {
 	// Reason is the rule it breaks, as the end of a sentence that starts with
 	// the field: "must not be empty".
 	Reason string
+	// Hint is what the operator of the application can do about it, such as
+	// "Config.AllowNetworks can allow it". It is not for API users. Empty: none.
+	Hint string
 }
 
-func (e *InvalidError) Error() string { return fmt.Sprintf("invalid %s: %s", e.Field, e.Reason) }
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("invalid %s: %s%s", e.Field, e.Reason, hintText(e.Hint))
+}

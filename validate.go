@@ -326,7 +326,7 @@ func firstError(errs ...error) error {
 // unless it is the only one.
 func ofElement(list string, i, n int, err error) error {
 	if invalid := new(*InvalidError); n > 1 && errors.As(err, invalid) {
-		return &InvalidError{Field: fmt.Sprintf("%s[%d].%s", list, i, (*invalid).Field), Reason: (*invalid).Reason}
+		return &InvalidError{Field: fmt.Sprintf("%s[%d].%s", list, i, (*invalid).Field), Reason: (*invalid).Reason, Hint: (*invalid).Hint}
 	}
 	return err
 }

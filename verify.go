@@ -69,7 +69,7 @@ type Verifier struct {
 // secret is rotated. The error is an [InvalidError]; no secret at all is one.
 func NewVerifier(secrets ...Secret) (*Verifier, error) {
 	if len(secrets) == 0 {
-		return nil, &InvalidError{"secrets", "must not be empty"}
+		return nil, &InvalidError{Field: "secrets", Reason: "must not be empty"}
 	}
 	v := &Verifier{keys: make([]key, len(secrets))}
 	for i, secret := range secrets {

@@ -285,7 +285,7 @@ func TestWithoutDevNothingOfThisMachineIsReached(t *testing.T) {
 	assert.Equal(t, 202, status)
 	require.Eventually(t, func() bool {
 		_, body := p.do("GET", "/api/hooks/"+id+"/recent-logs", "")
-		return strings.Contains(body, "egress policy")
+		return strings.Contains(body, "the host name has no address that requests may go to")
 	}, time.Minute, 10*time.Millisecond)
 	assert.Empty(t, received)
 }

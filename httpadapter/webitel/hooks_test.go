@@ -242,7 +242,7 @@ func TestBadHooks(t *testing.T) {
 			action(`"type":"web","url":5,"method":"POST"`):                                  "action.url has a value of the type number where it must have a string",
 			action(`"type":"web","url":"x","method":"PO ST"`):                               "action.method must have letters only",
 			action(`"type":"web","url":"x","method":"head"`):                                "action.method must not be HEAD, CONNECT or TRACE",
-			action(`"type":"web","url":"http://127.0.0.1/","method":"GET"`):                 "action.url must not lead to 127.0.0.1, which is not a public address, unless Config.AllowNetworks lists it",
+			action(`"type":"web","url":"http://127.0.0.1/","method":"GET"`):                 "action.url must not lead to 127.0.0.1, which is not a public address",
 			action(`"type":"web","url":"` + strings.Repeat("x", 2049) + `","method":"GET"`): "action.url must be at most 2048 bytes",
 			body("a.*", "x", ""):                    `event must have nothing but a-z, A-Z, 0-9, "_", "-", ":", ">" and single dots in between`,
 			body(".a", "x", ""):                     `event must have nothing but a-z, A-Z, 0-9, "_", "-", ":", ">" and single dots in between`,
