@@ -7,7 +7,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -150,14 +149,4 @@ func logged(r Request) AttemptRequest {
 		}
 	}
 	return log
-}
-
-// withoutQuery is the text of a URL without what may be secret in it: userinfo,
-// query and fragment, and all but the scheme if it has no host or path.
-func withoutQuery(u *url.URL) string {
-	if u.Opaque != "" {
-		return u.Scheme + ":" + redacted
-	}
-	short := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-	return short.String()
 }

@@ -243,11 +243,14 @@ func (l *hostList) has(host string) bool {
 	if l.exact == nil {
 		return true
 	}
-	host = plainHost(host)
-	if l.exact[host] {
-		return true
+	if _, err := netip.ParseAddr(host); err == nil {
+		return l.exact[plainHost(host)]
 	}
-	return validName(host) && !endsInNumber(host) &&
+	if !validName(host) || endsInNumber(host) {
+		return false
+	}
+	host = plainHost(host)
+	return l.exact[host] ||
 		slices.ContainsFunc(l.domains, func(d string) bool { return len(host) > len(d) && strings.HasSuffix(host, d) })
 }
 

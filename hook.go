@@ -1,10 +1,10 @@
 package hooks
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"time"
 )
 
@@ -118,11 +118,7 @@ type Hook struct {
 // String names the hook. It leaves out what may be secret: Headers, Settings,
 // Secrets, and the userinfo and query of the URL.
 func (h Hook) String() string {
-	address := "no URL"
-	if u, err := url.Parse(h.URL); err == nil {
-		address = withoutQuery(u)
-	}
-	return fmt.Sprintf("hook %q of tenant %q to %s", h.ID, h.Tenant, address)
+	return printable(fmt.Sprintf("hook %q of tenant %q to %s", h.ID, h.Tenant, cmp.Or(withoutSecrets(h.URL), "no URL")))
 }
 
 // GoString is String, for %#v.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -263,11 +264,14 @@ func hookRules() []rule[hooks.Hook] {
 	}
 	for _, name := range []string{
 		"Connection", "connection", "Content-Length", "Host", "hOsT", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-		"Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Expect",
+		"Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Expect", "HTTP2-Settings", "Proxy",
+		"Transfer_Encoding", "transfer.encoding", "CONTENT_LENGTH", "Content~Length", "Http2_settings", "proxy_connection", "Keep|Alive",
 	} {
 		rules = append(rules, rule[hooks.Hook]{name, fmt.Sprintf("headers[%q]", name), "belongs to the connection", nil, withHeader(name, "1")})
 	}
-	for _, name := range []string{"webhook-id", "Webhook-Timestamp", "WEBHOOK-SIGNATURE"} {
+	for _, name := range []string{
+		"webhook-id", "Webhook-Timestamp", "WEBHOOK-SIGNATURE", "Webhook_Id", "webhook_timestamp", "WEBHOOK.signature", "Content_Type", "user.agent",
+	} {
 		rules = append(rules, rule[hooks.Hook]{name, fmt.Sprintf("headers[%q]", name), "set by the protocol",
 			func(h *hooks.Hook) { h.Protocol, h.Headers = lenient, map[string]string{name: "1"} }, withHeader(name, "1")})
 	}
@@ -369,15 +373,42 @@ func TestUpdateRefusesAnotherIDOrTenant(t *testing.T) {
 }
 
 func TestHeadersAreRefusedTwice(t *testing.T) {
-	h, spy := strictHost(t)
-	_, err := h.Register(t.Context(), hooks.Hook{
-		URL: "https://example.com/", Events: []string{"*"}, Headers: map[string]string{"X-Key": "1", "x-key": "2"},
+	for _, other := range []string{"x-key", "X_Key", "x.key", "X|KEY"} {
+		h, spy := strictHost(t)
+		_, err := h.Register(t.Context(), hooks.Hook{
+			URL: "https://example.com/", Events: []string{"*"}, Headers: map[string]string{"X-Key": "1", other: "2"},
+		})
+		var invalid *hooks.InvalidError
+		require.ErrorAs(t, err, &invalid)
+		assert.Contains(t, []string{`headers["X-Key"]`, fmt.Sprintf("headers[%q]", other)}, invalid.Field)
+		assert.Contains(t, invalid.Reason, "twice")
+		assert.Zero(t, spy.writes())
+	}
+	h, _ := strictHost(t)
+	h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}, Headers: map[string]string{
+		"X-Key": "1", "XKey": "2", "X-Key-": "3", "Content-Type": "text/plain", "user-agent": "x", "Webhook-Identity": "4", "X_Other": "5", "Proxy-Way": "6",
+	}})
+}
+
+// What CheckHeader lets through cannot be taken for a header of the connection, by
+// those who fold names as CGI does.
+func FuzzCheckHeader(f *testing.F) {
+	for _, name := range []string{"X-Key", "Transfer_Encoding", "content.length", "HTTP2-Settings", "Te", "x y", "Prоxy", ""} {
+		f.Add(name, "1")
+	}
+	f.Fuzz(func(t *testing.T, name, value string) {
+		err := hooks.CheckHeader("f", name, value)
+		if err != nil {
+			var invalid *hooks.InvalidError
+			require.ErrorAs(t, err, &invalid)
+			assert.Equal(t, "f", invalid.Field)
+			return
+		}
+		variable := regexp.MustCompile("[^A-Z0-9]").ReplaceAllString(strings.ToUpper(name), "_")
+		assert.NotContains(t, []string{"CONNECTION", "CONTENT_LENGTH", "EXPECT", "HOST", "HTTP2_SETTINGS", "KEEP_ALIVE", "PROXY", "TE", "TRAILER", "TRANSFER_ENCODING", "UPGRADE"}, variable)
+		assert.NotRegexp(t, "[\x00-\x08\n-\x1f\x7f]", name+value)
+		assert.Equal(t, hooks.HeaderKey(name), hooks.HeaderKey(variable))
 	})
-	var invalid *hooks.InvalidError
-	require.ErrorAs(t, err, &invalid)
-	assert.Contains(t, []string{`headers["X-Key"]`, `headers["x-key"]`}, invalid.Field)
-	assert.Contains(t, invalid.Reason, "twice")
-	assert.Zero(t, spy.writes())
 }
 
 func TestAllowNetworksLetsHooksIn(t *testing.T) {

@@ -22,10 +22,10 @@ func parseHeader(field string, values map[string]string) ([]named, error) {
 		if err := hooks.CheckHeader(t.field, name, values[name]); err != nil {
 			return nil, err
 		}
-		if seen[t.name] {
-			return nil, &hooks.InvalidError{Field: t.field, Reason: "is there twice: header names have no letter case"}
+		if seen[hooks.HeaderKey(name)] {
+			return nil, &hooks.InvalidError{Field: t.field, Reason: `is there twice: header names have no letter case, and receivers may take "_" and the like for "-"`}
 		}
-		seen[t.name] = true
+		seen[hooks.HeaderKey(name)] = true
 		header = append(header, t)
 	}
 	return header, nil

@@ -291,7 +291,7 @@ func TestBadHooks(t *testing.T) {
 			with(`"auth":{"enabled":"yes"}`):                           "auth.enabled has a value of the type string where it must have true or false",
 			with(`"auth":{"cookie":1}`):                                "auth.cookie has a value of the type number where it must have true or false",
 			with(`"auth":{"headers":{"A":null}}`):                      "auth.headers has a value of the type null where it must have a string",
-			with(`"auth":{"headers":{"A":"1","a":"2"}}`):               `auth.headers["a"] is there twice: header names have no letter case`,
+			with(`"auth":{"headers":{"A":"1","a":"2"}}`):               `auth.headers["a"] is there twice: header names have no letter case, and receivers may take "_" and the like for "-"`,
 			with(`"auth":{"map":{"A":null}}`):                          "auth.map has a value of the type null where it must have a string",
 			with(`"auth":{"map":{"A":{}}}`):                            "auth.map has a value of the type object where it must have a string",
 			with(`"auth":{"method":"TRACE"}`):                          "auth.method must not be HEAD, CONNECT or TRACE",
