@@ -79,6 +79,7 @@ func (m *Manager) judge(c *compiled, result *attempted) {
 	}()
 	err = contain(func() error {
 		result.verdict = c.endpoint.Judge(result.response)
+		result.verdict.Disable = printable(result.verdict.Disable)
 		return nil
 	})
 }

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -52,8 +54,8 @@ const (
 	partUnknown            // a body that ends with the connection
 )
 
-func (d *hostLog) watch(c net.Conn, host string) *watchedConn {
-	return &watchedConn{Conn: c, in: bufio.NewReader(c), host: host, log: d}
+func (l *hostLog) watch(c net.Conn, host string) *watchedConn {
+	return &watchedConn{Conn: c, in: bufio.NewReader(c), host: host, log: l}
 }
 
 func (c *watchedConn) Read(p []byte) (int, error) {
@@ -148,7 +150,7 @@ func (c *watchedConn) reportUnsolicited(b []byte) {
 // zero value is at the beginning of one.
 type chunkScanner struct {
 	state chunkState
-	size  uint64 // of the chunk, what has not come of it
+	size  int // of the chunk, what has not come of it
 	// lineIsEmpty says that nothing of the trailer's line has come yet.
 	lineIsEmpty bool
 }
@@ -172,9 +174,9 @@ func (s *chunkScanner) scan(b []byte) int {
 	}
 	for i := 0; i < len(b); i++ {
 		if s.state == chunkData && s.size > 0 {
-			n := min(s.size, uint64(len(b)-i))
+			n := min(s.size, len(b)-i)
 			s.size -= n
-			i += int(n) - 1
+			i += n - 1
 			continue
 		}
 		if s.next(b[i]); s.state == chunkEnded {
@@ -186,10 +188,10 @@ func (s *chunkScanner) scan(b []byte) int {
 
 // next takes a byte that is no data.
 func (s *chunkScanner) next(char byte) {
-	digit := bytes.IndexByte([]byte("0123456789abcdef"), char|0x20)
+	digit := strings.IndexByte("0123456789abcdef", char|0x20)
 	switch {
 	case s.state == chunkSize && digit >= 0:
-		s.size = s.size<<4 | uint64(digit)
+		s.size = min(s.size, math.MaxInt>>4)<<4 | digit // Nobody reads to the end of one that does not fit.
 	case (s.state == chunkSize || s.state == chunkExtension) && char == '\n':
 		s.state = chunkData
 		if s.size == 0 {

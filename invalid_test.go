@@ -544,6 +544,7 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 	networks := func(list ...string) func(*hooks.Config) {
 		return func(c *hooks.Config) { c.AllowNetworks = list }
 	}
+	hosts := func(list ...string) func(*hooks.Config) { return func(c *hooks.Config) { c.AllowHosts = list } }
 	agent := func(s string) func(*hooks.Config) { return func(c *hooks.Config) { c.UserAgent = s } }
 	types := func(names ...string) func(*hooks.Config) {
 		return func(c *hooks.Config) {
@@ -569,6 +570,10 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		{"user agent", "config.userAgent", "printable ASCII", agent("shop/1.0 (+https://example.com) ~"), agent("shop\r\nX-Other: 1")},
 		{"user agent beyond ASCII", "config.userAgent", "printable ASCII", nil, agent("café")},
 
+		{"a port that is none", "config.allowPorts[1]", "1 to 65535", func(c *hooks.Config) { c.AllowPorts = []int{1, 65535} }, func(c *hooks.Config) { c.AllowPorts = []int{25, 65536} }},
+		{"a negative port", "config.allowPorts[0]", "1 to 65535", nil, func(c *hooks.Config) { c.AllowPorts = []int{-1} }},
+		{"a host that is none", "config.allowHosts[2]", "host name", hosts("example.com", "*.example.com", "10.0.0.1", "::1"), hosts("example.com", "*.example.com", "*")},
+		{"a host with a port", "config.allowHosts[0]", "host name", nil, hosts("example.com:443")},
 		{"a network that is none", "config.allowNetworks[1]", "CIDR", networks("10.0.0.0/8", "fd00::/8", "192.168.1.1", "::1"), networks("10.0.0.0/8", "intranet")},
 		{"a network with more bits", "config.allowNetworks[0]", "10.1.0.0/16", networks("10.1.0.0/16"), networks("10.1.2.3/16")},
 		{"an empty network", "config.allowNetworks[0]", "CIDR", nil, networks("")},

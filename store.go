@@ -461,5 +461,5 @@ type InvalidError struct {
 }
 
 func (e *InvalidError) Error() string {
-	return fmt.Sprintf("invalid %s: %s%s", e.Field, e.Reason, hintText(e.Hint))
+	return printable(fmt.Sprintf("invalid %s: %s%s", e.Field, e.Reason, hintText(e.Hint)))
 }

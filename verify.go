@@ -43,6 +43,8 @@ const (
 // A Verifier is the receiving side of Standard Webhooks 1.0.0: it tells
 // requests that were signed with one of its secrets from all others. It may be
 // used concurrently; its fields are set before the first use.
+//
+//nolint:recvcheck // A copy must not print its keys either.
 type Verifier struct {
 	// Tolerance is how far a request's timestamp may be from now, in the past
 	// and in the future. Default: 5 minutes.

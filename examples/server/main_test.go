@@ -272,7 +272,7 @@ func TestTriggerRefuses(t *testing.T) {
 
 func TestWithoutDevNothingOfThisMachineIsReached(t *testing.T) {
 	p := start(t, "-store", "memory", "-token", "T")
-	status, body := p.do("POST", "/api/hooks", `{"events":["User.Created"],"config":{"url":"http://127.0.0.1:1/"}}`)
+	status, body := p.do("POST", "/api/hooks", `{"events":["User.Created"],"config":{"url":"http://127.0.0.1:1024/"}}`)
 	assert.Equal(t, 422, status)
 	assert.Contains(t, body, "hook.endpoint_not_allowed")
 
