@@ -475,17 +475,33 @@ func FuzzParseURL(f *testing.F) {
 	for _, raw := range []string{
 		"https://example.com/", "http://user:pw@example.com:8080/a?b#c", "https://127.0.0.1/", "https://10.1.2.3:443/", "https://127.1/", "https://0x7f.1/", "https://017700000001./",
 		"https://2130706433/", "https://[::1]/", "https://[::ffff:127.0.0.1]:80/", "https://[fe80::1%25eth0]/", "https://[64:ff9b::7f00:1]/", "https://１２７.0.0.1/", "https://%31.1.1.1/", "https://a\\@b/", "ftp://10.0.0.1", "https://a:0/",
+		"https://a.example.com.:8443/", "https://EXAMPLE.com:25/", "https://example.com:6667/", "https://8.8.8.8:443", "https://xexample.com/", "https://[2001:4860::1]:22/",
 	} {
 		f.Add(raw)
 	}
 	g := testGuard(f, "10.1.0.0/16")
+	listed := configuredGuard(f, Config{AllowNetworks: []string{"10.1.0.0/16"}, AllowHTTP: true, AllowHosts: []string{"*.example.com", "8.8.8.8"}, AllowPorts: []int{25}})
 	f.Fuzz(func(t *testing.T, raw string) {
+		if u, err := listed.parseURL(raw); err == nil {
+			host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+			assert.True(t, host == "8.8.8.8" || strings.HasSuffix(host, ".example.com"), host)
+			assert.NoError(t, listed.checkRequest(u))
+		} else {
+			assertInvalid(t, err, "url")
+		}
+		if u, err := url.Parse(raw); err == nil && (u.Scheme == "http" || u.Scheme == "https") && listed.checkLiteral(raw) == nil && validPort(u) {
+			assert.NoError(t, listed.checkRequest(u), "a hook that may be stored may be sent to")
+		}
 		u, err := g.parseURL(raw)
 		if err != nil {
 			assertInvalid(t, err, "url")
 			return
 		}
 		assert.NoError(t, g.checkLiteral(raw), "parseURL is the stricter one")
+		assert.NoError(t, g.checkRequest(u))
+		if port, err := strconv.Atoi(u.Port()); err == nil {
+			assert.True(t, port == 80 || port == 443 || port >= 1024 && port <= 65535 && port != 6667, port)
+		}
 		assert.Nil(t, u.User)
 		assert.Contains(t, []string{"http", "https"}, u.Scheme)
 		assert.LessOrEqual(t, len(raw), maxURL)

@@ -285,6 +285,7 @@ func TestBadHooks(t *testing.T) {
 			with(`"headers":{"X-A":null}`):                             "headers has a value of the type null where it must have a string",
 			with(`"headers":{"X A":"1"}`):                              `headers["X A"] must be a token (RFC 9110, section 5.6.2)`,
 			with(`"headers":{"X-${a}":"1"}`):                           `headers["X-${a}"] must be a token (RFC 9110, section 5.6.2)`,
+			with(`"headers":{"transfer_encoding":"x"}`):                `headers["transfer_encoding"] belongs to the connection and cannot be set`,
 			with(`"headers":{"host":"x"}`):                             `headers["host"] belongs to the connection and cannot be set`,
 			with(`"headers":{"X-A":"a\r\nb"}`):                         `headers["X-A"] must have a value in UTF-8 without control characters (RFC 9110, section 5.5)`,
 			with(`"auth":true`):                                        "auth has a value of the type bool where it must have an object",
