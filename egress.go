@@ -22,7 +22,7 @@ import (
 // to them pass no firewall. The networks that the host allows come first.
 //
 // Three checks apply the policy. parseURL and checkLiteral look at a URL when it
-// is stored, to tell its author early. checkRequest looks at the host name and the
+// is stored, to tell its author early. checkRequest looks at scheme, host name and
 // port of each request, and control at each address that is dialled, whatever the
 // name resolved to this time; these two are the ones that protect. A guard may be
 // used concurrently.
@@ -134,13 +134,16 @@ func (g *guard) permitsPort(port int) bool {
 	return port >= 1024 && port <= 65535
 }
 
-// checkRequest returns a *blockedError unless requests may go to the host and
-// the port of u.
+// checkRequest returns a *blockedError unless requests may go by the scheme of u to
+// its host and port.
 func (g *guard) checkRequest(u *url.URL) error {
 	refuse := func(rule, hint string) error {
 		err := &blockedError{rule: rule, hint: hint}
 		g.tell(u.Hostname(), err)
 		return err
+	}
+	if u.Scheme == "http" && !g.allowHTTP {
+		return refuse("http has no TLS", hintHTTP)
 	}
 	if !g.hosts.has(u.Hostname()) {
 		return refuse("the host is not one that it allows", hintHosts)

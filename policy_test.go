@@ -64,6 +64,7 @@ func TestPortsAndHostsOfEachRequest(t *testing.T) {
 		"the port":            {"http://shop.example:6667", "", func(*hooks.Config) {}, "the port belongs to another protocol", "Config.AllowPorts"},
 		"a port that is":      {"http://shop.example:25", "", func(c *hooks.Config) { c.AllowPorts = []int{25} }, "", ""},
 		"the port of a login": {"http://shop.example", "http://shop.example:22", func(*hooks.Config) {}, "the port belongs to another protocol", "Config.AllowPorts"},
+		"no TLS":              {"http://shop.example", "", func(c *hooks.Config) { c.AllowHTTP = false }, "http has no TLS", "Config.AllowHTTP"},
 		"the host of a login": {"http://shop.example", "http://login.example", func(c *hooks.Config) { c.AllowHosts = []string{"shop.example"} }, "the host is not one that it allows", "Config.AllowHosts"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +93,7 @@ func TestPortsAndHostsOfEachRequest(t *testing.T) {
 				assert.Equal(t, "the egress policy forbids it: "+tt.says, a.Error)
 				assert.Empty(t, r.Requests())
 				assert.Empty(t, login.Requests())
-				assert.Equal(t, 1, strings.Count(told.String(), tt.hint+" can allow it"), "%s", &told)
+				assert.Equal(t, 1, strings.Count(told.String(), tt.hint+" can allow "), "%s", &told)
 			})
 		})
 	}

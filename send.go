@@ -81,9 +81,6 @@ func (s *sender) do(ctx context.Context, r Request) Response {
 	if r.URL == nil || r.URL.Scheme != "http" && r.URL.Scheme != "https" || r.URL.Host == "" || r.URL.User != nil {
 		return failed(ClassRequest, errors.New("the URL is not an absolute http or https URL without userinfo"))
 	}
-	if r.URL.Scheme == "http" && !s.guard.allowHTTP {
-		return failed(ClassBlocked, errors.New("the egress policy forbids http without TLS"))
-	}
 	if err := s.guard.checkRequest(r.URL); err != nil {
 		return failed(ClassBlocked, plain(err))
 	}

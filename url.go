@@ -14,9 +14,9 @@ import (
 const maxURL = 2048
 
 // parseURL parses the URL of a hook and checks it: an absolute http or https
-// URL of at most 2048 ASCII characters, without userinfo and fragment, whose
-// host is a DNS name or an address, and host and port are what the policy permits. Its errors are
-// [InvalidError]s, and do not repeat the URL, which may hold credentials.
+// URL of at most 2048 ASCII characters, without userinfo and fragment, whose host
+// is a DNS name or an address, and whose host and port the policy permits. Its
+// errors are [InvalidError]s, and do not repeat the URL, which may hold credentials.
 func (g *guard) parseURL(raw string) (*url.URL, error) {
 	if len(raw) > maxURL {
 		return nil, invalidURL("must have at most %d bytes", maxURL)
