@@ -7,13 +7,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 )
-
-// maxErrorText bounds Attempt.Error and Delivery.Reason, in bytes.
-const maxErrorText = 1 << 10
 
 // An attempted is what an attempt for one or more deliveries brought.
 type attempted struct {
@@ -85,6 +80,7 @@ func (m *Manager) judge(c *compiled, result *attempted) {
 	}()
 	err = contain(func() error {
 		result.verdict = c.endpoint.Judge(result.response)
+		result.verdict.Disable = printable(result.verdict.Disable)
 		return nil
 	})
 }
@@ -133,13 +129,6 @@ func record(a *attempted, h *Hook, msgs []Message, req Request, began time.Time,
 	}
 }
 
-// errorText is the text of an error as the log keeps it.
-func errorText(err error) string {
-	text := err.Error()
-	text = strings.ToValidUTF8(strings.TrimSpace(text[:min(len(text), maxErrorText)]), "\uFFFD")
-	return strings.ReplaceAll(text, "\x00", "\uFFFD") // which databases refuse
-}
-
 // logged is what the attempt log keeps of a request.
 func logged(r Request) AttemptRequest {
 	if r.URL == nil {
@@ -168,11 +157,4 @@ func redactedHeader(h http.Header) http.Header {
 		names[name] = []string{redacted}
 	}
 	return names
-}
-
-// withoutQuery is the text of a URL without what may be secret in it.
-func withoutQuery(u *url.URL) string {
-	short := *u
-	short.RawQuery, short.User = "", nil
-	return short.String()
 }

@@ -25,15 +25,28 @@ type Config struct {
 	Catalogue []EventType
 
 	// AllowNetworks lists CIDRs ("10.1.0.0/16") and addresses that hooks may
-	// reach although they are special-purpose: loopback, private, link-local
-	// and so on, all of which are refused otherwise. Default: none.
+	// reach although they are special-purpose (loopback, private, link-local
+	// and so on) or belong to this machine (those of [net.InterfaceAddrs], read
+	// again each minute), all of which are refused otherwise. Default: none.
 	AllowNetworks []string
+	// AllowPorts lists ports, 1 to 65535, that hooks may reach although servers
+	// of other protocols are likely to be there: those below 1024 but 80 and
+	// 443, and those that the fetch standard blocks
+	// (https://fetch.spec.whatwg.org/#port-blocking), such as 6667. Default: none.
+	AllowPorts []int
+	// AllowHosts lists the only hosts that hooks may reach: "example.com" is
+	// that name alone, "*.example.com" every name below it at any depth, and an
+	// IP address itself. Letter case and a dot at the end do not matter. The
+	// addresses are checked all the same: to reach a host that is at a private
+	// one takes AllowNetworks as well. Default: any host.
+	AllowHosts []string
 	// AllowHTTP accepts endpoints without TLS. Default: https only.
 	AllowHTTP bool
 	// Dial replaces the dialer and with it the check of the addresses that
 	// are dialled, for tests without a network and for egress proxies that
-	// have a policy of their own. Default: a TCP dialer that refuses what
-	// AllowNetworks does not allow, and tries at most 4 addresses of a name.
+	// have a policy of their own. AllowPorts and AllowHosts hold all the same.
+	// Default: a TCP dialer that refuses what AllowNetworks does not allow, and
+	// tries at most 4 addresses of a name.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Resolver resolves the names of endpoints. Default: net.DefaultResolver.
 	Resolver *net.Resolver
@@ -126,7 +139,7 @@ type Config struct {
 	// should be no secrets.
 	//
 	// A header that the protocol or the hook has set stays as it is, also if the
-	// names differ only in letter case or in "_" for "-". That one, what
+	// names have the same [HeaderKey]. That one, what
 	// [CheckHeader] refuses, and what is more than 50 values or 16 KiB in all,
 	// is not sent, which the log tells once for each name. If Decorate panics,
 	// the request is sent without. It is called concurrently, has to be quick,
@@ -208,6 +221,8 @@ func (c Config) withDefaults(store Store) (Config, error) {
 		c.Schedule = defaultSchedule
 	}
 	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
+	c.AllowPorts = slices.Clone(c.AllowPorts)
+	c.AllowHosts = slices.Clone(c.AllowHosts)
 	c.UserAgent = cmp.Or(c.UserAgent, defaultUserAgent)
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, 640)
 	c.MaxInFlightPerHook = cmp.Or(c.MaxInFlightPerHook, 32)

@@ -51,7 +51,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 // goroutine, if err says so. Other errors are no faults of that code.
 func (m *Manager) blame(code string, err error, args ...any) {
 	if p := new(panicError); errors.As(err, &p) {
-		m.log.Error("hooks: "+code+" panicked", append(args, "panic", p.value, "stack", string(p.stack))...)
+		m.log.Error("hooks: "+code+" panicked", append(args, "panic", printable(fmt.Sprint(p.value)), "stack", string(p.stack))...)
 	} else if errors.Is(err, errExited) {
 		m.log.Error("hooks: "+code+" ended its goroutine (runtime.Goexit)", args...)
 	}

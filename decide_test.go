@@ -188,7 +188,7 @@ func TestUndecidedInABatch(t *testing.T) {
 			d := h.delivery("", id)
 			got = append(got, fmt.Sprint(d.State, d.Reason))
 		}
-		assert.Equal(t, []string{"succeeded", "cancelledthe hook's filter did not let the event through", "cancelledan odd number\uFFFDof twos", "succeeded"}, got)
+		assert.Equal(t, []string{"succeeded", "cancelledthe hook's filter did not let the event through", "cancelledan odd number\\x00of twos", "succeeded"}, got)
 		assert.Equal(t, []int{1, 1}, sizes.all(), "the rest is decided in later goes")
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/textproto"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -47,7 +46,7 @@ func (m *Manager) decorate(req *Request, msgs []Message) {
 func (m *Manager) addHeaders(req *Request, added http.Header) {
 	taken := make(map[string]bool, len(req.Header))
 	for name := range req.Header {
-		taken[folded(name)] = true
+		taken[HeaderKey(name)] = true
 	}
 	header, log := maps.Clone(req.Header), maps.Clone(req.LogHeader)
 	if header == nil {
@@ -84,7 +83,7 @@ func (m *Manager) addHeaders(req *Request, added http.Header) {
 
 // checkAdded refuses a header that the request must not have.
 func checkAdded(name string, values []string, taken map[string]bool) error {
-	if taken[folded(name)] {
+	if taken[HeaderKey(name)] {
 		return &InvalidError{Field: name, Reason: "is set by the protocol"}
 	}
 	for _, value := range values {
@@ -93,12 +92,6 @@ func checkAdded(name string, values []string, taken map[string]bool) error {
 		}
 	}
 	return nil
-}
-
-// folded is the form in which receivers may take names for the same: CGI (RFC
-// 3875, section 4.1.18) has no letter case and one sign for "-" and "_".
-func folded(name string) string {
-	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
 }
 
 // dropHeader tells the operator, once for each name, of a header that is not

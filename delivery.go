@@ -165,16 +165,19 @@ type ErrorClass string
 
 // The kinds of failure.
 const (
-	// ClassDNS: the name of the endpoint does not resolve.
+	// ClassDNS: the name of the endpoint does not resolve, or resolves to addresses
+	// only that the egress policy forbids. The operator's log tells which.
 	ClassDNS ErrorClass = "dns"
 	// ClassConnect: no connection, or two that were lost before an answer: the
 	// request is made once more if the first is.
 	ClassConnect ErrorClass = "connect"
-	// ClassTLS: no secure connection, for example a wrong certificate.
+	// ClassTLS: no secure connection, for example because of a wrong certificate;
+	// or one that is not secure, and the endpoint expects TLS.
 	ClassTLS ErrorClass = "tls"
 	// ClassTimeout: the hook's timeout passed before the answer was complete.
 	ClassTimeout ErrorClass = "timeout"
-	// ClassBlocked: the egress policy forbids the address.
+	// ClassBlocked: the egress policy forbids the URL's host, address, port or
+	// scheme.
 	ClassBlocked ErrorClass = "blocked"
 	// ClassStatus: an answer whose status is not success.
 	ClassStatus ErrorClass = "status"

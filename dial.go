@@ -19,17 +19,19 @@ const (
 // A dialer connects to endpoints under the egress policy. It may be used
 // concurrently.
 type dialer struct {
+	guard    *guard
 	resolver *net.Resolver
 	// dial connects to one address.
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 func newDialer(r *net.Resolver, g *guard) *dialer {
-	return &dialer{cmp.Or(r, net.DefaultResolver), (&net.Dialer{ControlContext: g.control}).DialContext}
+	return &dialer{g, cmp.Or(r, net.DefaultResolver), (&net.Dialer{ControlContext: g.control}).DialContext}
 }
 
 // DialContext is for [net/http.Transport].DialContext. [net.Dialer] would try
-// every address that a name has.
+// every address that a name has. The operator is told of what the policy refuses,
+// and of name servers that fail.
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxTimeout) // net/http takes the request's away.
 	defer cancel()
@@ -37,12 +39,40 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, err
 	}
+	conn, err := d.connect(ctx, network, host, port)
+	blocked, isBlocked := errAs[*blockedError](err)
+	dns, isDNS := errAs[*net.DNSError](err)
+	switch {
+	case isBlocked:
+		_, notLiteral := netip.ParseAddr(host)
+		blocked.ofName = notLiteral != nil
+		d.guard.tell(host, blocked)
+	case isDNS && !dns.IsNotFound && ctx.Err() == nil:
+		d.guard.log.warn(host, "hooks: a host name could not be looked up", "error", errorText(dns))
+	}
+	return conn, err
+}
+
+// connect dials the addresses of the host that the policy permits.
+func (d *dialer) connect(ctx context.Context, network, host, port string) (net.Conn, error) {
 	addrs, err := d.resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return nil, err
 	}
+	var permitted []netip.Addr
+	for _, addr := range addrs {
+		addr = addr.Unmap() // The resolver writes IPv4 addresses as IPv4-mapped ones.
+		if rule := d.guard.refusal(addr); rule != "" {
+			err = &blockedError{rule: rule, hint: hintNetworks, addr: addr}
+		} else {
+			permitted = append(permitted, addr)
+		}
+	}
+	if len(permitted) == 0 {
+		return nil, cmp.Or[error](err, &net.DNSError{Err: "no address", Name: host, IsNotFound: true})
+	}
 	var targets []string
-	for _, addr := range choose(addrs) {
+	for _, addr := range choose(permitted) {
 		targets = append(targets, net.JoinHostPort(addr.String(), port))
 	}
 	if len(targets) == 1 {
@@ -51,15 +81,15 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	return d.race(ctx, network, targets)
 }
 
-// choose returns at most maxDials of the addresses of a name. If there are some
+// choose returns at most maxDials of the addresses of a name, none of which is
+// IPv4-mapped. If there are some
 // of both families they take turns, and that of the first begins (RFC 8305,
 // section 4).
 func choose(addrs []netip.Addr) []netip.Addr {
 	var families [2][]netip.Addr
 	for _, addr := range addrs {
-		addr = addr.Unmap()
 		of := 0
-		if addr.Is4() != addrs[0].Unmap().Is4() {
+		if addr.Is4() != addrs[0].Is4() {
 			of = 1
 		}
 		families[of] = append(families[of], addr)

@@ -28,14 +28,13 @@ func numberedAddrs(format string, n int) (addrs []string) {
 func TestChosenAddresses(t *testing.T) {
 	v4, v6 := numberedAddrs("192.0.2.%d", 60), numberedAddrs("2001:db8::%x", 60)
 	for name, tt := range map[string]struct{ addrs, want []string }{
-		"one":                        {v4[:1], v4[:1]},
-		"two":                        {v4[:2], v4[:2]},
-		"sixty":                      {v4, v4[:4]},
-		"both families":              {append(v6[:60:60], v4...), []string{v6[0], v4[0], v6[1], v4[1]}},
-		"both families, IPv4 first":  {append(v4[:60:60], v6...), []string{v4[0], v6[0], v4[1], v6[1]}},
-		"one of the other family":    {append(v6[:60:60], v4[0]), []string{v6[0], v4[0], v6[1], v6[2]}},
-		"one of the first family":    {append(v6[:1:1], v4...), []string{v6[0], v4[0], v4[1], v4[2]}},
-		"IPv4 in the form of mapped": {[]string{"::ffff:192.0.2.1", v6[0], v4[1]}, []string{v4[0], v6[0], v4[1]}},
+		"one":                       {v4[:1], v4[:1]},
+		"two":                       {v4[:2], v4[:2]},
+		"sixty":                     {v4, v4[:4]},
+		"both families":             {append(v6[:60:60], v4...), []string{v6[0], v4[0], v6[1], v4[1]}},
+		"both families, IPv4 first": {append(v4[:60:60], v6...), []string{v4[0], v6[0], v4[1], v6[1]}},
+		"one of the other family":   {append(v6[:60:60], v4[0]), []string{v6[0], v4[0], v6[1], v6[2]}},
+		"one of the first family":   {append(v6[:1:1], v4...), []string{v6[0], v4[0], v4[1], v4[2]}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var addrs []netip.Addr
@@ -189,6 +188,10 @@ func TestANameWithManyAddresses(t *testing.T) {
 		}
 		_, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort(name, port))
 		check(err)
-		assert.Equal(t, 4, dials, name)
+		want := 4
+		if name == "private.test." {
+			want = 0 // There is no address to dial.
+		}
+		assert.Equal(t, want, dials, name)
 	}
 }

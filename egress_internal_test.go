@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -113,7 +114,13 @@ func span(p netip.Prefix) (first, middle, last netip.Addr) {
 
 func testGuard(t testing.TB, allow ...string) *guard {
 	t.Helper()
-	g, err := newGuard(allow, true)
+	return configuredGuard(t, Config{AllowNetworks: allow, AllowHTTP: true})
+}
+
+func configuredGuard(t testing.TB, cfg Config) *guard {
+	t.Helper()
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	g, err := newGuard(cfg)
 	require.NoError(t, err)
 	return g
 }
@@ -296,7 +303,7 @@ func TestGuardRefusesBadNetworks(t *testing.T) {
 		"", " ", "*", "localhost", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "10.0.0.0/255.0.0.0", "10.0.0.1/8", "010.0.0.1",
 		"127.1", "::/129", "fe80::1%eth0", "fe80::%eth0/10", "fd00::1/32", "[::1]", "127.0.0.1:80", "10.0.0.1-10.0.0.9", "::ffff:10.0.0.1/104",
 	} {
-		_, err := newGuard([]string{"10.0.0.0/8", s}, false)
+		_, err := newGuard(Config{AllowNetworks: []string{"10.0.0.0/8", s}})
 		assertInvalid(t, err, "config.allowNetworks[1]")
 	}
 }
@@ -317,7 +324,7 @@ func TestParseURLAccepts(t *testing.T) {
 		"https://example.com", "https://example.com/", "http://example.com/hooks", "HTTPS://EXAMPLE.COM/X",
 		"https://example.com:8443/a/b?c=d&e=%20f", "https://example.com?x", "https://example.com./", "https://a_b.example.com/",
 		"https://xn--bcher-kva.example/", "https://localhost/", "https://1.2.3.4.example/", "https://1.example/", "https://example.0xg/", "https://example.x1/", "https://1a.1b/",
-		"https://8.8.8.8/", "https://8.8.8.8:1/", "https://8.8.8.8:65535/", "https://[2001:4860:4860::8888]/", "https://[2001:4860:4860::8888]:8443/",
+		"https://8.8.8.8/", "https://8.8.8.8:80/", "https://8.8.8.8:443/", "https://8.8.8.8:1024/", "https://8.8.8.8:65535/", "https://[2001:4860:4860::8888]/", "https://[2001:4860:4860::8888]:8443/",
 		"https://[2001:4860:4860:0:0:0:0:8888]/", "https://10.1.2.3/", "https://[::ffff:10.1.2.3]/", "https://[fd00::1]/",
 		"https://example.com/a@b:c", "https://example.com/?url=http://10.0.0.1/",
 		"https://example.com/" + strings.Repeat("x", maxURL-len("https://example.com/")),
@@ -382,9 +389,8 @@ func TestParseURLOddLiteralsStayRefusedInAllowedNetworks(t *testing.T) {
 }
 
 func TestParseURLPlainHTTP(t *testing.T) {
-	g, err := newGuard(nil, false)
-	require.NoError(t, err)
-	_, err = g.parseURL("http://example.com/")
+	g := configuredGuard(t, Config{})
+	_, err := g.parseURL("http://example.com/")
 	assertInvalid(t, err, "url")
 	_, err = g.parseURL("https://example.com/")
 	assert.NoError(t, err)
@@ -469,17 +475,33 @@ func FuzzParseURL(f *testing.F) {
 	for _, raw := range []string{
 		"https://example.com/", "http://user:pw@example.com:8080/a?b#c", "https://127.0.0.1/", "https://10.1.2.3:443/", "https://127.1/", "https://0x7f.1/", "https://017700000001./",
 		"https://2130706433/", "https://[::1]/", "https://[::ffff:127.0.0.1]:80/", "https://[fe80::1%25eth0]/", "https://[64:ff9b::7f00:1]/", "https://１２７.0.0.1/", "https://%31.1.1.1/", "https://a\\@b/", "ftp://10.0.0.1", "https://a:0/",
+		"https://a.example.com.:8443/", "https://EXAMPLE.com:25/", "https://example.com:6667/", "https://8.8.8.8:443", "https://xexample.com/", "https://[2001:4860::1]:22/",
 	} {
 		f.Add(raw)
 	}
 	g := testGuard(f, "10.1.0.0/16")
+	listed := configuredGuard(f, Config{AllowNetworks: []string{"10.1.0.0/16"}, AllowHTTP: true, AllowHosts: []string{"*.example.com", "8.8.8.8"}, AllowPorts: []int{25}})
 	f.Fuzz(func(t *testing.T, raw string) {
+		if u, err := listed.parseURL(raw); err == nil {
+			host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+			assert.True(t, host == "8.8.8.8" || strings.HasSuffix(host, ".example.com"), host)
+			assert.NoError(t, listed.checkRequest(u))
+		} else {
+			assertInvalid(t, err, "url")
+		}
+		if u, err := url.Parse(raw); err == nil && (u.Scheme == "http" || u.Scheme == "https") && listed.checkLiteral(raw) == nil && validPort(u) {
+			assert.NoError(t, listed.checkRequest(u), "a hook that may be stored may be sent to")
+		}
 		u, err := g.parseURL(raw)
 		if err != nil {
 			assertInvalid(t, err, "url")
 			return
 		}
 		assert.NoError(t, g.checkLiteral(raw), "parseURL is the stricter one")
+		assert.NoError(t, g.checkRequest(u))
+		if port, err := strconv.Atoi(u.Port()); err == nil {
+			assert.True(t, port == 80 || port == 443 || port >= 1024 && port <= 65535 && port != 6667, port)
+		}
 		assert.Nil(t, u.User)
 		assert.Contains(t, []string{"http", "https"}, u.Scheme)
 		assert.LessOrEqual(t, len(raw), maxURL)

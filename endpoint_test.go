@@ -524,7 +524,7 @@ func endpointTests() map[string]endpointTest {
 			endpoint: func(*testing.T) string { return "http://silent.test" }, timeout: impatience, class: timeout,
 		},
 		"a name of an address that the policy forbids": {
-			endpoint: func(*testing.T) string { return "http://inside.test" }, class: hooks.ClassBlocked,
+			endpoint: func(*testing.T) string { return "http://inside.test" }, class: hooks.ClassDNS,
 		},
 		"a connection that is refused": {
 			endpoint: func(t *testing.T) string {

@@ -14,7 +14,7 @@ func (m *Manager) reportFilter(h *Hook, e *Event, err error) {
 		return
 	}
 	m.log.Warn("hooks: an event was not delivered because the hook's filter failed",
-		"tenant", h.Tenant, "hook", h.ID, "event", e.ID, "type", e.Type, "error", err, "left_out", leftOut)
+		"tenant", h.Tenant, "hook", h.ID, "event", e.ID, "type", e.Type, "error", errorText(err), "left_out", leftOut)
 	m.observe(func() {
 		if m.cfg.Observer.FilterFailed != nil {
 			m.cfg.Observer.FilterFailed(*h, *e, err)
@@ -22,14 +22,21 @@ func (m *Manager) reportFilter(h *Hook, e *Event, err error) {
 	})
 }
 
-// A rateLog limits how often something is told of each tenant: reportBurst times
-// at once, then once every reportInterval. Tenants beyond maxReported share one
+// A rateLog limits how often something is told of each key, such as a tenant:
+// burst times at once, then once every interval. Keys beyond maxReported share one
 // such limit.
 type rateLog struct {
-	mu      sync.Mutex
-	tenants map[string]*rated
-	others  rated
-	swept   time.Time
+	burst    int
+	interval time.Duration
+
+	mu     sync.Mutex
+	keys   map[string]*rated
+	others rated
+	swept  time.Time
+}
+
+func newRateLog(burst int, interval time.Duration) *rateLog {
+	return &rateLog{burst: burst, interval: interval, keys: map[string]*rated{}}
 }
 
 type rated struct {
@@ -46,28 +53,28 @@ const (
 
 // allow reports whether it is to be told now, and how many were left out since
 // the last.
-func (l *rateLog) allow(tenant string, now time.Time) (leftOut int, ok bool) {
+func (l *rateLog) allow(key string, now time.Time) (leftOut int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := l.tenants[tenant]
+	r := l.keys[key]
 	if r == nil {
-		if len(l.tenants) >= maxReported && now.Sub(l.swept) >= reportInterval {
+		if len(l.keys) >= maxReported && now.Sub(l.swept) >= l.interval {
 			l.swept = now
-			maps.DeleteFunc(l.tenants, func(_ string, r *rated) bool { return !r.full.After(now) })
+			maps.DeleteFunc(l.keys, func(_ string, r *rated) bool { return !r.full.After(now) })
 		}
-		if r = &l.others; len(l.tenants) < maxReported {
+		if r = &l.others; len(l.keys) < maxReported {
 			r = &rated{}
-			l.tenants[tenant] = r
+			l.keys[key] = r
 		}
 	}
 	if r.full.Before(now) {
 		r.full = now
 	}
-	if r.full.Sub(now) > (reportBurst-1)*reportInterval {
+	if r.full.Sub(now) > time.Duration(l.burst-1)*l.interval {
 		r.leftOut++
 		return 0, false
 	}
-	r.full = r.full.Add(reportInterval)
+	r.full = r.full.Add(l.interval)
 	leftOut, r.leftOut = r.leftOut, 0
 	return leftOut, true
 }

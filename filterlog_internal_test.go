@@ -7,7 +7,7 @@ import (
 )
 
 func TestRateLog(t *testing.T) {
-	l := rateLog{tenants: map[string]*rated{}}
+	l := newRateLog(reportBurst, reportInterval)
 	now := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
 	for i := range 30 {
 		if leftOut, ok := l.allow("a", now); ok != (i < 10) || leftOut != 0 {
@@ -30,7 +30,7 @@ func TestRateLog(t *testing.T) {
 
 // Any number of tenants need little memory and make few lines.
 func TestRateLogIsBounded(t *testing.T) {
-	l := rateLog{tenants: map[string]*rated{}}
+	l := newRateLog(reportBurst, reportInterval)
 	now := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
 	told := 0
 	for i := range 20 * maxReported {
@@ -38,11 +38,11 @@ func TestRateLogIsBounded(t *testing.T) {
 			told++
 		}
 	}
-	if told != maxReported+reportBurst || len(l.tenants) != maxReported {
-		t.Errorf("%d were told of, %d tenants are remembered", told, len(l.tenants))
+	if told != maxReported+reportBurst || len(l.keys) != maxReported {
+		t.Errorf("%d were told of, %d tenants are remembered", told, len(l.keys))
 	}
 	now = now.Add(time.Hour)
-	if _, ok := l.allow("new", now); !ok || len(l.tenants) != 1 {
-		t.Errorf("%d tenants are remembered for long", len(l.tenants))
+	if _, ok := l.allow("new", now); !ok || len(l.keys) != 1 {
+		t.Errorf("%d tenants are remembered for long", len(l.keys))
 	}
 }

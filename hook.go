@@ -1,10 +1,10 @@
 package hooks
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"time"
 )
 
@@ -49,15 +49,16 @@ type Hook struct {
 	Filter string
 
 	// URL is where deliveries go: absolute, http or https, without userinfo
-	// or fragment, at most 2048 bytes. See [Config].AllowHTTP and
-	// [Config].AllowNetworks for what is refused.
+	// or fragment, at most 2048 bytes. See [Config].AllowHTTP, AllowNetworks,
+	// AllowPorts and AllowHosts for what is refused.
 	URL string
 	// Method of the requests. Default: the protocol's, POST for Standard
 	// Webhooks.
 	Method string
 	// Headers are sent with every delivery. Their values may be credentials:
 	// they appear in no log. At most 50, 16 KiB in all. Framing and
-	// hop-by-hop headers and those that carry the signature are refused.
+	// hop-by-hop headers and those that carry the signature are refused, as are
+	// names that a receiver may take for those, or for each other ([HeaderKey]).
 	Headers map[string]string
 	// Secrets sign the deliveries, the current ones first. Register makes one
 	// when there is none and the protocol signs. At most 10, each of at most
@@ -130,11 +131,7 @@ type Hook struct {
 // String names the hook. It leaves out what may be secret: Headers, Settings,
 // Secrets, and the userinfo and query of the URL.
 func (h Hook) String() string {
-	address := "no URL"
-	if u, err := url.Parse(h.URL); err == nil {
-		address = withoutQuery(u)
-	}
-	return fmt.Sprintf("hook %q of tenant %q to %s", h.ID, h.Tenant, address)
+	return printable(fmt.Sprintf("hook %q of tenant %q to %s", h.ID, h.Tenant, cmp.Or(withoutSecrets(h.URL), "no URL")))
 }
 
 // GoString is String, for %#v.

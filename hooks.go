@@ -30,7 +30,7 @@ type Manager struct {
 	guard     *guard
 	index     *index
 	slots     *slots
-	filterLog rateLog
+	filterLog *rateLog
 	dropped   droppedHeaders
 	// send is for deliveries and keeps connections; sendOnce is for requests
 	// made outside of Run and leaves nothing behind.
@@ -52,7 +52,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := newGuard(cfg.AllowNetworks, cfg.AllowHTTP)
+	g, err := newGuard(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 		catalogue: make(map[string]json.RawMessage, len(cfg.Catalogue)),
 		guard:     g,
 		slots:     newSlots(max(1, runtime.GOMAXPROCS(0)/2)),
-		filterLog: rateLog{tenants: map[string]*rated{}},
+		filterLog: newRateLog(reportBurst, reportInterval),
 		send:      newSender(cfg, g),
 		outside:   newSemaphore(cfg.MaxInFlight),
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -193,7 +194,7 @@ func hookRules() []rule[hooks.Hook] {
 		{"a line feed", "url", "ASCII", nil, withURL("https://example.com/\n")},
 		{"an umlaut", "url", "ASCII", withURL("https://xn--bcher-kva.example/"), withURL("https://bücher.example/")},
 		{"a port", "url", "1 to 65535", withURL("https://example.com:65535/"), withURL("https://example.com:65536/")},
-		{"port 0", "url", "1 to 65535", withURL("https://example.com:1/"), withURL("https://example.com:0/")},
+		{"port 0", "url", "1 to 65535", withURL("https://example.com:1024/"), withURL("https://example.com:0/")},
 		{"a private address", "url", "10.0.0.1", withURL("https://93.184.215.14/"), withURL("https://10.0.0.1/")},
 		{"a loopback address", "url", "::1", withURL("https://[2606:4700::1111]/"), withURL("https://[::1]/")},
 		{"an odd address", "url", "IP address", nil, withURL("https://127.1/")},
@@ -263,11 +264,14 @@ func hookRules() []rule[hooks.Hook] {
 	}
 	for _, name := range []string{
 		"Connection", "connection", "Content-Length", "Host", "hOsT", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-		"Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Expect",
+		"Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Expect", "HTTP2-Settings", "Proxy",
+		"Transfer_Encoding", "transfer.encoding", "CONTENT_LENGTH", "Content~Length", "Http2_settings", "proxy_connection", "Keep|Alive",
 	} {
 		rules = append(rules, rule[hooks.Hook]{name, fmt.Sprintf("headers[%q]", name), "belongs to the connection", nil, withHeader(name, "1")})
 	}
-	for _, name := range []string{"webhook-id", "Webhook-Timestamp", "WEBHOOK-SIGNATURE"} {
+	for _, name := range []string{
+		"webhook-id", "Webhook-Timestamp", "WEBHOOK-SIGNATURE", "Webhook_Id", "webhook_timestamp", "WEBHOOK.signature", "Content_Type", "user.agent",
+	} {
 		rules = append(rules, rule[hooks.Hook]{name, fmt.Sprintf("headers[%q]", name), "set by the protocol",
 			func(h *hooks.Hook) { h.Protocol, h.Headers = lenient, map[string]string{name: "1"} }, withHeader(name, "1")})
 	}
@@ -369,15 +373,42 @@ func TestUpdateRefusesAnotherIDOrTenant(t *testing.T) {
 }
 
 func TestHeadersAreRefusedTwice(t *testing.T) {
-	h, spy := strictHost(t)
-	_, err := h.Register(t.Context(), hooks.Hook{
-		URL: "https://example.com/", Events: []string{"*"}, Headers: map[string]string{"X-Key": "1", "x-key": "2"},
+	for _, other := range []string{"x-key", "X_Key", "x.key", "X|KEY"} {
+		h, spy := strictHost(t)
+		_, err := h.Register(t.Context(), hooks.Hook{
+			URL: "https://example.com/", Events: []string{"*"}, Headers: map[string]string{"X-Key": "1", other: "2"},
+		})
+		var invalid *hooks.InvalidError
+		require.ErrorAs(t, err, &invalid)
+		assert.Contains(t, []string{`headers["X-Key"]`, fmt.Sprintf("headers[%q]", other)}, invalid.Field)
+		assert.Contains(t, invalid.Reason, "twice")
+		assert.Zero(t, spy.writes())
+	}
+	h, _ := strictHost(t)
+	h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}, Headers: map[string]string{
+		"X-Key": "1", "XKey": "2", "X-Key-": "3", "Content-Type": "text/plain", "user-agent": "x", "Webhook-Identity": "4", "X_Other": "5", "Proxy-Way": "6",
+	}})
+}
+
+// What CheckHeader lets through cannot be taken for a header of the connection, by
+// those who fold names as CGI does.
+func FuzzCheckHeader(f *testing.F) {
+	for _, name := range []string{"X-Key", "Transfer_Encoding", "content.length", "HTTP2-Settings", "Te", "x y", "Prоxy", ""} {
+		f.Add(name, "1")
+	}
+	f.Fuzz(func(t *testing.T, name, value string) {
+		err := hooks.CheckHeader("f", name, value)
+		if err != nil {
+			var invalid *hooks.InvalidError
+			require.ErrorAs(t, err, &invalid)
+			assert.Equal(t, "f", invalid.Field)
+			return
+		}
+		variable := regexp.MustCompile("[^A-Z0-9]").ReplaceAllString(strings.ToUpper(name), "_")
+		assert.NotContains(t, []string{"CONNECTION", "CONTENT_LENGTH", "EXPECT", "HOST", "HTTP2_SETTINGS", "KEEP_ALIVE", "PROXY", "TE", "TRAILER", "TRANSFER_ENCODING", "UPGRADE"}, variable)
+		assert.NotRegexp(t, "[\x00-\x08\n-\x1f\x7f]", name+value)
+		assert.Equal(t, hooks.HeaderKey(name), hooks.HeaderKey(variable))
 	})
-	var invalid *hooks.InvalidError
-	require.ErrorAs(t, err, &invalid)
-	assert.Contains(t, []string{`headers["X-Key"]`, `headers["x-key"]`}, invalid.Field)
-	assert.Contains(t, invalid.Reason, "twice")
-	assert.Zero(t, spy.writes())
 }
 
 func TestAllowNetworksLetsHooksIn(t *testing.T) {
@@ -513,6 +544,7 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 	networks := func(list ...string) func(*hooks.Config) {
 		return func(c *hooks.Config) { c.AllowNetworks = list }
 	}
+	hosts := func(list ...string) func(*hooks.Config) { return func(c *hooks.Config) { c.AllowHosts = list } }
 	agent := func(s string) func(*hooks.Config) { return func(c *hooks.Config) { c.UserAgent = s } }
 	types := func(names ...string) func(*hooks.Config) {
 		return func(c *hooks.Config) {
@@ -555,6 +587,10 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		{"a long timeout", "config.timeout", "at most 30s", timeout(30 * time.Second), timeout(30*time.Second + 1)},
 		{"a negative timeout", "config.timeout", "at most 30s", timeout(1), timeout(-1)},
 
+		{"a port that is none", "config.allowPorts[1]", "1 to 65535", func(c *hooks.Config) { c.AllowPorts = []int{1, 65535} }, func(c *hooks.Config) { c.AllowPorts = []int{25, 65536} }},
+		{"a negative port", "config.allowPorts[0]", "1 to 65535", nil, func(c *hooks.Config) { c.AllowPorts = []int{-1} }},
+		{"a host that is none", "config.allowHosts[2]", "host name", hosts("example.com", "*.example.com", "10.0.0.1", "::1"), hosts("example.com", "*.example.com", "*")},
+		{"a host with a port", "config.allowHosts[0]", "host name", nil, hosts("example.com:443")},
 		{"a network that is none", "config.allowNetworks[1]", "CIDR", networks("10.0.0.0/8", "fd00::/8", "192.168.1.1", "::1"), networks("10.0.0.0/8", "intranet")},
 		{"a network with more bits", "config.allowNetworks[0]", "10.1.0.0/16", networks("10.1.0.0/16"), networks("10.1.2.3/16")},
 		{"an empty network", "config.allowNetworks[0]", "CIDR", nil, networks("")},

@@ -149,11 +149,13 @@ type AttemptError struct {
 	Response *Response
 }
 
+// Error returns the cause's text, at most 1024 bytes, with escapes for control
+// characters and whatever else is not printable: it may have come from the endpoint.
 func (e *AttemptError) Error() string {
 	if e.Err == nil {
 		return string(e.Class)
 	}
-	return e.Err.Error()
+	return errorText(e.Err)
 }
 
 // Unwrap returns the cause.

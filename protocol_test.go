@@ -317,10 +317,10 @@ func TestAnAuthRequestKeepsToTheEgressPolicy(t *testing.T) {
 		login     string
 		allowHTTP bool
 	}{
-		"loopback":      {"https://127.0.0.1:1/login", false},
-		"private":       {"https://[fd00::1]:1/login", false},
+		"loopback":      {"https://127.0.0.1:1024/login", false},
+		"private":       {"https://[fd00::1]:1024/login", false},
 		"plain":         {"http://receiver.example/login", false},
-		"with userinfo": {"http://me:s3cr3t@127.0.0.1:1/login", true},
+		"with userinfo": {"http://me:s3cr3t@127.0.0.1:1024/login", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t, speaks(loggingIn()), func(c *hooks.Config) { c.Dial, c.AllowHTTP = nil, tt.allowHTTP })

@@ -39,7 +39,7 @@ type try struct {
 
 var tries = sync.Pool{New: func() any {
 	t := new(try)
-	t.trace.GotConn, t.trace.GotFirstResponseByte = t.gotConn, t.gotFirstByte
+	t.trace.GotConn, t.trace.GotFirstResponseByte, t.trace.PutIdleConn = t.gotConn, t.gotFirstByte, t.putIdleConn
 	return t
 }}
 
@@ -77,6 +77,9 @@ func (t *try) close(succeeded bool) {
 
 // gotConn is called when net/http is about to use a connection.
 func (t *try) gotConn(info httptrace.GotConnInfo) {
+	if c, ok := info.Conn.(*watchedConn); ok {
+		c.take()
+	}
 	if t.conn == nil || t.cancel == nil {
 		t.conn, t.reused = info.Conn, info.Reused
 		return
@@ -91,6 +94,20 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 
 func (t *try) gotFirstByte() { t.answered.Store(true) }
 
+// expectBody is called before the body of the answer is read.
+func (t *try) expectBody(method string, res *http.Response) {
+	if c, ok := t.conn.(*watchedConn); ok {
+		c.expect(method, res)
+	}
+}
+
+// putIdleConn is called when the answer has been read and the connection is kept.
+func (t *try) putIdleConn(err error) {
+	if c, ok := t.conn.(*watchedConn); ok && err == nil {
+		c.giveBack()
+	}
+}
+
 func speaksHTTP2(c net.Conn) bool {
 	secure, ok := c.(*tls.Conn)
 	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
@@ -99,6 +116,9 @@ func speaksHTTP2(c net.Conn) bool {
 // errUnprocessed is the end of a try that net/http would repeat, because the
 // request cannot have been processed or the connection had carried others.
 var errUnprocessed = errors.New("the endpoint closed the connection, or refused the HTTP/2 stream, before it answered")
+
+// errClosedUnanswered is what a server may do that expects TLS.
+var errClosedUnanswered = errors.New("the endpoint closed the connection before it answered; perhaps it expects TLS on this port (https)")
 
 // A streamError has the fields of net/http's error for one HTTP/2 stream, which
 // [errors.As] converts to any type that has them.
@@ -139,8 +159,12 @@ func (t *try) failure(ctx context.Context, req *http.Request, err error) (f *Att
 	case silent && overHTTP2 && !ofStream:
 		class = ClassHTTP2
 	}
+	why := plain(err)
+	if class == ClassConnect && silent && req.URL.Scheme == "http" {
+		why = errClosedUnanswered
+	}
 	lost = silent && (class == ClassConnect || class == ClassRefused || class == ClassHTTP2 && !ofStream)
-	return &AttemptError{Class: class, Err: plain(err)}, lost
+	return &AttemptError{Class: class, Err: why}, lost
 }
 
 // What follows are texts of errors of net/http that have no type and no exported

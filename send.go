@@ -1,17 +1,14 @@
 package hooks
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"slices"
-	"syscall"
 	"time"
 )
 
@@ -22,7 +19,7 @@ type sender struct {
 	transport, fresh *http.Transport
 	// maxAnswer bounds an answer's body if the request does not.
 	maxAnswer int
-	allowHTTP bool
+	guard     *guard
 	// turn, if set, has room for one: there is one request at a time.
 	turn chan struct{}
 }
@@ -32,7 +29,7 @@ type sender struct {
 func newSender(cfg Config, g *guard) *sender {
 	return &sender{
 		transport: newTransport(cfg, g, true), fresh: newTransport(cfg, g, false),
-		maxAnswer: max(maxAnswer, cfg.MaxAnswer), allowHTTP: cfg.AllowHTTP,
+		maxAnswer: max(maxAnswer, cfg.MaxAnswer), guard: g,
 	}
 }
 
@@ -45,9 +42,16 @@ func newTransport(cfg Config, g *guard, keepAlive bool) *http.Transport {
 	if tlsConfig == nil {
 		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
+	for _, protocol := range []string{"h2", "http/1.1"} {
+		if !slices.Contains(tlsConfig.NextProtos, protocol) {
+			tlsConfig.NextProtos = append(slices.Clip(tlsConfig.NextProtos), protocol)
+		}
+	}
+	connect := &connector{dial, tlsConfig.Clone(), g.log}
 	return &http.Transport{
 		Proxy:                  nil, // The policy is about what we dial.
-		DialContext:            dial,
+		DialContext:            connect.DialContext,
+		DialTLSContext:         connect.DialTLSContext,
 		TLSClientConfig:        tlsConfig,
 		ForceAttemptHTTP2:      true,
 		DisableKeepAlives:      !keepAlive,
@@ -77,13 +81,16 @@ func (s *sender) do(ctx context.Context, r Request) Response {
 	if r.URL == nil || r.URL.Scheme != "http" && r.URL.Scheme != "https" || r.URL.Host == "" || r.URL.User != nil {
 		return failed(ClassRequest, errors.New("the URL is not an absolute http or https URL without userinfo"))
 	}
-	if r.URL.Scheme == "http" && !s.allowHTTP {
-		return failed(ClassBlocked, errors.New("the egress policy forbids http without TLS"))
+	if err := s.guard.checkRequest(r.URL); err != nil {
+		return failed(ClassBlocked, plain(err))
 	}
 	r.MaxAnswer = cmp.Or(r.MaxAnswer, s.maxAnswer)
 	answer, lost := roundTrip(ctx, s.transport, r)
 	if lost {
 		answer, _ = roundTrip(ctx, s.fresh, r)
+	}
+	if r.URL.Scheme == "http" && answer.Err == nil && asksForTLS(answer) {
+		answer = answer.failedWith(ClassStatus, fmt.Errorf("%w (it answered 400 Bad Request)", errExpectsTLS))
 	}
 	return answer
 }
@@ -101,6 +108,7 @@ func roundTrip(ctx context.Context, transport *http.Transport, r Request) (answe
 	}
 	defer func() { _ = res.Body.Close() }()
 	answer = Response{Status: res.StatusCode, Header: res.Header}
+	t.expectBody(req.Method, res)
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return answer, false // What follows is not HTTP, and has no end.
 	}
@@ -113,6 +121,14 @@ func roundTrip(ctx context.Context, transport *http.Transport, r Request) (answe
 		answer = answer.failedWith(class, fmt.Errorf("the answer broke off: %w", plain(err)))
 	}
 	return answer, false
+}
+
+// asksForTLS reports whether the answer is what servers that expect TLS say to a
+// request without: those of net/http, nginx and Apache, in this order.
+func asksForTLS(answer Response) bool {
+	return answer.Status == http.StatusBadRequest &&
+		slices.ContainsFunc([]string{"HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port", "speaking plain HTTP to an SSL-enabled server port"},
+			func(text string) bool { return bytes.Contains(answer.Body, []byte(text)) })
 }
 
 // wellFormed reports whether net/http sends the request at all.
@@ -146,63 +162,3 @@ func (r Response) class() ErrorClass {
 	}
 	return ClassStatus
 }
-
-// classify finds the kind of an error of net/http.
-func classify(ctx context.Context, err error, other ErrorClass) ErrorClass {
-	var blocked *blockedError
-	var dns *net.DNSError
-	var op *net.OpError
-	var timeout net.Error
-	var certificate *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
-	var alert tls.AlertError
-	var authority x509.UnknownAuthorityError
-	var hostname x509.HostnameError
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return ClassInterrupted
-	case errors.As(err, &blocked):
-		return ClassBlocked
-	case errors.As(err, &dns) && !dns.IsTimeout:
-		return ClassDNS
-	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
-		return ClassTimeout
-	case errors.As(err, &certificate), errors.As(err, &record), errors.As(err, &alert),
-		errors.As(err, &authority), errors.As(err, &hostname):
-		return ClassTLS
-	case errors.As(err, &op) && op.Op == "remote error": // a TLS alert
-		return ClassTLS
-	case errors.As(err, &op), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, io.ErrClosedPipe), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return ClassConnect
-	}
-	return other
-}
-
-// plain makes an error fit for the attempt log, which the hook's owner may read:
-// without the URL, which the log has, and without addresses of the host's
-// network and words about contexts.
-func plain(err error) error {
-	var blocked *blockedError
-	var dns *net.DNSError
-	var op *net.OpError
-	switch {
-	case errors.As(err, &blocked):
-		return errForbidden
-	case errors.As(err, &dns):
-		return fmt.Errorf("look up %s: %s", dns.Name, dns.Err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return errTimeout
-	case errors.Is(err, context.Canceled):
-		return errInterrupted
-	case errors.As(err, &op):
-		return fmt.Errorf("%s: %w", op.Op, op.Err)
-	}
-	return err
-}
-
-var (
-	errForbidden   = errors.New("the egress policy forbids the address of the host, which is not a public one")
-	errTimeout     = errors.New("no complete answer in time")
-	errInterrupted = errors.New("the sender stopped before the answer was complete")
-)

@@ -83,7 +83,7 @@ func (p standard) Compile(h Hook) (Endpoint, error) {
 	}
 	for name, value := range h.Headers {
 		key := textproto.CanonicalMIMEHeaderKey(name)
-		if key == headerID || key == headerTimestamp || key == headerSignature {
+		if setByStandard[HeaderKey(name)] || e.header[key] == nil && replaceable[HeaderKey(name)] {
 			return nil, &InvalidError{Field: fmt.Sprintf("headers[%q]", name), Reason: "is set by the protocol"}
 		}
 		e.header[key] = []string{value}
@@ -91,6 +91,13 @@ func (p standard) Compile(h Hook) (Endpoint, error) {
 	}
 	return e, nil
 }
+
+// setByStandard are the headers that the protocol sets itself. Of replaceable, a
+// hook's takes their place, under that name only.
+var (
+	setByStandard = headerKeys(headerID, headerTimestamp, headerSignature)
+	replaceable   = headerKeys("Content-Type", "User-Agent")
+)
 
 type standardEndpoint struct {
 	protocol          standard

@@ -714,14 +714,14 @@ func TestStandardNoRequestsToPrivateAddresses(t *testing.T) {
 	attempts, err := w.Test(t.Context(), hooks.Hook{Events: []string{"*"}, URL: url}, hooks.Event{Type: "order.paid"})
 	require.NoError(t, err)
 	require.Len(t, attempts, 1)
-	assert.Equal(t, hooks.ClassBlocked, attempts[0].Class)
+	assert.Equal(t, hooks.ClassDNS, attempts[0].Class)
 
 	h, err := w.Register(t.Context(), hooks.Hook{Events: []string{"*"}, URL: url})
 	require.NoError(t, err)
 	_, err = w.Verify(t.Context(), "", h.ID)
 	var failure *hooks.AttemptError
 	require.ErrorAs(t, err, &failure)
-	assert.Equal(t, hooks.ClassBlocked, failure.Class)
+	assert.Equal(t, hooks.ClassDNS, failure.Class)
 	assert.Empty(t, r.Requests())
 }
 

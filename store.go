@@ -465,11 +465,8 @@ type InvalidError struct {
 	Hint string
 }
 
-// Error returns the field and the reason, and the hint in parentheses.
+// Error returns the field and the reason, and the hint in parentheses, with escapes
+// for what is not printable.
 func (e *InvalidError) Error() string {
-	text := fmt.Sprintf("invalid %s: %s", e.Field, e.Reason)
-	if e.Hint != "" {
-		text += " (" + e.Hint + ")"
-	}
-	return text
+	return printable(fmt.Sprintf("invalid %s: %s%s", e.Field, e.Reason, hintText(e.Hint)))
 }

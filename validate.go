@@ -4,8 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/textproto"
-	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -191,10 +190,37 @@ func checkLimits(h *Hook) error {
 }
 
 // reservedHeaders are those of the connection, which net/http sets or a proxy
-// would act on (RFC 9110, sections 7.2, 7.6.1 and 8.6).
-var reservedHeaders = []string{
-	"Connection", "Content-Length", "Expect", "Host", "Keep-Alive", "Proxy-Authenticate",
-	"Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+// would act on (RFC 9110, sections 7.2, 7.6.1 and 8.6; RFC 7540, section 3.2.1),
+// and Proxy, which programs that are called by CGI may take for the setting of
+// their own proxy (CVE-2016-5385).
+var reservedHeaders = headerKeys(
+	"Connection", "Content-Length", "Expect", "Host", "HTTP2-Settings", "Keep-Alive", "Proxy", "Proxy-Authenticate",
+	"Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
+)
+
+// HeaderKey returns the same for all header names that a receiver may take for the
+// same: those that differ in letter case only, and, because of the variables of CGI
+// (RFC 3875, section 4.1.18), those that differ in which characters they have
+// besides letters and digits, such as Webhook-Id and webhook_id. It is for protocols
+// that have headers in their settings.
+func HeaderKey(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r - 'A' + 'a'
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			return r
+		}
+		return '-'
+	}, name)
+}
+
+func headerKeys(names ...string) map[string]bool {
+	keys := map[string]bool{}
+	for _, name := range names {
+		keys[HeaderKey(name)] = true
+	}
+	return keys
 }
 
 func checkHeaders(headers map[string]string) error {
@@ -207,9 +233,9 @@ func checkHeaders(headers map[string]string) error {
 		if err := CheckHeader(field, name, value); err != nil {
 			return err
 		}
-		key := textproto.CanonicalMIMEHeaderKey(name)
+		key := HeaderKey(name)
 		if seen[key] {
-			return &InvalidError{Field: field, Reason: "is there twice: header names have no letter case"}
+			return &InvalidError{Field: field, Reason: `is there twice: header names have no letter case, and receivers may take "_" and the like for "-"`}
 		}
 		seen[key] = true
 	}
@@ -217,12 +243,13 @@ func checkHeaders(headers map[string]string) error {
 }
 
 // CheckHeader returns an [InvalidError] for the field unless a hook may have this
-// header. It is for protocols that have headers in their settings.
+// header. It is for protocols that have headers in their settings. A name whose
+// [HeaderKey] is that of a refused one is refused as well.
 func CheckHeader(field, name, value string) error {
 	switch {
 	case !validToken(name):
 		return &InvalidError{Field: field, Reason: "must be a token (RFC 9110, section 5.6.2)"}
-	case slices.Contains(reservedHeaders, textproto.CanonicalMIMEHeaderKey(name)):
+	case reservedHeaders[HeaderKey(name)]:
 		return &InvalidError{Field: field, Reason: "belongs to the connection and cannot be set"}
 	case !validHeaderValue(value) || !utf8.ValidString(value):
 		return &InvalidError{Field: field, Reason: "must have a value in UTF-8 without control characters (RFC 9110, section 5.5)"}

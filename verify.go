@@ -49,6 +49,8 @@ const (
 // webhook-signature may have svix-id, svix-timestamp and svix-signature instead,
 // the names that Svix uses for the same. Headers of the two families are never
 // mixed.
+//
+//nolint:recvcheck // A copy must not print its keys either.
 type Verifier struct {
 	// Tolerance is how far a request's timestamp may be from now, in the past
 	// and in the future. Default: 5 minutes.

@@ -150,7 +150,7 @@ func TestATriggerInATransactionThatIsCutOff(t *testing.T) {
 	s := newStore(t, db, sqlite.Options{})
 	m, err := newManager(s, "", slog.New(slog.DiscardHandler), hooks.Observer{})
 	require.NoError(t, err)
-	_, err = m.Register(t.Context(), hooks.Hook{URL: "http://127.0.0.1:1", Events: []string{"*"}})
+	_, err = m.Register(t.Context(), hooks.Hook{URL: "http://127.0.0.1:1024", Events: []string{"*"}})
 	require.NoError(t, err)
 	count := func(table string) (n int) {
 		require.NoError(t, db.QueryRow("SELECT count(*) FROM "+table).Scan(&n))

@@ -309,6 +309,8 @@ func TestHooksOfTheHost(t *testing.T) {
 			"settings":                           func(h *hooks.Hook) { h.Settings = []byte(`{"retry":4}`) },
 			"method":                             func(h *hooks.Hook) { h.Method = http.MethodPut },
 			`headers["Logto-Signature-Sha-256"]`: func(h *hooks.Hook) { h.Headers = map[string]string{"Logto-Signature-Sha-256": "x"} },
+			`headers["logto_signature_sha.256"]`: func(h *hooks.Hook) { h.Headers = map[string]string{"logto_signature_sha.256": "x"} },
+			`headers["Content_Type"]`:            func(h *hooks.Hook) { h.Headers = map[string]string{"Content_Type": "x"} },
 		} {
 			bad := h
 			bad.ID = ""

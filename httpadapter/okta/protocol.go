@@ -130,6 +130,10 @@ func authHeaderOf(h hooks.Hook, s settings) (string, error) {
 	if len(h.Secrets) == 0 {
 		return "", &hooks.InvalidError{Field: "secrets", Reason: "must have the value of the authentication header"}
 	}
+	switch hooks.HeaderKey(s.AuthHeader) {
+	case hooks.HeaderKey(challengeHeader), hooks.HeaderKey(requestIDHeader):
+		return "", &hooks.InvalidError{Field: "settings.authHeader", Reason: "is set by the protocol"}
+	}
 	for _, secret := range h.Secrets {
 		if err := hooks.CheckHeader("settings.authHeader", s.AuthHeader, string(secret.Secret)); err != nil {
 			return "", err

@@ -183,7 +183,7 @@ func TestAuthFails(t *testing.T) {
 func TestAuthIsGuarded(t *testing.T) {
 	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{Protocols: []hooks.Protocol{&webitel.Protocol{}}, AllowHTTP: true})
 	require.NoError(t, err)
-	for _, url := range []string{"http://127.0.0.1:1/", "http://169.254.169.254/latest/meta-data/", "https://10.0.0.1/", "http://[::1]/", "http://[::ffff:127.0.0.1]/"} {
+	for _, url := range []string{"http://127.0.0.1:1024/", "http://169.254.169.254/latest/meta-data/", "https://10.0.0.1/", "http://[::1]/", "http://[::ffff:127.0.0.1]/"} {
 		attempts, err := m.Test(t.Context(), hooks.Hook{
 			Protocol: webitel.Name, URL: "https://example.com", Events: []string{"E"}, Settings: []byte(`{"auth":{"enabled":true,"url":"` + url + `"}}`),
 		}, hooks.Event{Type: "E"})

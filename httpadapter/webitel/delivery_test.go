@@ -350,7 +350,7 @@ func TestBadURLs(t *testing.T) {
 			"mailto:x@example.com":       "the URL is not an absolute http or https URL without userinfo",
 			"/relative":                  "the URL is not an absolute http or https URL without userinfo",
 			"https://a:b@example.com":    "the URL is not an absolute http or https URL without userinfo",
-			"http://unknown.example/x":   "look up unknown.example",
+			"http://unknown.example/x":   "the host name has no address that requests may go to",
 			"http://host 1.example/${a}": "the URL of the hook is none",
 		} {
 			id := c.create(body("E", url, ""))

@@ -22,10 +22,10 @@ func parseHeader(field string, values map[string]string) ([]named, error) {
 		if err := hooks.CheckHeader(t.field, name, values[name]); err != nil {
 			return nil, err
 		}
-		if seen[t.name] {
-			return nil, &hooks.InvalidError{Field: t.field, Reason: "is there twice: header names have no letter case"}
+		if seen[hooks.HeaderKey(name)] {
+			return nil, &hooks.InvalidError{Field: t.field, Reason: `is there twice: header names have no letter case, and receivers may take "_" and the like for "-"`}
 		}
-		seen[t.name] = true
+		seen[hooks.HeaderKey(name)] = true
 		header = append(header, t)
 	}
 	return header, nil
@@ -60,8 +60,12 @@ func complete(r *hooks.Request) {
 	if len(r.Body) > 0 {
 		own.Set("Content-Type", "application/json")
 	}
+	has := map[string]bool{}
+	for key := range r.Header {
+		has[hooks.HeaderKey(key)] = true
+	}
 	for key, value := range own {
-		if r.Header[key] == nil {
+		if !has[hooks.HeaderKey(key)] {
 			r.Header[key], r.LogHeader[key] = value, value
 		}
 	}

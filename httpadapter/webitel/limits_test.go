@@ -78,7 +78,7 @@ func TestLongSettingsAndNames(t *testing.T) {
 		id := c.create(body("E", "https://example.com", fmt.Sprintf(many, "")))
 		assert.Len(t, c.get(id)["auth"].(map[string]any)["headers"], 4000)
 		a := c.do("POST "+path, body("E", "https://example.com", fmt.Sprintf(many, `,"x-3999":""`)))
-		assert.Equal(t, `Bad request: auth.headers["x-3999"] is there twice: header names have no letter case`, info(t, a, 400))
+		assert.Equal(t, `Bad request: auth.headers["x-3999"] is there twice: header names have no letter case, and receivers may take "_" and the like for "-"`, info(t, a, 400))
 
 		r := c.receiver(hookstest.Status(200))
 		c.create(strings.Replace(body("Get", r.URL, ""), "POST", "GET", 1))

@@ -120,7 +120,8 @@ func NewHeader(own http.Header, h hooks.Hook, reserved ...string) (Header, error
 	header := Header{Sent: maps.Clone(own), Logged: maps.Clone(own)}
 	for name, value := range h.Headers {
 		key := textproto.CanonicalMIMEHeaderKey(name)
-		if slices.Contains(reserved, key) {
+		isKey := func(other string) bool { return hooks.HeaderKey(key) == hooks.HeaderKey(other) }
+		if slices.ContainsFunc(reserved, isKey) || own[key] == nil && slices.ContainsFunc(slices.Collect(maps.Keys(own)), isKey) {
 			return Header{}, &hooks.InvalidError{Field: fmt.Sprintf("headers[%q]", name), Reason: "is set by the protocol"}
 		}
 		header.Sent[key], header.Logged[key] = []string{value}, []string{Redacted}

@@ -1,0 +1,115 @@
+package hooks
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// textConn is a connection on which a text comes, so many bytes at a time.
+type textConn struct {
+	net.Conn
+	text io.Reader
+	size int
+}
+
+func (c textConn) Read(p []byte) (int, error) { return c.text.Read(p[:min(len(p), c.size)]) }
+
+// FuzzWatchedConn checks that an answer reads the same through a watchedConn, and
+// that what follows is not read.
+func FuzzWatchedConn(f *testing.F) {
+	for _, raw := range []string{
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHELLO", "HTTP/1.1 204 No Content\n\nHELLO", "HTTP/1.0 200 OK\r\n\r\nall of it", "220 mail.example ESMTP\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA;x=\"y\"\r\n0123456789\r\n1\n!\r\n00\r\nX: y\r\n\r\nHELLO", "HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "\x15\x03\x01\x00\x02\x02\x46", "\r\n\r\n\r\n",
+	} {
+		f.Add([]byte(raw), uint16(3))
+		f.Add([]byte(raw), uint16(4000))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, size uint16) {
+		var text bytes.Buffer
+		told := newHostLog(slog.New(slog.NewTextHandler(&text, nil)))
+		c := told.watch(textConn{text: bytes.NewReader(raw), size: max(1, int(size))}, "shop.example")
+		c.take()
+		got, gotBody, gotErr := readAnswer(bufio.NewReader(c), c.expect)
+		want, wantBody, wantErr := readAnswer(bufio.NewReader(bytes.NewReader(raw)), func(string, *http.Response) {})
+		if bytes.HasPrefix(raw, []byte{0x15, 0x03}) {
+			assert.Error(t, gotErr)
+			return
+		}
+		assert.Equal(t, wantErr == nil, gotErr == nil, "%v, %v", wantErr, gotErr)
+		assert.Equal(t, wantBody, gotBody)
+		if want == nil || got == nil {
+			assert.Equal(t, want == nil, got == nil)
+			return
+		}
+		assert.Equal(t, want.Status, got.Status)
+		assert.Equal(t, want.Header, got.Header)
+		assert.Equal(t, want.Trailer, got.Trailer)
+		if gotErr != nil || got.Close {
+			return
+		}
+		c.giveBack()
+		n, err := c.Read(make([]byte, 100))
+		assert.Zero(t, n)
+		assert.ErrorIs(t, err, io.EOF)
+		assert.LessOrEqual(t, strings.Count(text.String(), "\n"), 1)
+	})
+}
+
+// readAnswer reads as net/http does: the header, and then what expect is told of.
+func readAnswer(r *bufio.Reader, expect func(string, *http.Response)) (*http.Response, string, error) {
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	expect(http.MethodPost, res)
+	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	return res, string(body), err
+}
+
+// However the bytes come, the end of the chunks is found.
+func TestChunkScanner(t *testing.T) {
+	long := strings.Repeat("x", 0x1234)
+	for name, body := range map[string]string{
+		"nothing": "0\r\n\r\n", "one": "2\r\nok\r\n0\r\n\r\n", "zeros": "0002\r\nok\r\n0000\r\n\r\n", "an extension": "2;a=\"0\"\r\nok\r\n0;b\r\n\r\n", "line feeds": "2\nok\r\n0\n\n",
+		"digits": "1234\r\n" + long + "\r\n0\r\n\r\n", "upper case": "A\r\n0123456789\r\n0\r\n\r\n", "data like an end": "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", "a trailer": "1\r\nx\r\n0\r\nA: b\r\nC: d\r\n\r\n",
+	} {
+		for _, size := range []int{1, 2, 3, 7, 100, 1 << 20} {
+			var s chunkScanner
+			rest, n := body+"HELLO", 0
+			for len(rest) > 0 && s.state != chunkEnded {
+				piece := rest[:min(size, len(rest))]
+				took := s.scan([]byte(piece))
+				n, rest = n+took, rest[took:]
+			}
+			assert.Equal(t, len(body), n, fmt.Sprint(name, size))
+		}
+	}
+}
+
+// A read allocates nothing.
+func TestWatchedConnAllocations(t *testing.T) {
+	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+	text := strings.NewReader("")
+	c := newHostLog(slog.New(slog.DiscardHandler)).watch(textConn{text: text, size: 4096}, "shop.example")
+	p := make([]byte, 4096)
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		text.Reset(answer)
+		c.take()
+		n, err := c.Read(p)
+		require.NoError(t, err)
+		require.Len(t, answer, n)
+		c.giveBack()
+	}))
+}
