@@ -221,36 +221,3 @@ func TestNamesOfWhichThePolicyPermitsSomeAddresses(t *testing.T) {
 		}
 	}
 }
-
-func TestPrintable(t *testing.T) {
-	for text, want := range map[string]string{
-		"":                                "",
-		" plain text, größer, 漢字, 🙂 ":     "plain text, größer, 漢字, 🙂",
-		"a\nb\r\tc":                       `a\nb\r\tc`,
-		"\x1b[31m\a\x00\x7f\u0085|":       `\x1b[31m\a\x00\x7f\u0085|`,
-		"a\u202eb\u2066c\u200bd\u2028e":   `a\u202eb\u2066c\u200bd\u2028e`,
-		"a\xffb":                          "a\uFFFDb",
-		`a "quoted" C:\path 'b'`:          `a "quoted" C:\path 'b'`,
-		strings.Repeat("x", 2000):         strings.Repeat("x", 1024),
-		strings.Repeat("\x1b", 2000):      strings.Repeat(`\x1b`, 256),
-		"x" + strings.Repeat("é", 2000):   "x" + strings.Repeat("é", 511) + "\uFFFD",
-		"xx" + strings.Repeat("\a", 1000): "xx" + strings.Repeat(`\a`, 511),
-	} {
-		got := printable(text)
-		assert.LessOrEqual(t, len(got), maxErrorText)
-		assert.Equal(t, got, printable(got), "it is left as it is")
-		if len(text) < 1000 || !strings.Contains(text, "é") {
-			assert.Equal(t, want, got)
-		}
-	}
-}
-
-func FuzzPrintable(f *testing.F) {
-	f.Add("a\nb\x1b\u202e\xff" + strings.Repeat("é\x00", 600))
-	f.Fuzz(func(t *testing.T, text string) {
-		got := printable(text)
-		assert.LessOrEqual(t, len(got), maxErrorText)
-		assert.False(t, strings.ContainsFunc(got, isUnprintable), "%q", got)
-		assert.Equal(t, got, printable(got))
-	})
-}

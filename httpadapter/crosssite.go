@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
+	"github.com/seed-2c6e3a5a/hooks/internal/escape"
 )
 
 // anyOrigin in Config.TrustedOrigins stands for all.
@@ -51,7 +52,7 @@ func (c *crossSite) check(r *http.Request) error {
 	if err == nil || c.anyone && !hasCredentialsOfBrowser(r) {
 		return nil
 	}
-	return fmt.Errorf("%w: %w (Origin: %s)", ErrForbidden, err, wire.Printable(r.Header.Get("Origin"), maxLogged))
+	return fmt.Errorf("%w: %w (Origin: %s)", ErrForbidden, err, escape.Unprintable(r.Header.Get("Origin"), maxLogged))
 }
 
 // hasCredentialsOfBrowser reports whether a request has what a browser adds by

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
-	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
+	"github.com/seed-2c6e3a5a/hooks/internal/escape"
 )
 
 // The log has at most so many bytes of a text that a client chose, and of an error.
@@ -19,7 +19,7 @@ const (
 
 // log writes the line of a request.
 func (h *handler) log(c *Call, id string, answer Answer, err error, took time.Duration) {
-	text := func(name, value string) slog.Attr { return slog.String(name, wire.Printable(value, maxLogged)) }
+	text := func(name, value string) slog.Attr { return slog.String(name, escape.Unprintable(value, maxLogged)) }
 	attrs := []slog.Attr{
 		slog.String("api", h.api.Name()), text("method", c.Method), text("path", c.URL.Path),
 		slog.Int("status", answer.Status), slog.Duration("took", took), slog.String("request", id),
@@ -53,7 +53,7 @@ func hasHint(err error) bool {
 // A loggedError is an error whose text may have what a client sent.
 type loggedError struct{ error }
 
-func (e loggedError) Error() string { return wire.Printable(e.error.Error(), maxLoggedError) }
+func (e loggedError) Error() string { return escape.Unprintable(e.error.Error(), maxLoggedError) }
 
 // Unwrap returns the error itself, for log handlers that look into it.
 func (e loggedError) Unwrap() error { return e.error }

@@ -275,7 +275,7 @@ func TestBadURLsAreShownWithoutSecrets(t *testing.T) {
 		"https://ho st/?mail=a@b&key=hunter2":            "https://[redacted]",
 		"https://host:port/#hunter2":                     "https://host:port/[redacted]",
 		`a\u001b[31m\u0007\u202e\nb`:                     `a\\x1b[31m\\a\\u202e\\nb`,
-		"https://host:port/" + strings.Repeat("x", 1000): "https://host:port/" + strings.Repeat("x", 238) + "…",
+		"https://host:port/" + strings.Repeat("x", 1000): "https://host:port/" + strings.Repeat("x", 235) + "…",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newClient(t)

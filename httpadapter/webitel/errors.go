@@ -9,7 +9,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
-	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
+	"github.com/seed-2c6e3a5a/hooks/internal/escape"
 )
 
 // An Error is an error in Webitel's form. An [httpadapter.Authenticate] that
@@ -72,9 +72,9 @@ func shownURI(r *http.Request) string {
 	path, query, _ := strings.Cut(r.RequestURI, "?")
 	values, err := url.ParseQuery(query)
 	if err != nil || values.Has("access_token") || values.Has("x_key") {
-		return wire.Printable(path, maxShownURI)
+		return escape.Unprintable(path, maxShownURI)
 	}
-	return wire.Printable(r.RequestURI, maxShownURI)
+	return escape.Unprintable(r.RequestURI, maxShownURI)
 }
 
 // fieldOf names what is wrong with a hook by the names of the API.

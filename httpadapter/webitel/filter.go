@@ -9,8 +9,8 @@ import (
 	"slices"
 
 	"github.com/seed-2c6e3a5a/hooks"
-	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel/internal/js"
+	"github.com/seed-2c6e3a5a/hooks/internal/escape"
 )
 
 // A conditionView is an entry of a filter: what a member of the event is compared
@@ -60,7 +60,7 @@ func parseFilter(views map[string]conditionView) (filter, error) {
 		}
 		var err error
 		if c.value, c.pattern, err = operand(c.operation, views[name].Value); err != nil {
-			return nil, &hooks.InvalidError{Field: field + ".value", Reason: wire.Printable(err.Error(), maxReason)}
+			return nil, &hooks.InvalidError{Field: field + ".value", Reason: escape.Unprintable(err.Error(), maxReason)}
 		}
 		if c.pattern != nil {
 			if folds += c.pattern.Folds(); folds > js.MaxFolds {

@@ -38,7 +38,7 @@ func withQuery(u *url.URL, members []wire.Member) (*url.URL, error) {
 		if err != nil {
 			return nil, err
 		}
-		q.name = append(q.name[:0], escape(m.Name)...)
+		q.name = append(q.name[:0], percentEncode(m.Name)...)
 		if err := q.addValue(value, 0); err != nil {
 			return nil, err
 		}
@@ -89,7 +89,7 @@ func (q *query) addValue(value any, depth int) error {
 	switch v := value.(type) {
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
-			if err := q.addElement(escape(key), v[key], depth+1); err != nil {
+			if err := q.addElement(percentEncode(key), v[key], depth+1); err != nil {
 				return err
 			}
 		}
@@ -104,7 +104,7 @@ func (q *query) addValue(value any, depth int) error {
 	}
 	text := ""
 	if value != nil {
-		text = escape(js.Text(value))
+		text = percentEncode(js.Text(value))
 	}
 	q.add(string(q.name) + "=" + text)
 	if q.text.Len() > maxQuery {
@@ -113,5 +113,5 @@ func (q *query) addValue(value any, depth int) error {
 	return nil
 }
 
-// escape is percent-encoding, RFC 3986 section 2.
-func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+// percentEncode encodes as in RFC 3986 section 2.
+func percentEncode(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }

@@ -3,10 +3,9 @@ package wire
 import (
 	"net/url"
 	"path"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/escape"
 )
 
 // Origin returns a text such as "https://api.example.com" in the form that
@@ -37,34 +36,6 @@ func SplitBase(text string) (origin, prefix string, ok bool) {
 	return origin, prefix, ok && clean
 }
 
-// Printable returns a text that a stranger chose as logs and errors show it: what is
-// not printable, such as control characters, is escaped as in Go, and what is behind
-// the limit in bytes is cut off between characters, and marked with "…".
-func Printable(text string, limit int) string {
-	if len(text) <= limit && !strings.ContainsFunc(text, unprintable) {
-		return text
-	}
-	var b strings.Builder
-	for i, r := range text {
-		part := string(r)
-		if r == utf8.RuneError && !strings.HasPrefix(text[i:], part) {
-			part = text[i : i+1] // It is no UTF-8.
-		}
-		if unprintable(r) {
-			part = strconv.Quote(part)
-			part = part[1 : len(part)-1]
-		}
-		if b.Len()+len(part) > limit {
-			b.WriteString("…")
-			break
-		}
-		b.WriteString(part)
-	}
-	return b.String()
-}
-
-func unprintable(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
-
 // maxShownURL bounds what errors show of a URL, in bytes.
 const maxShownURL = 256
 
@@ -80,7 +51,7 @@ func ShownURL(text string) string {
 	} else if i := indexFold(text, "?", "#", "%3f", "%23"); i >= 0 {
 		text = text[:i] + redacted
 	}
-	return Printable(text, maxShownURL)
+	return escape.Unprintable(text, maxShownURL)
 }
 
 func containsFold(s string, parts ...string) bool { return indexFold(s, parts...) >= 0 }

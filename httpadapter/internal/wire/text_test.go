@@ -3,8 +3,6 @@ package wire_test
 import (
 	"strings"
 	"testing"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 
@@ -43,26 +41,6 @@ func FuzzSplitBase(f *testing.F) {
 		assert.NotContains(t, origin, "@")
 		for _, part := range []string{"?", "#", "//", "/../"} {
 			assert.NotContains(t, prefix, part)
-		}
-	})
-}
-
-// FuzzPrintable shows any text: it has no character that is not printable, and not
-// many more bytes than the limit.
-func FuzzPrintable(f *testing.F) {
-	for _, seed := range []string{"", "plain", "é\n\x1b[31m\x00\xff\u202e\ufffd", "日本語"} {
-		f.Add(seed, 10)
-	}
-	f.Fuzz(func(t *testing.T, text string, limit int) {
-		limit = max(0, min(limit, 1<<16))
-		shown := wire.Printable(text, limit)
-		assert.True(t, utf8.ValidString(shown))
-		assert.LessOrEqual(t, len(shown), limit+len("…"))
-		for _, r := range shown {
-			assert.True(t, unicode.IsPrint(r), "%q", shown)
-		}
-		if !strings.HasSuffix(shown, "…") {
-			assert.Equal(t, shown, wire.Printable(shown, limit), "what is printable stays")
 		}
 	})
 }

@@ -1,0 +1,41 @@
+// Package escape makes what strangers wrote safe to print.
+package escape
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+const mark = "…"
+
+// Unprintable returns the text with an escape as in Go for all that is not printable:
+// control characters, line ends, marks of writing direction, characters without
+// width (see [strconv.IsPrint]), and bytes that are no UTF-8. The result has at most
+// limit bytes; what was cut off is marked with "…". It leaves its own result as it is.
+func Unprintable(text string, limit int) string {
+	if len(text) <= limit && !strings.ContainsFunc(text, suspect) {
+		return text
+	}
+	var b strings.Builder
+	whole := 0 // how many bytes leave room for the mark
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		part := text[:size]
+		text = text[size:]
+		if !strconv.IsPrint(r) || r == utf8.RuneError && size == 1 {
+			quoted := strconv.Quote(part)
+			part = quoted[1 : len(quoted)-1]
+		}
+		if b.Len()+len(part) > limit {
+			return b.String()[:whole] + mark[:min(len(mark), max(0, limit)/len(mark)*len(mark))]
+		}
+		b.WriteString(part)
+		if b.Len() <= limit-len(mark) {
+			whole = b.Len()
+		}
+	}
+	return b.String()
+}
+
+func suspect(r rune) bool { return r == utf8.RuneError || !strconv.IsPrint(r) }
