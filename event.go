@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
@@ -95,7 +96,17 @@ func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, 
 // triggered ones; when it rolls back, they never were. Which hooks they go to
 // is decided now, not at the commit. It takes as many events as
 // [Manager.TriggerBatch].
+//
+// A transaction of another database than the Manager's store is refused with
+// [ErrForeignTx], and none (nil, or a pointer that is nil) with an
+// [InvalidError].
 func (m *Manager) TriggerTx(ctx context.Context, tx Tx, events ...Event) ([]Receipt, error) {
+	if isNil(tx) {
+		return nil, &InvalidError{Field: "tx", Reason: "must not be nil"}
+	}
+	if tx.StoreID() != m.store.StoreID() {
+		return nil, fmt.Errorf("trigger in a transaction: %w", ErrForeignTx)
+	}
 	t, err := m.prepareTrigger(ctx, events, nil)
 	if err != nil {
 		return nil, err
@@ -104,6 +115,12 @@ func (m *Manager) TriggerTx(ctx context.Context, tx Tx, events ...Event) ([]Rece
 		return nil, fmt.Errorf("trigger in a transaction: %w", err)
 	}
 	return t.receipts(), nil
+}
+
+// isNil reports whether v is nil, or a pointer that is.
+func isNil(v any) bool {
+	value := reflect.ValueOf(v)
+	return !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil()
 }
 
 // A trigger is a call of Trigger on its way.
