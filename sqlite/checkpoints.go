@@ -19,6 +19,9 @@ import (
 // While somebody reads for long, the log cannot start over, and grows. Its file is
 // cut when that is over: by the writer, when it starts over (PRAGMA
 // journal_size_limit), or here, if nobody writes.
+//
+// The log also keeps what has been overwritten or deleted in the database. When that
+// was a hook, with what is secret of it, the log is emptied, too.
 type checkpoints struct {
 	db      *sql.DB
 	log     string // the file
@@ -27,6 +30,8 @@ type checkpoints struct {
 	// watched says that the file will be looked at, written asks for it.
 	watched atomic.Bool
 	written chan struct{}
+	// wiping says that the log is to be emptied, however long it is.
+	wiping  atomic.Bool
 	closed  chan struct{}
 	stopped sync.WaitGroup
 	once    sync.Once
@@ -59,6 +64,8 @@ func (c *checkpoints) run() {
 	for {
 		select {
 		case <-c.closed:
+			// Others may have the file open still, so that the log stays.
+			c.checkpoint("TRUNCATE")
 			return
 		case <-c.wanted:
 			c.checkpoint("PASSIVE")
@@ -73,12 +80,20 @@ func (c *checkpoints) run() {
 	}
 }
 
-// shorten cuts the file of the log if it is too long. It reports whether it is no
-// longer.
+// shorten empties the log if it is to be, or if its file is too long. It reports
+// whether there is nothing left to do.
 func (c *checkpoints) shorten() bool {
+	wiping := c.wiping.Swap(false)
+	if !wiping && !c.tooLong() {
+		return true
+	}
 	// First without the lock that keeps writers out, so that the second, which
 	// takes it, has nothing left to copy.
-	return !c.tooLong() || c.checkpoint("PASSIVE") && c.checkpoint("TRUNCATE") && !c.tooLong()
+	done := c.checkpoint("PASSIVE") && c.checkpoint("TRUNCATE")
+	if wiping && !done {
+		c.wiping.Store(true)
+	}
+	return done && !c.tooLong()
 }
 
 func (c *checkpoints) tooLong() bool {
@@ -100,6 +115,17 @@ func (c *checkpoints) committed(operations int) {
 		c.pending = 0
 		signal(c.wanted)
 	}
+	c.watch()
+}
+
+// wipe has the log emptied soon.
+func (c *checkpoints) wipe() {
+	c.wiping.Store(true)
+	c.watch()
+}
+
+// watch has the log looked at soon.
+func (c *checkpoints) watch() {
 	if !c.watched.Swap(true) {
 		signal(c.written)
 	}

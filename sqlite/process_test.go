@@ -43,8 +43,11 @@ const taskVariable = "HOOKS_SQLITE_TASK"
 type task struct {
 	Path        string
 	Synchronous sqlite.Synchronous
-	// Open is to try whether the file can be opened, and nothing more.
-	Open bool
+	// Open is to try whether the file can be opened, and nothing more. With
+	// Modes, it tells the permissions of the files, which are created under
+	// this umask; OpenDB has a handle of the host's opened first.
+	Open, OpenDB, Modes bool
+	Umask               int
 	// Name starts the IDs of the events, and is the user agent.
 	Name string
 	// Callers trigger events, each one after another. 0: it only delivers.
@@ -63,6 +66,7 @@ const (
 	sayTriggered  = "triggered"
 	sayRolledBack = "rolled-back"
 	sayFailed     = "failed"
+	sayMode       = "mode"
 )
 
 func TestMain(m *testing.M) {
@@ -89,6 +93,9 @@ func (w task) do() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	in := bufio.NewReader(os.Stdin)
+	if w.Modes {
+		return w.tellModes(ctx)
+	}
 	if w.Open {
 		s, err := sqlite.Open(ctx, w.Path, sqlite.Options{})
 		if err != nil {

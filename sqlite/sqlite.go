@@ -20,10 +20,11 @@ const readers = 4
 // A Store is a [hooks.Store] in a SQLite database. It may be used concurrently,
 // by several Managers, and the database by several processes.
 type Store struct {
-	id     string
-	file   databaseFile
-	writer *writer
-	read   *sql.DB
+	id       string
+	pageSize int
+	file     databaseFile
+	writer   *writer
+	read     *sql.DB
 	// opened is what Close closes: nothing of the host's.
 	opened      handles
 	checkpoints *checkpoints // nil: the host's affair
@@ -44,7 +45,16 @@ var (
 // file is in WAL mode: beside it there are two more while it is open, with
 // "-wal" and "-shm" added to its name. The first grows with what is written while
 // somebody reads for long, such as a backup, and is cut to at most 40 MiB within
-// some seconds after that. The error wraps [ErrNewerSchema],
+// some seconds after that. A file that Open creates is for its owner alone (0600),
+// and those beside it have its permissions.
+//
+// What is deleted is overwritten (PRAGMA secure_delete): a hook's header values,
+// secrets and settings are gone from the file when the hook has been deleted or
+// changed and the change was copied from the "-wal" file, which is emptied some
+// seconds later, or when the store is closed, or else, if somebody reads for
+// long or in another process, when they no longer do.
+//
+// The error wraps [ErrNewerSchema],
 // [ErrDamaged], [ErrReadOnly] or [ErrBusy] for what they say. The context is for
 // Open alone.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
@@ -66,7 +76,7 @@ func open(ctx context.Context, path string, o Options) (s *Store, err error) {
 		return db
 	}
 	write := connect(1, fmt.Sprintf(
-		"PRAGMA busy_timeout = %d; PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %d; PRAGMA cache_size = -16000",
+		"PRAGMA busy_timeout = %d; PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %d; PRAGMA cache_size = -16000; PRAGMA secure_delete = ON",
 		lockWait.Milliseconds(), pagesPerCheckpoint, maxLog))
 	checkpoint := connect(1, "PRAGMA busy_timeout = 0")
 	read := connect(readers, "PRAGMA busy_timeout = 10000; PRAGMA query_only = 1")
@@ -122,7 +132,8 @@ func prepareFile(ctx context.Context, db *sql.DB, o Options) error {
 // of the host takes one away. In WAL mode ("_journal_mode=WAL" in the name of the
 // data source) readers and writers do not hold each other up; how long the file of
 // the log may stay is up to you, see PRAGMA journal_size_limit. The Store leaves the
-// connections as they were. Once Run has returned, close the Store and then the
+// connections as they were, so that whether what is deleted is overwritten is up
+// to you, too (PRAGMA secure_delete). Once Run has returned, close the Store and then the
 // handle. The context is for New alone.
 //
 // A handle that does not fit is a [hooks.InvalidError]; tables that are missing or
@@ -176,6 +187,9 @@ func newStore(ctx context.Context, db *sql.DB, o Options) (*Store, error) {
 		err = fmt.Errorf("%w: hooks_identity has no id", ErrDamaged)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := db.QueryRowContext(ctx, "PRAGMA page_size").Scan(&s.pageSize); err != nil {
 		return nil, err
 	}
 	s.writer = &writer{
