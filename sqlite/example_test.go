@@ -22,11 +22,11 @@ func ExampleStore_Tx() {
 	}
 	ctx, path := context.Background(), filepath.Join(dir, "app.db")
 
-	db, err := sqlite.OpenDB(ctx, path)
+	db, err := sqlite.OpenDB(ctx, path) // for your tables
 	if err != nil {
 		log.Fatal(err)
 	}
-	store, err := sqlite.Open(ctx, path, sqlite.Options{})
+	store, err := sqlite.Open(ctx, path, sqlite.Options{}) // for its own, in the same file
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -168,17 +168,17 @@ func lock(r *reader) error {
 		stale = cause.Code == sqlite3.ErrLocked
 	}
 	if stale {
-		return readFirst{err}
+		return readFirstError{err}
 	}
 	return err
 }
 
-// readFirst is a failure that is an [ErrReadFirst], and as such an [ErrBusy].
-type readFirst struct{ cause error }
+// A readFirstError is a failure that is an [ErrReadFirst], and as such an [ErrBusy].
+type readFirstError struct{ cause error }
 
-func (e readFirst) Error() string        { return ErrReadFirst.Error() + ": " + e.cause.Error() }
-func (e readFirst) Unwrap() error        { return e.cause }
-func (e readFirst) Is(target error) bool { return target == ErrReadFirst || target == ErrBusy }
+func (e readFirstError) Error() string        { return ErrReadFirst.Error() + ": " + e.cause.Error() }
+func (e readFirstError) Unwrap() error        { return e.cause }
+func (e readFirstError) Is(target error) bool { return target == ErrReadFirst || target == ErrBusy }
 
 // explain says what is wrong with the tables when they could not be used.
 func (t hostTx) explain(r *reader, err error) error {

@@ -435,7 +435,7 @@ var faults = []fault{
 	{"has no identity", "identity/own", wrapped(func(s hooks.Store) hooks.Store { return named{s, func() string { return "" }} })},
 	{"has the identity of all others", "identity/own", wrapped(func(s hooks.Store) hooks.Store { return named{s, func() string { return "x" }} })},
 	{"changes its identity", "identity/stays", wrapped(func(s hooks.Store) hooks.Store {
-		return named{s, func() string { return rand.Text() }}
+		return named{s, rand.Text}
 	})},
 	{"has transactions of another identity", "identity/transaction", func(h *Harness) {
 		h.Begin = func(_ testing.TB, s hooks.Store) (hooks.Tx, func(bool)) {
