@@ -54,6 +54,7 @@ func newCheckpoints(db *sql.DB, file string) *checkpoints {
 		db: db, log: file + "-wal",
 		wanted: make(chan struct{}, 1), written: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
+	c.wipe() // A process that died may not have done it.
 	c.stopped.Go(c.run)
 	return c
 }

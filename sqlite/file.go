@@ -85,7 +85,7 @@ func createFile(path string) (err error) {
 	}
 	model, err := os.CreateTemp(dir, ".hooks-*")
 	if err != nil {
-		return err
+		return fmt.Errorf("create it: %w", err)
 	}
 	defer func() { err = errors.Join(err, model.Close(), os.Remove(model.Name())) }()
 	if err := model.Chmod(0o600); err != nil { // The umask may have taken some of it.

@@ -22,8 +22,8 @@ const (
 
 // Options set a Store up. The zero value works.
 type Options struct {
-	// Synchronous is what a commit waits for. Default: Full. A [Tx] is
-	// committed by the host, as the host's connection is set.
+	// Synchronous is what a commit waits for. Default: Full. A transaction of
+	// the host's is committed by the host, as its connection is set.
 	Synchronous Synchronous
 	// BusyTimeout is how long to wait for another writer, such as a
 	// transaction of the host, before a call fails with ErrBusy. A context

@@ -127,6 +127,31 @@ func TestNothingSecretIsLeftOfADeletedHook(t *testing.T) {
 	}
 }
 
+// If the process dies before, it is gone some seconds after the file was opened
+// again.
+func TestNothingSecretIsLeftAfterACrash(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, path := openNormal(t)
+		h := &secretive{rand.New(rand.NewPCG(3, 4)), t, s, map[string]int64{}}
+		for range 100 {
+			h.step()
+		}
+		for id := range h.versions {
+			h.delete(id)
+		}
+		crashed := filepath.Join(t.TempDir(), "hooks.db")
+		for _, file := range []string{"", "-wal"} {
+			require.NoError(t, exec.CommandContext(t.Context(), "cp", path+file, crashed+file).Run())
+		}
+		require.NotEmpty(t, secretsIn(t, crashed))
+		s = openAt(t, crashed).(*sqlite.Store)
+		time.Sleep(30 * time.Second)
+		assert.Empty(t, secretsIn(t, crashed))
+		require.NoError(t, s.Close())
+	})
+}
+
 // A new file is for its owner alone, as are those beside it.
 func TestFilesThatAreCreated(t *testing.T) {
 	t.Parallel()

@@ -128,13 +128,14 @@ func prepareFile(ctx context.Context, db *sql.DB, o Options) error {
 // for a file that the host has a handle to. The tables are made by [Migrate].
 //
 // The handle has to be of the driver github.com/mattn/go-sqlite3 and to allow more
-// than one connection, since a [Tx] needs another beside its own; each transaction
-// of the host takes one away. In WAL mode ("_journal_mode=WAL" in the name of the
-// data source) readers and writers do not hold each other up; how long the file of
-// the log may stay is up to you, see PRAGMA journal_size_limit. The Store leaves the
-// connections as they were, so that whether what is deleted is overwritten is up
-// to you, too (PRAGMA secure_delete). Once Run has returned, close the Store and then the
-// handle. The context is for New alone.
+// than one connection, since [hooks.Manager.TriggerTx] needs another beside the
+// transaction's; each transaction of the host takes one away. In WAL mode
+// ("_journal_mode=WAL" in the name of the data source) readers and writers do not
+// hold each other up; how long the file of the log may stay is up to you, see PRAGMA
+// journal_size_limit. So are the permissions of the files, and whether what is
+// deleted is overwritten, see PRAGMA secure_delete: the Store leaves the connections
+// as they were. Once Run has returned, close the Store and then the handle. The
+// context is for New alone.
 //
 // A handle that does not fit is a [hooks.InvalidError]; tables that are missing or
 // of another version are [ErrNotMigrated] or [ErrNewerSchema].
