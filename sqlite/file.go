@@ -151,8 +151,12 @@ func (f databaseFile) check() error {
 	return nil
 }
 
-// is reports whether it is what is at this path.
+// is reports whether it is what a connection has open at this path. What is in
+// memory has none.
 func (f databaseFile) is(path string) bool {
+	if f.path == "" || path == "" {
+		return f.path == path
+	}
 	info, err := os.Stat(path)
 	return err == nil && os.SameFile(f.info, info)
 }

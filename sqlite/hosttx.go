@@ -56,13 +56,13 @@ func (t hostTx) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entr
 		return err
 	}
 	// The context may end in the middle, which undoes this call and no more.
-	always := newReader(context.WithoutCancel(ctx), t.handle)
+	always := newReader(context.WithoutCancel(ctx), once{t.handle})
 	err := t.check(always)
 	if err == nil {
 		err = run(always, savepoint)
 	}
 	if err != nil {
-		return fmt.Errorf("sqlite: %w", plain(errors.Join(err, always.close())))
+		return fmt.Errorf("sqlite: %w", plain(err))
 	}
 	session := newReader(ctx, t.handle)
 	err = (&tx{session, newCache(0)}).enqueue(now, entries)
@@ -73,7 +73,7 @@ func (t hostTx) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entr
 	if err != nil {
 		end = rollbackTo
 	}
-	if failure := errors.Join(session.close(), run(always, end), always.close()); failure != nil {
+	if failure := errors.Join(session.close(), run(always, end)); failure != nil {
 		err = errors.Join(err, failure)
 	}
 	if err != nil && !refused(err) {
@@ -87,6 +87,9 @@ var (
 	release    = newStatement("RELEASE hooks_apart")
 	rollbackTo = newStatement("ROLLBACK TO hooks_apart")
 )
+
+// once is a Handle without PrepareContext, for statements that are executed once.
+type once struct{ Handle }
 
 // checkHandle refuses what cannot be a transaction.
 func checkHandle(h Handle) error {
@@ -109,17 +112,19 @@ func (t hostTx) check(r *reader) error {
 	if err := lock(r); err != nil {
 		return t.explain(r, err)
 	}
-	identity, err := first(r, readIdentity)
+	version, own := int64(0), false
+	err := r.each(readIdentity, func(found row) error {
+		version = found.int(1)
+		own = own || found.maybeText(0) == t.store.id && t.store.file.is(found.maybeText(2))
+		return nil
+	})
 	switch {
 	case err != nil:
 		return t.explain(r, err)
-	case identity == nil || identity.maybeText(0) != t.store.id:
+	case !own:
 		return hooks.ErrForeignTx
 	}
-	if err := checkVersion(identity.int(1)); err != nil {
-		return err
-	}
-	return t.checkFile(r)
+	return checkVersion(version)
 }
 
 // changeSafety fails in a transaction, and does nothing otherwise, since what is
@@ -148,7 +153,7 @@ var (
 	// takeLock changes nothing, but waits for other writers: a transaction that
 	// has read before could not any more.
 	takeLock     = newStatement("UPDATE hooks_identity SET id = id WHERE 0")
-	readIdentity = newStatement("SELECT id, (SELECT coalesce(max(version), 0) FROM hooks_schema) FROM hooks_identity")
+	readIdentity = newStatement("SELECT id, (SELECT coalesce(max(version), 0) FROM hooks_schema), file FROM hooks_identity, pragma_database_list")
 	// A checkpoint is refused with SQLITE_LOCKED in a transaction that has read.
 	tryCheckpoint = newStatement("PRAGMA wal_checkpoint(PASSIVE)")
 )
@@ -164,7 +169,7 @@ func lock(r *reader) error {
 	var cause sqlite3.Error
 	errors.As(err, &cause)
 	stale := cause.ExtendedCode == sqlite3.ErrBusySnapshot
-	if !stale && errors.As(run(r, tryCheckpoint), &cause) {
+	if !stale && cause.Code == sqlite3.ErrBusy && errors.As(run(r, tryCheckpoint), &cause) {
 		stale = cause.Code == sqlite3.ErrLocked
 	}
 	if stale {
@@ -192,7 +197,6 @@ func (t hostTx) explain(r *reader, err error) error {
 var (
 	findSchema  = newStatement("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'hooks_schema'")
 	readVersion = newStatement("SELECT coalesce(max(version), 0) FROM hooks_schema")
-	listFiles   = newStatement("SELECT file FROM pragma_database_list WHERE file <> ''")
 )
 
 // checkTables is checkSchema for a session.
@@ -209,21 +213,4 @@ func checkTables(r *reader) error {
 		return err
 	}
 	return checkVersion(version.int(0))
-}
-
-// checkFile returns an error unless the connection has the store's file open:
-// another one with the same identity is a copy.
-func (t hostTx) checkFile(r *reader) error {
-	if t.store.file.path == "" { // in memory
-		return nil
-	}
-	found := false
-	err := r.each(listFiles, func(file row) error {
-		found = found || t.store.file.is(file.text(0))
-		return nil
-	})
-	if err == nil && !found {
-		err = hooks.ErrForeignTx
-	}
-	return err
 }
