@@ -24,7 +24,8 @@ import (
 // was a hook, with what is secret of it, the log is emptied, too.
 type checkpoints struct {
 	db      *sql.DB
-	log     string // the file
+	file    databaseFile
+	log     string // its file
 	pending int    // operations since the last, of the leader
 	wanted  chan struct{}
 	// watched says that the file will be looked at, written asks for it.
@@ -49,9 +50,9 @@ const (
 	lookAfter = 5 * time.Second
 )
 
-func newCheckpoints(db *sql.DB, file string) *checkpoints {
+func newCheckpoints(db *sql.DB, file databaseFile) *checkpoints {
 	c := &checkpoints{
-		db: db, log: file + "-wal",
+		db: db, file: file, log: file.path + "-wal",
 		wanted: make(chan struct{}, 1), written: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	c.wipe() // A process that died may not have done it.
@@ -103,8 +104,12 @@ func (c *checkpoints) tooLong() bool {
 }
 
 // checkpoint reports whether all of the log was copied. It may not be, because a
-// reader or another process is in the way: the next will do.
+// reader or another process is in the way: the next will do. Into a file that has
+// taken the place of the database, nothing is copied.
 func (c *checkpoints) checkpoint(mode string) bool {
+	if c.file.check() != nil {
+		return false
+	}
 	var busy, pages, copied int
 	err := c.db.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &pages, &copied)
 	return err == nil && busy == 0 && copied == pages

@@ -93,7 +93,7 @@ func open(ctx context.Context, path string, o Options) (s *Store, err error) {
 		return nil, err
 	}
 	s.read, s.opened = read, opened
-	s.checkpoints = newCheckpoints(checkpoint, s.file.path)
+	s.checkpoints = newCheckpoints(checkpoint, s.file)
 	s.writer.committed = s.checkpoints.committed
 	return s, nil
 }
