@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
@@ -96,7 +97,17 @@ func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, 
 // is decided now, not at the commit. Call [Manager.Wake] after the commit if they
 // should not wait for the next poll. It takes as many events as
 // [Manager.TriggerBatch].
+//
+// A transaction of another database than the Manager's store is refused with
+// [ErrForeignTx], and none (nil, or a pointer that is nil) with an
+// [InvalidError].
 func (m *Manager) TriggerTx(ctx context.Context, tx Tx, events ...Event) ([]Receipt, error) {
+	if isNil(tx) {
+		return nil, &InvalidError{Field: "tx", Reason: "must not be nil"}
+	}
+	if tx.StoreID() != m.store.StoreID() {
+		return nil, fmt.Errorf("trigger in a transaction: %w", ErrForeignTx)
+	}
 	t, err := m.prepareTrigger(ctx, events, nil)
 	if err != nil {
 		return nil, err
@@ -105,6 +116,12 @@ func (m *Manager) TriggerTx(ctx context.Context, tx Tx, events ...Event) ([]Rece
 		return nil, fmt.Errorf("trigger in a transaction: %w", err)
 	}
 	return t.receipts(), nil
+}
+
+// isNil reports whether v is nil, or a pointer that is.
+func isNil(v any) bool {
+	value := reflect.ValueOf(v)
+	return !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil()
 }
 
 // A trigger is a call of Trigger on its way.

@@ -929,6 +929,31 @@ func TestAContextThatHasEnded(t *testing.T) {
 	assert.Equal(t, old, h.hook(old.Ref()))
 }
 
+func TestTriggerTxRefusesWhatIsNoTransactionOfItsStore(t *testing.T) {
+	h, spy := strictHost(t, func(*hooks.Config) {})
+	h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
+	writes := spy.writes()
+	foreign := memory.New(memory.Options{})
+	begun := foreign.Begin()
+	for name, tx := range map[string]hooks.Tx{"another store": foreign, "a transaction of another store": begun, "an empty one": new(memory.Tx)} {
+		_, err := h.TriggerTx(t.Context(), tx, hooks.Event{ID: "e", Type: "a"})
+		require.ErrorIs(t, err, hooks.ErrForeignTx, name)
+	}
+	for name, tx := range map[string]hooks.Tx{"nil": nil, "a nil transaction": (*memory.Tx)(nil), "a nil store": (*memory.Store)(nil)} {
+		_, err := h.TriggerTx(t.Context(), tx, hooks.Event{ID: "e", Type: "a"})
+		var invalid *hooks.InvalidError
+		require.ErrorAs(t, err, &invalid, name)
+		assert.Equal(t, hooks.InvalidError{Field: "tx", Reason: "must not be nil"}, *invalid, name)
+	}
+	require.NoError(t, begun.Commit())
+	stored, err := foreign.Events(t.Context(), "", []string{"e"})
+	require.NoError(t, err)
+	assert.Empty(t, stored)
+	assert.Equal(t, writes, spy.writes())
+	_, err = h.TriggerTx(t.Context(), h.store.Begin(), hooks.Event{ID: "e", Type: "a"})
+	assert.NoError(t, err)
+}
+
 func TestTriggerTx(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := runningHost(t)

@@ -150,6 +150,10 @@ type Tx interface {
 	// The event and its byte slices may be retained: the caller must not
 	// change them.
 	Enqueue(ctx context.Context, now time.Time, entries []Entry) error
+	// StoreID names the database: it is the same for all stores over it, in
+	// all processes, and for all transactions of it, and another for any
+	// other database. It is not empty, and never changes.
+	StoreID() string
 }
 
 // LogStore reads back what happened.
@@ -449,6 +453,9 @@ var (
 	ErrBusy = errors.New("busy")
 	// ErrLeaseLost: the delivery was taken by another.
 	ErrLeaseLost = errors.New("lease lost")
+	// ErrForeignTx: the transaction is of another database than the store, so
+	// that nobody would deliver what is recorded in it.
+	ErrForeignTx = errors.New("the transaction is not one of the store's database")
 )
 
 // An InvalidError refuses input; nothing was changed.

@@ -3,7 +3,6 @@
 package hookstest_test
 
 import (
-	"database/sql"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -22,7 +21,7 @@ func TestARefundInADatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = store.Close() }) // when the rig has stopped
-		db, err := sql.Open("sqlite3", "file:"+path+"?_txlock=immediate&_busy_timeout=5000")
+		db, err := sqlite.OpenDB(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +34,7 @@ func TestARefundInADatabase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(refund(t.Context(), rig.Manager, sqlite.Tx(tx), "42"), tx.Commit()); err != nil {
+		if err := errors.Join(refund(t.Context(), rig.Manager, store.Tx(tx), "42"), tx.Commit()); err != nil {
 			t.Fatal(err)
 		}
 		rig.Manager.Wake()

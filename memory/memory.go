@@ -8,6 +8,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ type Options struct {
 // A Store is a [hooks.Store] in memory. It may be used concurrently, also by
 // several Managers of one process.
 type Store struct {
+	id                 string
 	maxEnded, maxBytes int
 
 	mu sync.Mutex
@@ -73,6 +75,7 @@ var (
 // New returns an empty Store.
 func New(o Options) *Store {
 	return &Store{
+		id:         rand.Text(),
 		maxEnded:   cmp.Or(max(0, o.MaxEnded), 10_000),
 		maxBytes:   cmp.Or(max(0, o.MaxEndedBytes), 64<<20),
 		hooks:      map[hooks.Ref]*hooks.Hook{},
@@ -124,6 +127,9 @@ type delivery struct {
 
 // Volatile implements [hooks.Volatile].
 func (*Store) Volatile() {}
+
+// StoreID implements [hooks.Tx]. Each Store has one of its own.
+func (s *Store) StoreID() string { return s.id }
 
 // lock locks the store for a call, unless the context has ended.
 func (s *Store) lock(ctx context.Context) error {

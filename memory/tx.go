@@ -15,7 +15,7 @@ var ErrTxDone = errors.New("the transaction is over")
 
 // A Tx stands in for a transaction of the host's database, so that code that
 // uses [hooks.Manager.TriggerTx] can be tested on memory. It may be used
-// concurrently.
+// concurrently. [Store.Begin] makes it.
 type Tx struct {
 	store *Store
 
@@ -49,6 +49,14 @@ func (t *Tx) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entry) 
 	}
 	t.batches = append(t.batches, batch{now, slices.Clone(entries)})
 	return nil
+}
+
+// StoreID implements [hooks.Tx]: it is that of the Store.
+func (t *Tx) StoreID() string {
+	if t.store == nil { // Begin did not make it.
+		return ""
+	}
+	return t.store.id
 }
 
 func (t *Tx) entries() []hooks.Entry {

@@ -1,3 +1,5 @@
+//go:build cgo
+
 package sqlite
 
 import (
@@ -17,14 +19,20 @@ import (
 // While somebody reads for long, the log cannot start over, and grows. Its file is
 // cut when that is over: by the writer, when it starts over (PRAGMA
 // journal_size_limit), or here, if nobody writes.
+//
+// The log also keeps what has been overwritten or deleted in the database. When that
+// was a hook, with what is secret of it, the log is emptied, too.
 type checkpoints struct {
 	db      *sql.DB
-	log     string // the file
+	file    databaseFile
+	log     string // its file
 	pending int    // operations since the last, of the leader
 	wanted  chan struct{}
 	// watched says that the file will be looked at, written asks for it.
 	watched atomic.Bool
 	written chan struct{}
+	// wiping says that the log is to be emptied, however long it is.
+	wiping  atomic.Bool
 	closed  chan struct{}
 	stopped sync.WaitGroup
 	once    sync.Once
@@ -42,11 +50,12 @@ const (
 	lookAfter = 5 * time.Second
 )
 
-func newCheckpoints(db *sql.DB, file string) *checkpoints {
+func newCheckpoints(db *sql.DB, file databaseFile) *checkpoints {
 	c := &checkpoints{
-		db: db, log: file + "-wal",
+		db: db, file: file, log: file.path + "-wal",
 		wanted: make(chan struct{}, 1), written: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
+	c.wipe() // A process that died may not have done it.
 	c.stopped.Go(c.run)
 	return c
 }
@@ -57,6 +66,8 @@ func (c *checkpoints) run() {
 	for {
 		select {
 		case <-c.closed:
+			// Others may have the file open still, so that the log stays.
+			c.checkpoint("TRUNCATE")
 			return
 		case <-c.wanted:
 			c.checkpoint("PASSIVE")
@@ -71,12 +82,20 @@ func (c *checkpoints) run() {
 	}
 }
 
-// shorten cuts the file of the log if it is too long. It reports whether it is no
-// longer.
+// shorten empties the log if it is to be, or if its file is too long. It reports
+// whether there is nothing left to do.
 func (c *checkpoints) shorten() bool {
+	wiping := c.wiping.Swap(false)
+	if !wiping && !c.tooLong() {
+		return true
+	}
 	// First without the lock that keeps writers out, so that the second, which
 	// takes it, has nothing left to copy.
-	return !c.tooLong() || c.checkpoint("PASSIVE") && c.checkpoint("TRUNCATE") && !c.tooLong()
+	done := c.checkpoint("PASSIVE") && c.checkpoint("TRUNCATE")
+	if wiping && !done {
+		c.wiping.Store(true)
+	}
+	return done && !c.tooLong()
 }
 
 func (c *checkpoints) tooLong() bool {
@@ -85,8 +104,12 @@ func (c *checkpoints) tooLong() bool {
 }
 
 // checkpoint reports whether all of the log was copied. It may not be, because a
-// reader or another process is in the way: the next will do.
+// reader or another process is in the way: the next will do. Into a file that has
+// taken the place of the database, nothing is copied.
 func (c *checkpoints) checkpoint(mode string) bool {
+	if c.file.check() != nil {
+		return false
+	}
 	var busy, pages, copied int
 	err := c.db.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &pages, &copied)
 	return err == nil && busy == 0 && copied == pages
@@ -98,6 +121,17 @@ func (c *checkpoints) committed(operations int) {
 		c.pending = 0
 		signal(c.wanted)
 	}
+	c.watch()
+}
+
+// wipe has the log emptied soon.
+func (c *checkpoints) wipe() {
+	c.wiping.Store(true)
+	c.watch()
+}
+
+// watch has the log looked at soon.
+func (c *checkpoints) watch() {
 	if !c.watched.Swap(true) {
 		signal(c.written)
 	}

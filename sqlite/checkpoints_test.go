@@ -1,3 +1,5 @@
+//go:build cgo
+
 package sqlite_test
 
 import (
@@ -89,5 +91,22 @@ func TestTheLogIsCutByTheNextWrites(t *testing.T) {
 		end()
 		write(t, s, "next", 2)
 		assert.LessOrEqual(t, logSize(t, path), int64(maxLog), "without any time having passed")
+	})
+}
+
+// What is in the log of a file that was replaced does not get into the one that has
+// taken its place, such as a backup that was put back.
+func TestAFileThatTakesThePlaceStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, path := openNormal(t)
+		write(t, s, "lost", 3)
+		backup := filled(t)
+		want := contentOf(t, backup)[backup]
+		require.NoError(t, os.Rename(backup, path))
+		time.Sleep(time.Minute)
+		assert.Equal(t, want, contentOf(t, path)[path])
+		require.NoError(t, s.Close())
+		assert.Equal(t, want, contentOf(t, path)[path])
 	})
 }

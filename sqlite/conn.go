@@ -1,3 +1,5 @@
+//go:build cgo
+
 package sqlite
 
 import (
@@ -167,23 +169,23 @@ func (c *conn) close() {
 	c.prepared = nil
 }
 
-// A preparer is a part of database/sql that statements can be prepared on: a
-// transaction of the host's, or a connection that the store reads with.
+// A preparer is a Handle that statements can be prepared on.
 type preparer interface {
 	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 }
 
-// A reader is a session over database/sql, which prepares a statement once.
+// A reader is a session over database/sql: a transaction of the host's, or a
+// connection that the store reads with. It prepares a statement once, if it can.
 type reader struct {
 	ctx      context.Context
-	db       preparer
+	db       Handle
 	prepared map[string]*sql.Stmt
 	damage   damage
 }
 
 func (r *reader) damaged() error { return r.damage.take() }
 
-func newReader(ctx context.Context, db preparer) *reader {
+func newReader(ctx context.Context, db Handle) *reader {
 	return &reader{ctx: ctx, db: db, prepared: map[string]*sql.Stmt{}}
 }
 
@@ -197,14 +199,7 @@ func (r *reader) each(s *statement, visit func(row) error, args ...driver.Value)
 
 // query is each for a statement that is not known beforehand.
 func (r *reader) query(query string, visit func(row) error, args ...any) (err error) {
-	stmt := r.prepared[query]
-	if stmt == nil {
-		if stmt, err = r.db.PrepareContext(r.ctx, query); err != nil {
-			return fmt.Errorf("%w, to prepare: %s", err, query)
-		}
-		r.prepared[query] = stmt
-	}
-	rows, err := stmt.QueryContext(r.ctx, args...)
+	rows, err := r.rows(query, args)
 	if err != nil {
 		return err
 	}
@@ -230,6 +225,21 @@ func (r *reader) query(query string, visit func(row) error, args ...any) (err er
 		}
 	}
 	return rows.Err()
+}
+
+func (r *reader) rows(query string, args []any) (rows *sql.Rows, err error) {
+	p, ok := r.db.(preparer)
+	if !ok {
+		return r.db.QueryContext(r.ctx, query, args...)
+	}
+	stmt := r.prepared[query]
+	if stmt == nil {
+		if stmt, err = p.PrepareContext(r.ctx, query); err != nil {
+			return nil, fmt.Errorf("%w, to prepare: %s", err, query)
+		}
+		r.prepared[query] = stmt
+	}
+	return stmt.QueryContext(r.ctx, args...)
 }
 
 // close frees the prepared statements.

@@ -1,8 +1,9 @@
+//go:build cgo
+
 package sqlite_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log"
@@ -14,22 +15,22 @@ import (
 )
 
 // The application has its tables in the same file, and a handle of its own.
-func ExampleTx() {
+func ExampleStore_Tx() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
 		log.Fatal(err)
 	}
 	ctx, path := context.Background(), filepath.Join(dir, "app.db")
 
-	store, err := sqlite.Open(ctx, path, sqlite.Options{})
+	db, err := sqlite.OpenDB(ctx, path) // for your tables
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := sqlite.Open(ctx, path, sqlite.Options{}) // for its own, in the same file
 	if err != nil {
 		log.Fatal(err)
 	}
 	m, err := hooks.New(store, hooks.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	db, err := sql.Open("sqlite3", path+"?_journal_mode=WAL&_txlock=immediate&_busy_timeout=5000&_synchronous=FULL")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -46,13 +47,17 @@ func ExampleTx() {
 		if _, err := tx.ExecContext(ctx, "INSERT INTO orders (id) VALUES (?)", order); err != nil {
 			return err
 		}
-		if _, err := m.TriggerTx(ctx, sqlite.Tx(tx), hooks.Event{ID: order + "-paid", Type: "order.paid"}); err != nil {
+		if _, err := m.TriggerTx(ctx, store.Tx(tx), hooks.Event{ID: order + "-paid", Type: "order.paid"}); err != nil {
 			return err
 		}
 		if !paid {
 			return errors.New("the card was declined")
 		}
-		return tx.Commit()
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+		m.Wake() // or the next poll finds it, see Config.PollInterval
+		return nil
 	}
 	fmt.Println(place("order-1", true))
 	fmt.Println(place("order-2", false))

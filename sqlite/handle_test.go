@@ -1,3 +1,5 @@
+//go:build cgo
+
 package sqlite_test
 
 import (
@@ -140,7 +142,7 @@ func TestFewConnections(t *testing.T) {
 		waits <- s.Enqueue(t.Context(), at, []hooks.Entry{{Event: &hooks.Event{ID: "waits", Type: "a", Time: at}}})
 	}()
 	require.Eventually(t, func() bool { return db.Stats().InUse == 2 }, patience, time.Millisecond)
-	_, err = m.TriggerTx(t.Context(), sqlite.Tx(tx), paid("with"))
+	_, err = m.TriggerTx(t.Context(), s.Tx(tx), paid("with"))
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit())
 	require.NoError(t, <-waits)

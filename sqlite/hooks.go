@@ -1,3 +1,5 @@
+//go:build cgo
+
 package sqlite
 
 import (
@@ -39,18 +41,23 @@ type secret struct {
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`
 }
 
-func packHook(h *hooks.Hook) (string, error) {
+// packHook returns the document of a hook, behind as many spaces as a page has
+// bytes. So what is secret lies on pages that hold nothing else, and these are
+// overwritten when the hook is changed or deleted (PRAGMA secure_delete). Of what
+// shares a page with other rows, SQLite may leave a copy behind when it moves rows
+// from page to page.
+func (s *Store) packHook(h *hooks.Hook) (string, error) {
 	d := document{
 		Description: h.Description, DisabledReason: h.DisabledReason, Verified: h.Verified,
 		Events: h.Events, Filter: h.Filter, URL: h.URL, Method: h.Method, Headers: h.Headers,
 		Schedule: h.Schedule, Timeout: h.Timeout, RateLimit: h.RateLimit, MaxInFlight: h.MaxInFlight,
 		MaxBatch: h.MaxBatch, BatchWindow: h.BatchWindow, HoldDead: h.HoldDead, Metadata: h.Metadata, Sealed: h.Sealed, UpdatedAt: h.UpdatedAt,
 	}
-	for _, s := range h.Secrets {
-		d.Secrets = append(d.Secrets, secret{string(s.Secret), s.ExpiresAt})
+	for _, x := range h.Secrets {
+		d.Secrets = append(d.Secrets, secret{string(x.Secret), x.ExpiresAt})
 	}
 	packed, err := json.Marshal(d)
-	return string(packed), err
+	return strings.Repeat(" ", s.pageSize) + string(packed), err
 }
 
 const allHookColumns = hookColumns + ", created_at, name, protocol, disabled, document, settings, version"
@@ -58,7 +65,7 @@ const allHookColumns = hookColumns + ", created_at, name, protocol, disabled, do
 // unpackHook makes a hook of allHookColumns.
 func unpackHook(r row) hooks.Hook {
 	var d document
-	if err := json.Unmarshal([]byte(r.text(11)), &d); err != nil {
+	if err := json.Unmarshal([]byte(strings.TrimLeft(r.text(11), " ")), &d); err != nil {
 		r.wrong(11, "the JSON of a hook")
 	}
 	h := hooks.Hook{
@@ -104,7 +111,7 @@ func (t *tx) nextRevision() (int64, error) {
 
 // CreateHook implements [hooks.HookStore].
 func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
-	packed, err := packHook(&h)
+	packed, err := s.packHook(&h)
 	if err != nil {
 		return err
 	}
@@ -160,11 +167,11 @@ func (t *tx) hookChanged(h *hookRow, err error) error {
 
 // UpdateHook implements [hooks.HookStore].
 func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
-	packed, err := packHook(&h)
+	packed, err := s.packHook(&h)
 	if err != nil {
 		return err
 	}
-	return s.writer.do(ctx, func(t *tx) error {
+	return s.wiping(s.writer.do(ctx, func(t *tx) error {
 		known, err := t.existing(h.Ref())
 		if err != nil {
 			return err
@@ -186,7 +193,7 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 			return err
 		}
 		return t.hookChanged(known, run(t, setHealth, int64(0), nil, nil, known.n))
-	})
+	}))
 }
 
 // existing returns the row of a hook that exists.
@@ -203,7 +210,7 @@ func (t *tx) existing(ref hooks.Ref) (*hookRow, error) {
 
 // DeleteHook implements [hooks.HookStore].
 func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) error {
-	return s.writer.do(ctx, func(t *tx) error {
+	return s.wiping(s.writer.do(ctx, func(t *tx) error {
 		known, err := t.existing(ref)
 		if err != nil {
 			return err
@@ -229,7 +236,16 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 			return err
 		}
 		return t.hookChanged(known, run(t, removeHook, revision, now.UnixMilli(), known.n))
-	})
+	}))
+}
+
+// wiping has the log emptied, which may have what was secret of a hook, unless that
+// was not changed because of err.
+func (s *Store) wiping(err error) error {
+	if err == nil && s.checkpoints != nil {
+		s.checkpoints.wipe()
+	}
+	return err
 }
 
 var changedSince = newStatement("SELECT " + allHookColumns + ", revision FROM hooks_hooks WHERE revision > ? ORDER BY revision LIMIT ?")

@@ -1,3 +1,5 @@
+//go:build cgo
+
 package sqlite_test
 
 import (
@@ -44,7 +46,7 @@ func TestTransactions(t *testing.T) {
 					for _, id := range ids {
 						_, err := tx.Exec("INSERT INTO orders VALUES (?)", id)
 						require.NoError(t, err)
-						if _, err := h.TriggerTx(t.Context(), sqlite.Tx(tx), paid(id)); err != nil {
+						if _, err := h.TriggerTx(t.Context(), h.store.Tx(tx), paid(id)); err != nil {
 							return err
 						}
 					}
@@ -73,9 +75,9 @@ func TestTransactions(t *testing.T) {
 				// A refused event leaves the transaction usable.
 				tx = begin(t, db)
 				require.NoError(t, order(tx, "three", "two-again", "one-again"))
-				_, err = h.TriggerTx(t.Context(), sqlite.Tx(tx), paid("four"), paid("two"))
+				_, err = h.TriggerTx(t.Context(), h.store.Tx(tx), paid("four"), paid("two"))
 				require.ErrorIs(t, err, hooks.ErrDuplicate)
-				_, err = h.TriggerTx(t.Context(), sqlite.Tx(tx), paid("five"))
+				_, err = h.TriggerTx(t.Context(), h.store.Tx(tx), paid("five"))
 				require.NoError(t, err)
 				require.NoError(t, tx.Commit())
 				committed = time.Now()
@@ -83,7 +85,7 @@ func TestTransactions(t *testing.T) {
 					assert.LessOrEqual(t, request.ReceivedAt.Sub(committed), 200*time.Millisecond)
 				}
 
-				_, err = h.TriggerTx(t.Context(), sqlite.Tx(tx), paid("late"))
+				_, err = h.TriggerTx(t.Context(), h.store.Tx(tx), paid("late"))
 				assert.ErrorIs(t, err, sql.ErrTxDone)
 				pass(time.Minute)
 				want := []string{"five", "one", "one-again", "three", "two", "two-again"}
@@ -112,7 +114,7 @@ func TestTriggersWaitForATransaction(t *testing.T) {
 				ids := numbered("e", 8)
 
 				tx := begin(t, db)
-				_, err := h.TriggerTx(t.Context(), sqlite.Tx(tx), paid("with"))
+				_, err := h.TriggerTx(t.Context(), h.store.Tx(tx), paid("with"))
 				require.NoError(t, err)
 				began := time.Now()
 				returned := make(chan error, len(ids))
@@ -169,7 +171,7 @@ func TestATriggerInATransactionThatIsCutOff(t *testing.T) {
 		for i, id := range numbered(fmt.Sprintf("e%d-", inserts), events) {
 			list[i] = paid(id)
 		}
-		_, err = m.TriggerTx(ctx, sqlite.Tx(tx), list...)
+		_, err = m.TriggerTx(ctx, s.Tx(tx), list...)
 		complete = err == nil
 		w.afterInserts(0, nil)
 		cancel()

@@ -1,3 +1,5 @@
+//go:build cgo
+
 package sqlite_test
 
 import (
@@ -41,8 +43,11 @@ const taskVariable = "HOOKS_SQLITE_TASK"
 type task struct {
 	Path        string
 	Synchronous sqlite.Synchronous
-	// Open is to try whether the file can be opened, and nothing more.
-	Open bool
+	// Open is to try whether the file can be opened, and nothing more. With
+	// Modes, it tells the permissions of the files, which are created under
+	// this umask; OpenDB has a handle of the host's opened first.
+	Open, OpenDB, Modes bool
+	Umask               int
 	// Name starts the IDs of the events, and is the user agent.
 	Name string
 	// Callers trigger events, each one after another. 0: it only delivers.
@@ -61,6 +66,7 @@ const (
 	sayTriggered  = "triggered"
 	sayRolledBack = "rolled-back"
 	sayFailed     = "failed"
+	sayMode       = "mode"
 )
 
 func TestMain(m *testing.M) {
@@ -87,6 +93,9 @@ func (w task) do() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	in := bufio.NewReader(os.Stdin)
+	if w.Modes {
+		return w.tellModes(ctx)
+	}
 	if w.Open {
 		s, err := sqlite.Open(ctx, w.Path, sqlite.Options{})
 		if err != nil {
@@ -116,7 +125,7 @@ func (w task) do() error {
 	}()
 	var callers sync.WaitGroup
 	for i := range w.Callers {
-		callers.Go(func() { w.trigger(ctx, m, db, i) })
+		callers.Go(func() { w.trigger(ctx, m, s, db, i) })
 	}
 	err = m.Run(ctx)
 	callers.Wait()
@@ -145,7 +154,7 @@ func hostDSN(path string) string {
 
 // trigger triggers events until ctx ends. Some have a key, one for each caller:
 // they come in the order of their IDs.
-func (w task) trigger(ctx context.Context, m *hooks.Manager, db *sql.DB, caller int) {
+func (w task) trigger(ctx context.Context, m *hooks.Manager, s *sqlite.Store, db *sql.DB, caller int) {
 	for i := 0; ctx.Err() == nil; i++ {
 		e := hooks.Event{ID: fmt.Sprintf("%s-%02d-%05d", w.Name, caller, i), Type: "order.paid", Data: payload}
 		if i%8 == 0 {
@@ -156,13 +165,13 @@ func (w task) trigger(ctx context.Context, m *hooks.Manager, db *sql.DB, caller 
 		case !w.Outbox:
 			_, err = m.Trigger(ctx, e)
 		case rand.IntN(4) == 0:
-			err = inTransaction(ctx, m, db, e, (*sql.Tx).Rollback)
+			err = inTransaction(ctx, m, s, db, e, (*sql.Tx).Rollback)
 			if err == nil {
 				say(sayRolledBack, e.ID)
 				continue
 			}
 		default:
-			err = inTransaction(ctx, m, db, e, (*sql.Tx).Commit)
+			err = inTransaction(ctx, m, s, db, e, (*sql.Tx).Commit)
 		}
 		switch {
 		case err == nil:
@@ -177,7 +186,7 @@ var payload = json.RawMessage(`{"text":"` + strings.Repeat("x", 200) + `"}`)
 
 // inTransaction records an order and triggers its event in one transaction of
 // the host's, in either order.
-func inTransaction(ctx context.Context, m *hooks.Manager, db *sql.DB, e hooks.Event, end func(*sql.Tx) error) error {
+func inTransaction(ctx context.Context, m *hooks.Manager, s *sqlite.Store, db *sql.DB, e hooks.Event, end func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -189,7 +198,7 @@ func inTransaction(ctx context.Context, m *hooks.Manager, db *sql.DB, e hooks.Ev
 			return err
 		},
 		func() error {
-			_, err := m.TriggerTx(ctx, sqlite.Tx(tx), e)
+			_, err := m.TriggerTx(ctx, s.Tx(tx), e)
 			return err
 		},
 	}

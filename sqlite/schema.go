@@ -1,39 +1,17 @@
+//go:build cgo
+
 package sqlite
 
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
 	"strings"
+	"sync"
 )
-
-// ErrNewerSchema says that the database was migrated by a later version of this
-// package. It is left as it is.
-var ErrNewerSchema = errors.New("the tables are of a later version of the library")
-
-// ErrNotMigrated says that the database lacks tables, or has those of an
-// earlier version: [Migrate] has to be called first.
-var ErrNotMigrated = errors.New("the tables are missing or of an earlier version of the library: migrate first")
-
-//go:embed migrations/*.sql
-var embedded embed.FS
-
-// Migrations returns the migrations, for hosts that run their own tool over
-// them: files of SQL named by number and subject, "0001_hooks.sql", to be
-// applied once each in the order of their numbers. All names in them start with
-// "hooks_". Such a host must also keep the table hooks_schema (version INTEGER),
-// one row with the number of the last one applied.
-func Migrations() fs.FS {
-	files, err := fs.Sub(embedded, "migrations")
-	if err != nil {
-		panic(err) // The directory is embedded.
-	}
-	return files
-}
 
 // Migrate brings the tables of the library up to date, in one transaction. It
 // does nothing if they are, so that it can be called at each start and by
@@ -83,7 +61,7 @@ func migrateFrom(ctx context.Context, c *sql.Conn, scripts []string) error {
 		return err
 	}
 	if version > len(scripts) {
-		return newer(version, len(scripts))
+		return newer(int64(version), len(scripts))
 	}
 	for i, script := range scripts[version:] {
 		if _, err := c.ExecContext(ctx, script); err != nil {
@@ -120,23 +98,33 @@ func scripts() ([]string, error) {
 
 // checkSchema returns an error unless the tables are of this version.
 func checkSchema(ctx context.Context, db *sql.DB) error {
-	scripts, err := scripts()
+	version, err := schemaVersion(ctx, db)
 	if err != nil {
 		return err
 	}
-	version, err := schemaVersion(ctx, db)
+	return checkVersion(int64(version))
+}
+
+// known is the number of the last migration.
+var known = sync.OnceValues(func() (int, error) {
+	scripts, err := scripts()
+	return len(scripts), err
+})
+
+func checkVersion(version int64) error {
+	known, err := known()
 	switch {
 	case err != nil:
 		return err
-	case version > len(scripts):
-		return newer(version, len(scripts))
-	case version < len(scripts):
+	case version > int64(known):
+		return newer(version, known)
+	case version < int64(known):
 		return ErrNotMigrated
 	}
 	return nil
 }
 
-func newer(version, known int) error {
+func newer(version int64, known int) error {
 	return fmt.Errorf("%w: version %d, while this one knows %d", ErrNewerSchema, version, known)
 }
 

@@ -1,3 +1,5 @@
+//go:build cgo
+
 package sqlite_test
 
 import (
@@ -47,7 +49,7 @@ var harness = storetest.Harness{
 		require.NoError(t, err)
 		tx, err := db.Begin()
 		require.NoError(t, err)
-		return sqlite.Tx(tx), func(commit bool) {
+		return s.(*sqlite.Store).Tx(tx), func(commit bool) {
 			end := tx.Rollback
 			if commit {
 				end = tx.Commit

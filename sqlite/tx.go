@@ -1,12 +1,10 @@
+//go:build cgo
+
 package sqlite
 
 import (
-	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 	"math"
-	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
 )
@@ -164,57 +162,3 @@ func (t *tx) number() error {
 	t.numbered = true
 	return nil
 }
-
-// Tx makes a transaction of the host's one that events can be recorded in, for
-// [hooks.Manager.TriggerTx]. It has to be one of the database that the Manager's
-// Store uses, through the driver github.com/mattn/go-sqlite3; the handle may be
-// another.
-//
-// The name of the data source should be like
-//
-//	file:app.db?_journal_mode=WAL&_txlock=immediate&_busy_timeout=5000&_synchronous=FULL
-//
-// so that a transaction waits for its turn when it begins and not in its middle,
-// and a commit for the disk, which the driver's defaults do not.
-//
-// When the host has committed, the events are delivered after the next poll of a
-// running Manager; see [hooks.Config].PollInterval. While the transaction writes,
-// all other writers wait for it, so keep it short, and do not call other methods
-// of the Manager that write in the middle of it: they would wait for you.
-func Tx(tx *sql.Tx) hooks.Tx { return transaction{tx} }
-
-type transaction struct{ tx *sql.Tx }
-
-// Enqueue implements [hooks.Tx].
-func (t transaction) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entry) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	// The context may end in the middle, which undoes this call and no more.
-	always := newReader(context.WithoutCancel(ctx), t.tx)
-	if err := run(always, savepoint); err != nil {
-		return fmt.Errorf("sqlite: %w", plain(err))
-	}
-	session := newReader(ctx, t.tx)
-	err := (&tx{session, newCache(0)}).enqueue(now, entries)
-	if damage := session.damaged(); damage != nil {
-		err = damage
-	}
-	end := release
-	if err != nil {
-		end = rollbackTo
-	}
-	if failure := errors.Join(session.close(), run(always, end), always.close()); failure != nil {
-		err = errors.Join(err, failure)
-	}
-	if err != nil && !refused(err) {
-		err = fmt.Errorf("sqlite: %w", plain(err))
-	}
-	return err
-}
-
-var (
-	savepoint  = newStatement("SAVEPOINT hooks_apart")
-	release    = newStatement("RELEASE hooks_apart")
-	rollbackTo = newStatement("ROLLBACK TO hooks_apart")
-)

@@ -212,8 +212,17 @@
 // A store that can tell when it has been written to, by whichever process,
 // implements [hooks.Notifier]. It saves polls; nothing depends on it. The
 // function to call returns at once and does not call the store back. One that
-// lives in a database that hosts use too offers a function from their
-// transaction to a [hooks.Tx], for [hooks.Manager.TriggerTx].
+// lives in a database that hosts use too offers a method that makes a
+// [hooks.Tx] of their transaction, for [hooks.Manager.TriggerTx].
+//
+// # The identity
+//
+// StoreID names the database, not the store: keep a random ID in it, made with
+// the tables, and read it when the store is opened. A Manager compares it with
+// that of the transaction that it is given, since an event that is recorded in
+// another database is one that nobody delivers. What the store cannot know
+// before it looks into the transaction, Enqueue checks there: that its database
+// has the tables, and the same ID.
 //
 // # Running the suite
 //

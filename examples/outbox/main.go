@@ -50,7 +50,7 @@ func outbox() (err error) {
 
 	// The shop and the library have a handle each, to the same file.
 	file := filepath.Join(dir, "shop.db")
-	db, err := sql.Open("sqlite3", file+options)
+	db, err := sqlite.OpenDB(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func outbox() (err error) {
 	if err != nil {
 		return err
 	}
-	shopURL, err := serve("POST /orders", &shop{db: db, hooks: m})
+	shopURL, err := serve("POST /orders", &shop{db: db, store: store, hooks: m})
 	if err != nil {
 		return err
 	}

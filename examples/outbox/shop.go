@@ -9,8 +9,6 @@ import (
 	"log"
 	"net/http"
 
-	"github.com/mattn/go-sqlite3"
-
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
@@ -18,6 +16,7 @@ import (
 // A shop is the host: its orders and its hooks are in one database.
 type shop struct {
 	db    *sql.DB
+	store *sqlite.Store
 	hooks *hooks.Manager
 }
 
@@ -26,15 +25,16 @@ type order struct {
 	Total int64 `json:"total"`
 }
 
-// options are for the host's connections. A transaction waits for its turn to
-// write when it begins, for at most 5 s, and its commit waits for the disk, as
-// Manager.Trigger does; the driver's own defaults are deferred and NORMAL.
-const options = "?_journal_mode=WAL&_txlock=immediate&_busy_timeout=5000&_synchronous=FULL"
+// Why an order is refused.
+var (
+	errThere  = errors.New("the order is there already")
+	errTooLow = errors.New("the balance is too low")
+)
 
 // schema is the host's: orders, and the account that they are paid from.
 const schema = `
 CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, total INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS account (balance INTEGER NOT NULL CHECK (balance >= 0));
+CREATE TABLE IF NOT EXISTS account (balance INTEGER NOT NULL);
 INSERT INTO account SELECT 1000 WHERE NOT EXISTS (SELECT * FROM account);`
 
 // place stores an order, the event that tells of it, and its payment, in one
@@ -50,19 +50,37 @@ func (s *shop) place(ctx context.Context, o order) error {
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after a commit
 
-	if _, err := tx.ExecContext(ctx, "INSERT INTO orders (id, total) VALUES (?, ?)", o.ID, o.Total); err != nil {
+	const insert = "INSERT INTO orders (id, total) VALUES (?, ?) ON CONFLICT DO NOTHING"
+	if err := change(ctx, tx, errThere, insert, o.ID, o.Total); err != nil {
 		return err
 	}
 	// An ID that follows from the order makes sure that it is told of once.
 	// If something fails after this, the event goes, too.
 	event := hooks.Event{ID: fmt.Sprintf("order-%d-paid", o.ID), Type: "order.paid", Data: data}
-	if _, err := s.hooks.TriggerTx(ctx, sqlite.Tx(tx), event); err != nil {
+	if _, err := s.hooks.TriggerTx(ctx, s.store.Tx(tx), event); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "UPDATE account SET balance = balance - ?", o.Total); err != nil {
+	const pay = "UPDATE account SET balance = balance - ?1 WHERE balance >= ?1"
+	if err := change(ctx, tx, errTooLow, pay, o.Total); err != nil {
 		return err
 	}
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	s.hooks.Wake() // so that the event is sent at once
+	return nil
+}
+
+// change executes a statement, and returns refused if it has changed nothing.
+func change(ctx context.Context, tx *sql.Tx, refused error, statement string, args ...any) error {
+	result, err := tx.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); n > 0 || err != nil {
+		return err
+	}
+	return refused
 }
 
 // ServeHTTP takes an order. Who got no answer may post it again, and is told
@@ -76,14 +94,13 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	err = s.place(r.Context(), o)
-	var refused sqlite3.Error
-	switch errors.As(err, &refused); {
+	switch {
 	case err == nil:
 		w.WriteHeader(http.StatusCreated)
-	case refused.ExtendedCode == sqlite3.ErrConstraintPrimaryKey:
-		http.Error(w, "the order is there already", http.StatusConflict)
-	case refused.ExtendedCode == sqlite3.ErrConstraintCheck:
-		http.Error(w, "the balance is too low", http.StatusPaymentRequired)
+	case errors.Is(err, errThere):
+		http.Error(w, err.Error(), http.StatusConflict)
+	case errors.Is(err, errTooLow):
+		http.Error(w, err.Error(), http.StatusPaymentRequired)
 	default:
 		log.Printf("place order %d: %v", o.ID, err)
 		http.Error(w, "the order was not placed", http.StatusInternalServerError)

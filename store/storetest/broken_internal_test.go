@@ -447,6 +447,14 @@ func (s insistent) Notify(wake func()) (stop func()) {
 	return func() {}
 }
 
+// A named store has another identity.
+type named struct {
+	hooks.Store
+	id func() string
+}
+
+func (s named) StoreID() string { return s.id() }
+
 // idle is a store that does nothing.
 type idle struct{}
 
@@ -454,6 +462,7 @@ func (idle) CreateHook(context.Context, hooks.Hook, int) error               { r
 func (idle) UpdateHook(context.Context, hooks.Hook) error                    { return nil }
 func (idle) DeleteHook(context.Context, hooks.Ref, time.Time) error          { return nil }
 func (idle) Enqueue(context.Context, time.Time, []hooks.Entry) error         { return nil }
+func (idle) StoreID() string                                                 { return "idle" }
 func (idle) Purge(context.Context, hooks.PurgeRequest) (int, error)          { return 0, nil }
 func (idle) Events(context.Context, string, []string) ([]hooks.Event, error) { return nil, nil }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -430,6 +431,20 @@ var faults = []fault{
 			tx := s.(*memory.Store).Begin()
 			return tx, func(bool) { _ = tx.Rollback() }
 		}
+	}},
+	{"has no identity", "identity/own", wrapped(func(s hooks.Store) hooks.Store { return named{s, func() string { return "" }} })},
+	{"has the identity of all others", "identity/own", wrapped(func(s hooks.Store) hooks.Store { return named{s, func() string { return "x" }} })},
+	{"changes its identity", "identity/stays", wrapped(func(s hooks.Store) hooks.Store {
+		return named{s, rand.Text}
+	})},
+	{"has transactions of another identity", "identity/transaction", func(h *Harness) {
+		h.Begin = func(_ testing.TB, s hooks.Store) (hooks.Tx, func(bool)) {
+			return memory.New(memory.Options{}).Begin(), func(bool) {}
+		}
+	}},
+	{"has another identity in each process", "identity/reopened identity/shared", func(h *Harness) {
+		h.Reopen = func(_ testing.TB, s hooks.Store) hooks.Store { return named{s, func() string { return "reopened" }} }
+		h.Share = h.Reopen
 	}},
 	{"never wakes", "notify/hooks notify/deliveries", wrapped(func(s hooks.Store) hooks.Store { return mute{s} })},
 	{"wakes after stop", "notify/listeners", wrapped(func(s hooks.Store) hooks.Store { return insistent{s, s.(hooks.Notifier)} })},

@@ -92,6 +92,7 @@ var groups = []group{
 	{"concurrency", concurrencyRules},
 	{"durability", durabilityRules},
 	{"transactions", transactionRules},
+	{"identity", identityRules},
 	{"notify", notifyRules},
 	{"model", modelRules()},
 }

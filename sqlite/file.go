@@ -1,0 +1,162 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// OpenDB opens a handle for the host's own use of a database file, or creates the
+// file, which only its owner may then read and write. Its transactions begin with
+// BEGIN IMMEDIATE: they wait for other writers when they begin, for at most 5 s,
+// and not in the middle, where SQLite refuses them if they have read and another
+// has written since. It is in WAL mode, so that readers and writers do not hold
+// each other up, a commit waits for the disk (synchronous FULL), and foreign keys
+// are enforced. [DSN] has the same settings as text.
+//
+// The tables of the library are made by [Open], which the Store needs anyway, or
+// [Migrate]. The error wraps [ErrDamaged], [ErrReadOnly] or [ErrBusy] for what they
+// say. The context is for OpenDB alone.
+func OpenDB(ctx context.Context, path string) (*sql.DB, error) {
+	db, err := openDB(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: open %s: %w", path, plain(err))
+	}
+	return db, nil
+}
+
+func openDB(ctx context.Context, path string) (*sql.DB, error) {
+	if err := createFile(path); err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector{dsn: DSN(path)})
+	if err := useLog(ctx, db, defaultBusyTimeout); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// useLog has the database be in WAL mode.
+func useLog(ctx context.Context, db *sql.DB, limit time.Duration) error {
+	return poll(ctx, limit, func() error {
+		var mode string
+		err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
+		if err == nil && mode != "wal" {
+			err = fmt.Errorf("its file system does not support the WAL mode: the journal mode is %s", mode)
+		}
+		return err
+	})
+}
+
+// createFile creates the database file if there is none, so that only its owner
+// may read and write it. SQLite gives the files beside it the same permissions.
+//
+// SQLite creates the file itself, with the permissions of a model. If it was done
+// here, a descriptor of the file would have to be closed, which drops the locks
+// that another connection of this process may have taken meanwhile.
+func createFile(path string) (err error) {
+	if path == "" || path == ":memory:" {
+		return &hooks.InvalidError{Field: "path", Reason: "must name a file; New takes a database in memory"}
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return errors.New("it is a directory")
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	dir := filepath.Dir(path)
+	if _, err := os.Stat(dir); err != nil {
+		return err
+	}
+	model, err := os.CreateTemp(dir, ".hooks-*")
+	if err != nil {
+		return fmt.Errorf("create it: %w", err)
+	}
+	defer func() { err = errors.Join(err, model.Close(), os.Remove(model.Name())) }()
+	if err := model.Chmod(0o600); err != nil { // The umask may have taken some of it.
+		return err
+	}
+	c, err := connector{dsn: fileURI(path) + "?modeof=" + strings.ReplaceAll(url.QueryEscape(model.Name()), "+", "%20")}.Connect(context.Background())
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// A connector opens connections to a file and sets them up.
+type connector struct {
+	dsn    string
+	setUps []string
+}
+
+// Connect implements [driver.Connector].
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	opened, err := c.Driver().Open(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	for _, setUp := range c.setUps {
+		if _, err := opened.(*sqlite3.SQLiteConn).Exec(setUp, nil); err != nil {
+			return nil, errors.Join(err, opened.Close())
+		}
+	}
+	return opened, nil
+}
+
+// Driver implements [driver.Connector].
+func (connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
+
+// A databaseFile is the file of a database, as it was when it was opened.
+type databaseFile struct {
+	path string // "" if the database is in memory
+	info os.FileInfo
+}
+
+func newDatabaseFile(ctx context.Context, db *sql.DB) (f databaseFile, err error) {
+	const find = "SELECT coalesce(file, '') FROM pragma_database_list WHERE name = 'main'"
+	if err := db.QueryRowContext(ctx, find).Scan(&f.path); err != nil || f.path == "" {
+		return f, err
+	}
+	f.info, err = os.Stat(f.path)
+	return f, err
+}
+
+// check returns an error if the file is no longer where it was.
+func (f databaseFile) check() error {
+	if f.path == "" {
+		return nil
+	}
+	is, err := os.Stat(f.path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrMoved, err)
+	case !os.SameFile(f.info, is):
+		return ErrMoved
+	}
+	return nil
+}
+
+// is reports whether it is what a connection has open at this path. What is in
+// memory has none.
+func (f databaseFile) is(path string) bool {
+	if f.path == "" || path == "" {
+		return f.path == path
+	}
+	info, err := os.Stat(path)
+	return err == nil && os.SameFile(f.info, info)
+}

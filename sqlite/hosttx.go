@@ -1,0 +1,216 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
+
+// Tx makes of a transaction of the host's one that events can be recorded in, for
+// [hooks.Manager.TriggerTx]. It has to be one of the Store's database, through the
+// driver github.com/mattn/go-sqlite3; the handle may be another than the Store's.
+// [OpenDB] opens one that is set up for it. The Tx ends with the transaction, and
+// may be used concurrently if the handle may.
+//
+// Each call looks into the transaction first, which takes some microseconds, and
+// writes nothing if it does not fit: [ErrNoTransaction], [ErrOtherLibrary],
+// [hooks.ErrForeignTx], [ErrNotMigrated], [ErrNewerSchema], [ErrReadFirst], or a
+// [hooks.InvalidError] whose field is "tx" if the handle is nil, or a [*sql.DB].
+// The library is told by its errors: a driver around it has to hand on those of
+// the type [sqlite3.Error].
+//
+// When the host has committed, the events are delivered after the next poll of a
+// running Manager; see [hooks.Config].PollInterval. While the transaction writes,
+// all other writers wait for it, so keep it short, and do not call other methods
+// of the Manager that write in the middle of it: they would wait for you.
+func (s *Store) Tx(tx Handle) hooks.Tx { return hostTx{s, tx} }
+
+// StoreID implements [hooks.Tx]. It is a random text that is kept in the database,
+// in hooks_identity. A copy of the file has it, too.
+func (s *Store) StoreID() string { return s.id }
+
+// A hostTx is a transaction of the host's.
+type hostTx struct {
+	store  *Store
+	handle Handle
+}
+
+// StoreID implements [hooks.Tx]. Enqueue checks that the transaction has it.
+func (t hostTx) StoreID() string { return t.store.id }
+
+// Enqueue implements [hooks.Tx].
+func (t hostTx) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := checkHandle(t.handle); err != nil {
+		return err
+	}
+	// The context may end in the middle, which undoes this call and no more.
+	always := newReader(context.WithoutCancel(ctx), once{t.handle})
+	err := t.check(always)
+	if err == nil {
+		err = run(always, savepoint)
+	}
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", plain(err))
+	}
+	session := newReader(ctx, t.handle)
+	err = (&tx{session, newCache(0)}).enqueue(now, entries)
+	if damage := session.damaged(); damage != nil {
+		err = damage
+	}
+	end := release
+	if err != nil {
+		end = rollbackTo
+	}
+	if failure := errors.Join(session.close(), run(always, end)); failure != nil {
+		err = errors.Join(err, failure)
+	}
+	if err != nil && !refused(err) {
+		err = fmt.Errorf("sqlite: %w", plain(err))
+	}
+	return err
+}
+
+var (
+	savepoint  = newStatement("SAVEPOINT hooks_apart")
+	release    = newStatement("RELEASE hooks_apart")
+	rollbackTo = newStatement("ROLLBACK TO hooks_apart")
+)
+
+// once is a Handle without PrepareContext, for statements that are executed once.
+type once struct{ Handle }
+
+// checkHandle refuses what cannot be a transaction.
+func checkHandle(h Handle) error {
+	value := reflect.ValueOf(h)
+	if !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil() {
+		return &hooks.InvalidError{Field: "tx", Reason: "must not be nil"}
+	}
+	if _, ok := h.(interface{ Stats() sql.DBStats }); ok { // *sql.DB, and what embeds it
+		return &hooks.InvalidError{Field: "tx", Reason: fmt.Sprintf("must be a transaction, it is a %T", h)}
+	}
+	return nil
+}
+
+// check returns an error unless the handle is in a transaction of the store's
+// database and library, and has the lock that writers need.
+func (t hostTx) check(r *reader) error {
+	if err := checkTransaction(r); err != nil {
+		return err
+	}
+	if err := lock(r); err != nil {
+		return t.explain(r, err)
+	}
+	version, own := int64(0), false
+	err := r.each(readIdentity, func(found row) error {
+		version = found.int(1)
+		own = own || found.maybeText(0) == t.store.id && t.store.file.is(found.maybeText(2))
+		return nil
+	})
+	switch {
+	case err != nil:
+		return t.explain(r, err)
+	case !own:
+		return hooks.ErrForeignTx
+	}
+	return checkVersion(version)
+}
+
+// changeSafety fails in a transaction, and does nothing otherwise, since what is
+// temporary has no safety level. So it tells whether there is a transaction, which
+// SQL has no other word for, and by the type of its error which library it is of:
+// two may be built of the same source and with the same options.
+var changeSafety = newStatement("PRAGMA temp.synchronous = FULL")
+
+// checkTransaction returns an error unless the handle is in a transaction, of the
+// library that the store uses.
+func checkTransaction(r *reader) error {
+	err := plain(run(r, changeSafety))
+	var cause sqlite3.Error
+	switch {
+	case err == nil:
+		return ErrNoTransaction
+	case errors.As(err, &cause) && cause.Code == sqlite3.ErrError:
+		return nil
+	case cause.Code != 0, errors.Is(err, sql.ErrTxDone), errors.Is(err, sql.ErrConnDone), errors.Is(err, ErrClosed):
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrOtherLibrary, err)
+}
+
+var (
+	// takeLock changes nothing, but waits for other writers: a transaction that
+	// has read before could not any more.
+	takeLock     = newStatement("UPDATE hooks_identity SET id = id WHERE 0")
+	readIdentity = newStatement("SELECT id, (SELECT coalesce(max(version), 0) FROM hooks_schema), file FROM hooks_identity, pragma_database_list")
+	// A checkpoint is refused with SQLITE_LOCKED in a transaction that has read.
+	tryCheckpoint = newStatement("PRAGMA wal_checkpoint(PASSIVE)")
+)
+
+// lock takes the lock that writers need. In a transaction that began immediate it
+// is there already. In another, SQLite waits for it only as long as nothing has
+// been read.
+func lock(r *reader) error {
+	err := run(r, takeLock)
+	if !isBusy(err) {
+		return err
+	}
+	var cause sqlite3.Error
+	errors.As(err, &cause)
+	stale := cause.ExtendedCode == sqlite3.ErrBusySnapshot
+	if !stale && cause.Code == sqlite3.ErrBusy && errors.As(run(r, tryCheckpoint), &cause) {
+		stale = cause.Code == sqlite3.ErrLocked
+	}
+	if stale {
+		return readFirstError{err}
+	}
+	return err
+}
+
+// A readFirstError is a failure that is an [ErrReadFirst], and as such an [ErrBusy].
+type readFirstError struct{ cause error }
+
+func (e readFirstError) Error() string        { return ErrReadFirst.Error() + ": " + e.cause.Error() }
+func (e readFirstError) Unwrap() error        { return e.cause }
+func (e readFirstError) Is(target error) bool { return target == ErrReadFirst || target == ErrBusy }
+
+// explain says what is wrong with the tables when they could not be used.
+func (t hostTx) explain(r *reader, err error) error {
+	var cause sqlite3.Error
+	if !errors.As(err, &cause) || cause.Code != sqlite3.ErrError {
+		return err
+	}
+	return errors.Join(checkTables(r), err)
+}
+
+var (
+	findSchema  = newStatement("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'hooks_schema'")
+	readVersion = newStatement("SELECT coalesce(max(version), 0) FROM hooks_schema")
+)
+
+// checkTables is checkSchema for a session.
+func checkTables(r *reader) error {
+	found, err := first(r, findSchema)
+	switch {
+	case err != nil:
+		return err
+	case found == nil:
+		return ErrNotMigrated
+	}
+	version, err := first(r, readVersion)
+	if err != nil {
+		return err
+	}
+	return checkVersion(version.int(0))
+}
