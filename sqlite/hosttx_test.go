@@ -36,7 +36,7 @@ func newApp(t testing.TB) *app {
 	var err error
 	a.Manager, err = newManager(a.store, "", slog.New(slog.DiscardHandler), hooks.Observer{})
 	require.NoError(t, err)
-	_, err = a.Register(t.Context(), hooks.Hook{URL: "http://127.0.0.1:1", Events: []string{"*"}})
+	_, err = a.Register(t.Context(), hooks.Hook{URL: "http://127.0.0.1:1024", Events: []string{"*"}})
 	require.NoError(t, err)
 	return a
 }
