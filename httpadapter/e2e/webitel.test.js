@@ -138,7 +138,7 @@ test('filters compare as JavaScript does', async () => {
       // What does not count as true is null, and "null" what is not there.
       const meant = value || null;
       const b = meant === 'null' && operation.endsWith('=') && operation !== '<=' && operation !== '>=' ? undefined : meant;
-      const id = await create({ event: 'COMPARE', action: action('http://127.0.0.1:1/'), filter: { f: { operation, value } } });
+      const id = await create({ event: 'COMPARE', action: action('http://127.0.0.1:1024/'), filter: { f: { operation, value } } });
       hooks.push({ id, holds: (a) => holds(a, b) });
     }
   }
@@ -158,7 +158,7 @@ test('the vectors of the tests are what JavaScript does', async () => {
 test('a pattern that never ends costs nobody else an event', async () => {
   const [fine, far] = [await startEndpoint(200), await startEndpoint(200)];
   const ids = [
-    await create({ event: 'HOSTILE', action: action('http://127.0.0.1:1/'), filter: { f: { operation: 'reg', value: '^(a+)+$' } } }),
+    await create({ event: 'HOSTILE', action: action('http://127.0.0.1:1024/'), filter: { f: { operation: 'reg', value: '^(a+)+$' } } }),
     await create({ event: 'HOSTILE', action: action(fine.url), filter: { f: { operation: 'reg', value: '/^A/i' } } }),
   ];
   const hostile = `${'a'.repeat(200)}!`;
