@@ -45,6 +45,8 @@ type Config struct {
 	// Dial replaces the dialer and with it the check of the addresses that
 	// are dialled, for tests without a network and for egress proxies that
 	// have a policy of their own. AllowPorts and AllowHosts hold all the same.
+	// The texts of its errors are in the attempt log, which owners of hooks may
+	// read.
 	// Default: a TCP dialer that refuses what AllowNetworks does not allow, and
 	// tries at most 4 addresses of a name.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)

@@ -86,6 +86,11 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 		}
 		next = next[:c.lineEnd(next)]
 	case partChunks:
+		if c.chunk.state == chunkEnded {
+			// Trailers end at two CRLF for net/http, at lines that end with LF alone for
+			// us. It would keep what it reads to find them, and take it for unsolicited.
+			return 0, io.EOF
+		}
 		next = next[:c.chunk.scan(next)]
 	}
 	n := copy(p, next)
@@ -166,12 +171,8 @@ const (
 	chunkEnded
 )
 
-// scan returns how many of the bytes belong to the body. After its end it returns
-// all, for net/http to judge, which does not ask then.
+// scan returns how many of the bytes, which come before the end, belong to the body.
 func (s *chunkScanner) scan(b []byte) int {
-	if s.state == chunkEnded {
-		return len(b)
-	}
 	for i := 0; i < len(b); i++ {
 		if s.state == chunkData && s.size > 0 {
 			n := min(s.size, len(b)-i)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -24,13 +25,17 @@ type textConn struct {
 
 func (c textConn) Read(p []byte) (int, error) { return c.text.Read(p[:min(len(p), c.size)]) }
 
+var bareLF = regexp.MustCompile("(^|[^\r])\n")
+
 // FuzzWatchedConn checks that an answer reads the same through a watchedConn, and
 // that what follows is not read.
 func FuzzWatchedConn(f *testing.F) {
 	for _, raw := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHELLO", "HTTP/1.1 204 No Content\n\nHELLO", "HTTP/1.0 200 OK\r\n\r\nall of it", "220 mail.example ESMTP\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA;x=\"y\"\r\n0123456789\r\n1\n!\r\n00\r\nX: y\r\n\r\nHELLO", "HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "\x15\x03\x01\x00\x02\x02\x46", "\r\n\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\n\nHELLO\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\n\r\nHELLO\r\n\r\n",
+		"\x15\x03\x01\x00\x02\x02\x46", "\r\n\r\n\r\n",
 	} {
 		f.Add([]byte(raw), uint16(3))
 		f.Add([]byte(raw), uint16(4000))
@@ -40,11 +45,15 @@ func FuzzWatchedConn(f *testing.F) {
 		told := newHostLog(slog.New(slog.NewTextHandler(&text, nil)))
 		c := told.watch(textConn{text: bytes.NewReader(raw), size: max(1, int(size))}, "shop.example")
 		c.take()
-		got, gotBody, gotErr := readAnswer(bufio.NewReader(c), c.expect)
+		r := bufio.NewReader(c)
+		got, gotBody, gotErr := readAnswer(r, c.expect)
 		want, wantBody, wantErr := readAnswer(bufio.NewReader(bytes.NewReader(raw)), func(string, *http.Response) {})
 		if bytes.HasPrefix(raw, []byte{0x15, 0x03}) {
 			assert.Error(t, gotErr)
 			return
+		}
+		if wantErr == nil && gotErr != nil && bareLF.Match(raw) {
+			return // The trailer may end where net/http sees no end.
 		}
 		assert.Equal(t, wantErr == nil, gotErr == nil, "%v, %v", wantErr, gotErr)
 		assert.Equal(t, wantBody, gotBody)
@@ -58,6 +67,7 @@ func FuzzWatchedConn(f *testing.F) {
 		if gotErr != nil || got.Close {
 			return
 		}
+		assert.Zero(t, r.Buffered(), "net/http would write it to the standard log")
 		c.giveBack()
 		n, err := c.Read(make([]byte, 100))
 		assert.Zero(t, n)

@@ -107,5 +107,5 @@ func (m *Manager) dropHeader(name string, err error) {
 		d.names = map[string]bool{}
 	}
 	d.names[name] = true
-	m.log.Warn("hooks: a header that Config.Decorate has set is not sent", "header", name, "error", err)
+	m.log.Warn("hooks: a header that Config.Decorate has set is not sent", "header", printable(name), "error", err)
 }

@@ -14,7 +14,7 @@ func (m *Manager) reportFilter(h *Hook, e *Event, err error) {
 		return
 	}
 	m.log.Warn("hooks: an event was not delivered because the hook's filter failed",
-		"tenant", h.Tenant, "hook", h.ID, "event", e.ID, "type", e.Type, "error", errorText(err), "left_out", leftOut)
+		"tenant", printable(h.Tenant), "hook", h.ID, "event", e.ID, "type", e.Type, "error", errorText(err), "left_out", leftOut)
 	m.observe(func() {
 		if m.cfg.Observer.FilterFailed != nil {
 			m.cfg.Observer.FilterFailed(*h, *e, err)

@@ -78,6 +78,9 @@ func (v Verifier) String() string {
 // Format writes String for every verb.
 func (v Verifier) Format(f fmt.State, verb rune) { formatText(f, verb, v.String()) }
 
+// Format writes what the Manager is, for every verb: its Config has keys.
+func (*Manager) Format(f fmt.State, verb rune) { formatText(f, verb, "hooks.Manager") }
+
 // formatText writes the text as %s, or as the verb where that is not for values of
 // any type, so that no verb makes fmt look into the value.
 func formatText(f fmt.State, verb rune, text string) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
 // verbs are those of package fmt, and flags that change what they print, but for %p,
@@ -56,6 +58,9 @@ func TestWhatIsPrintedTellsNoSecret(t *testing.T) {
 	key := hooks.NewSecret()
 	verifier, err := hooks.NewVerifier(key)
 	require.NoError(t, err)
+	config := hooks.Config{Keys: []hooks.Key{{ID: "k1", Secret: bytes.Repeat([]byte(secret), 6)[:32]}}}
+	manager, err := hooks.New(memory.New(memory.Options{}), config)
+	require.NoError(t, err)
 	type nested struct {
 		Hook     hooks.Hook
 		Pointer  *hooks.Hook
@@ -72,13 +77,15 @@ func TestWhatIsPrintedTellsNoSecret(t *testing.T) {
 		"Request": request, "pointer to Request": &request, "Requests": []hooks.Request{request},
 		"nested":   nested{hook, &hook, request, map[string]hooks.Request{"r": request}, hook},
 		"Verifier": verifier, "Verifier itself": *verifier,
+		"Key": config.Keys[0], "Keys": config.Keys, "pointer to Key": &config.Keys[0], "Config": config, "Manager": manager,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, text := range printed(t, v) {
 				assert.NotContains(t, text, secret)
 				assert.NotContains(t, text, fmt.Sprintf("%x", secret))
 				assert.NotContains(t, text, fmt.Sprintf("%X", secret))
-				assert.NotContains(t, text, fmt.Sprint([]byte(secret)))
+				assert.NotContains(t, text, strings.Trim(fmt.Sprint([]byte(secret)), "[]"))
+				assert.NotContains(t, text, strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", []byte(secret)), "[]byte{"), "}"))
 				assert.NotContains(t, text, "czNjcjN0", "base64")
 			}
 		})

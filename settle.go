@@ -143,7 +143,7 @@ func (e *engine) disableNow(ctx context.Context, ref Ref, reason string) {
 	case err != nil:
 		e.m.report("disable a hook", err)
 	default:
-		e.m.log.Warn("hooks: disabled a hook", "tenant", ref.Tenant, "hook", ref.ID, "reason", reason)
+		e.m.log.Warn("hooks: disabled a hook", "tenant", printable(ref.Tenant), "hook", ref.ID, "reason", reason)
 		if observer := e.m.cfg.Observer.HookDisabled; observer != nil {
 			e.m.observe(func() { observer(h) })
 		}

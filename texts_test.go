@@ -1,6 +1,7 @@
 package hooks_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -17,7 +18,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -181,4 +184,52 @@ func TestAnInnerNameLooksLikeNone(t *testing.T) {
 
 	got := tried(t, newWire(t, func(c *hooks.Config) { c.AllowHTTP = true }), "http://other.test"+port(hookstest.NewReceiver(t).URL))
 	assert.Equal(t, http.StatusOK, got.Response.Status)
+}
+
+// A rawHandler keeps texts as they reach the log.
+type rawHandler struct {
+	mu    sync.Mutex
+	texts []string
+}
+
+func (*rawHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (h *rawHandler) WithAttrs([]slog.Attr) slog.Handler     { return h }
+func (h *rawHandler) WithGroup(string) slog.Handler          { return h }
+
+func (h *rawHandler) Handle(_ context.Context, r slog.Record) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.texts = append(h.texts, r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		h.texts = append(h.texts, a.Value.String())
+		return true
+	})
+	return nil
+}
+
+// What names tenants and headers is printable in the log.
+func TestNamesInTheLog(t *testing.T) {
+	const odd = "acme\x1b[31m\nFAKE line\a\u202e"
+	var log rawHandler
+	synctest.Test(t, func(t *testing.T) {
+		h := runningHost(t, func(c *hooks.Config) {
+			c.Logger = slog.New(&log)
+			c.Decorate = func(_ *hooks.Event, header http.Header) { header[odd+strings.Repeat("x", 1<<20)] = []string{"1"} }
+		})
+		r := h.network.Receiver(t, "shop.example", hookstest.Status(http.StatusGone))
+		for _, filter := range []string{"", "data.size > 1"} {
+			_, err := h.Register(t.Context(), hooks.Hook{Tenant: odd, Events: []string{"*"}, URL: "http://shop.example", Filter: filter})
+			require.NoError(t, err)
+		}
+		_, err := h.Trigger(t.Context(), hooks.Event{Tenant: odd, Type: "a", Data: []byte(`{"size":"text"}`)})
+		require.NoError(t, err)
+		synctest.Wait()
+		assert.Len(t, r.Requests(), 1)
+	})
+	for _, line := range []string{"the hook's filter failed", "disabled a hook", "Config.Decorate has set is not sent"} {
+		assert.Contains(t, strings.Join(log.texts, "\n"), line)
+	}
+	for _, text := range log.texts {
+		checkText(t, text)
+	}
 }

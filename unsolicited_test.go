@@ -139,6 +139,26 @@ func TestBytesThatBelongToNoAnswer(t *testing.T) {
 	}
 }
 
+// net/http looks for two CRLF at the end of a trailer, reads what comes before them
+// into its buffer, and takes the trailer to end where two line feeds are.
+func TestATrailerThatEndsInTwoWays(t *testing.T) {
+	standard := standardLog(t)
+	synctest.Test(t, func(t *testing.T) {
+		rig := hookstest.New(t)
+		serveRaw(t, rig.Network.Listen("shop.example"), saying(0, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\n\nHELLO\r\n\r\n"))
+		registerOnce(t, rig.Manager, "http://shop.example", "")
+		triggerIDs(t, rig.Manager, "e1", "e2")
+		time.Sleep(time.Minute)
+		attempts, err := rig.Manager.Logs(t.Context(), hooks.LogQuery{})
+		require.NoError(t, err)
+		require.Len(t, attempts.Items, 2)
+		for _, a := range attempts.Items {
+			assert.Contains(t, a.Error, "the answer broke off")
+		}
+	})
+	assert.Empty(t, standard.String())
+}
+
 // A server that speaks first, on a connection that no request has got.
 func TestAConnectionThatIsIdleFromTheBeginning(t *testing.T) {
 	standard := standardLog(t)

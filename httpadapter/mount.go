@@ -9,7 +9,7 @@ import (
 
 // Mount registers an API in a mux, beside what the host serves. The handler is one
 // that [New] made, or the New of an API such as package logto. Mount panics if it is
-// another, and if the mux has one of the API's endpoints already, as
+// another, and if a pattern of the mux conflicts with one of the API's endpoints, as
 // [http.ServeMux.Handle] does.
 //
 // Each pattern has a method, so that it is more specific than those of the host:
@@ -19,6 +19,10 @@ import (
 // mux has nothing that conflicts with it: so register patterns with wildcards, such
 // as "GET /{tenant}/hooks/{id}", before. The methods are those of RFC 9110 (but for
 // CONNECT) and PATCH; another method gets what the mux has for it.
+//
+// In a mux, patterns that begin with a host name come before all that do not: beside
+// "example.com/", nobody reaches the API at example.com. Mount it in a mux of its own
+// then, and register that one below the host name.
 //
 // The segments of the root may be in lower case, in upper case, or begin with a
 // capital: "/api/v1/eventhooks", "/API/Hooks". What comes after has any letter case,

@@ -132,6 +132,18 @@ func TestMountBelowAPrefix(t *testing.T) {
 	}
 }
 
+// Patterns with a host name hide those without, so the API gets one as well.
+func TestMountBelowAHostName(t *testing.T) {
+	h, api := host{http.NewServeMux()}, newRig(t, httpadapter.Config{}).Handler
+	h.handle("example.com/")
+	httpadapter.Mount(h.ServeMux, api)
+	assert.Equal(t, "host example.com/", do(h, "GET", "/things", "").Body.String())
+	inner := http.NewServeMux()
+	httpadapter.Mount(inner, api)
+	h.Handle("example.com/things", inner)
+	assert.Contains(t, do(h, "GET", "/things", "").Body.String(), "http://example.com")
+}
+
 func TestMountRefuses(t *testing.T) {
 	api := newRig(t, httpadapter.Config{}).Handler
 	message := func(mount func()) (text string) {
@@ -151,6 +163,9 @@ func TestMountRefuses(t *testing.T) {
 	taken := host{http.NewServeMux()}
 	taken.handle("GET /things/{other}")
 	assert.Panics(t, func() { httpadapter.Mount(taken.ServeMux, api) }, "the host has the endpoint")
+	crossing := host{http.NewServeMux()}
+	crossing.handle("GET /{any}/recent")
+	assert.Panics(t, func() { httpadapter.Mount(crossing.ServeMux, api) }, "both have /things/recent")
 }
 
 // The handlers of all packages can be mounted, also Webitel's with CORS.

@@ -36,7 +36,7 @@ func (s refusing) CreateHook(context.Context, hooks.Hook, int) error {
 func TestHintsAreForTheHost(t *testing.T) {
 	for field, want := range map[string]map[string]string{
 		"url": {
-			logto.Name:   "The endpoint is not allowed: a URL has at most 2048 bytes and does not lead to a private or otherwise special address.",
+			logto.Name:   "The endpoint is not allowed: config.url must be as the policy says.",
 			okta.Name:    "channel.config.uri: must be as the policy says",
 			webitel.Name: "Bad request: action.url must be as the policy says",
 		},

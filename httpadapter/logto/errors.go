@@ -54,8 +54,6 @@ var (
 	errMissingEvents = failed(http.StatusBadRequest, "hook.missing_events", "You need to provide at least one event.")
 	errPagination    = failed(http.StatusBadRequest, "guard.invalid_pagination", "The request pagination value is invalid.")
 	errTimeWindow    = failed(http.StatusBadRequest, "log.invalid_time_window", "`end_time` must be after `start_time`.")
-	errEndpoint      = failed(http.StatusUnprocessableEntity, "hook.endpoint_not_allowed",
-		"The endpoint is not allowed: a URL has at most 2048 bytes and does not lead to a private or otherwise special address.")
 )
 
 var (
@@ -92,7 +90,7 @@ func errorOf(r *http.Request, err error) *Error {
 	case errors.Is(err, httpadapter.ErrUnauthenticated):
 		return unauthenticated(r)
 	case errors.As(err, &invalid) && invalid.Field == "url":
-		return errEndpoint
+		return failed(http.StatusUnprocessableEntity, "hook.endpoint_not_allowed", "The endpoint is not allowed: %s %s.", fieldOf(invalid), invalid.Reason)
 	case errors.As(err, &invalid):
 		return failed(http.StatusUnprocessableEntity, "entity.invalid_input", "Invalid input. %s: %s.", fieldOf(invalid), invalid.Reason)
 	case errors.Is(err, httpadapter.ErrNoRoute):

@@ -68,6 +68,7 @@ func TestAnswers(t *testing.T) {
 			request("POST /api/hooks", `{}`, "Content-Type: application/octet-stream"),
 			request("POST /api/hooks", strings.Repeat(" ", 1<<20)+"{}"),
 			request("POST /api/hooks", `{"events":["PostSignIn"],"config":{"url":"https://127.0.0.1/"}}`),
+			request("POST /api/hooks", `{"events":["PostSignIn"],"config":{"url":"https://example.com:25/"}}`),
 			request("POST /api/hooks", `{"events":["PostSignIn"],"config":{"url":"https://example.com","headers":{"Host":"x"}}}`),
 			request("POST /api/hooks", `{"events":["PostSignIn"],"config":{"url":"https://example.com","headers":{"LOGTO-signature-sha-256":"x"}}}`),
 			request("GET /api/hooks/{id}?includeExecutionStats=true", ""),
