@@ -150,6 +150,10 @@ func newEngine(requests context.Context, m *Manager) *engine {
 func (e *engine) dueAt(t time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.dueAtLocked(t)
+}
+
+func (e *engine) dueAtLocked(t time.Time) {
 	if !e.due.IsZero() && !t.Before(e.due) {
 		return
 	}
@@ -162,13 +166,13 @@ func (e *engine) dueAt(t time.Time) {
 
 // wake has the claim loop claim at once, or notifyPause after its last claim.
 func (e *engine) wake() {
-	e.mu.Lock()
+	e.mu.Lock() // until the end: a claim that began meanwhile would be followed by another at once
+	defer e.mu.Unlock()
 	next := e.claimed.Add(notifyPause)
-	e.mu.Unlock()
 	if at := now(); next.Before(at) {
 		next = at
 	}
-	e.dueAt(next)
+	e.dueAtLocked(next)
 }
 
 // purge removes, step by step, what is older than Config.Retention or more than
