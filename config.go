@@ -267,8 +267,12 @@ func (c Config) validate() error {
 		if slices.ContainsFunc(c.Protocols[:i], func(o Protocol) bool { return o.Name() == p.Name() }) {
 			return invalid(fmt.Sprintf("protocols[%d]", i), "%q is there twice", p.Name())
 		}
-		if t := p.Traits(); len(t.Schedule) == 0 || t.Timeout <= 0 || t.Timeout > maxTimeout {
+		t := p.Traits()
+		if len(t.Schedule) == 0 || t.Timeout <= 0 || t.Timeout > maxTimeout {
 			return invalid(fmt.Sprintf("protocols[%d]", i), "must have a schedule and a timeout of at most %v", maxTimeout)
+		}
+		if err := checkSchedule(fmt.Sprintf("config.protocols[%d].schedule", i), t.Schedule); err != nil {
+			return err
 		}
 	}
 	return firstError(

@@ -150,7 +150,7 @@ func checkSchedule(field string, schedule []time.Duration) error {
 
 func checkTimeout(field string, d time.Duration) error {
 	if d < 0 || d > maxTimeout {
-		return &InvalidError{Field: field, Reason: fmt.Sprintf("must be at most %v", maxTimeout)}
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("must be 0 (the default) to %v", maxTimeout)}
 	}
 	return nil
 }
