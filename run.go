@@ -118,11 +118,11 @@ func (m *Manager) Run(ctx context.Context) error {
 	return lost
 }
 
-// Wake has a running Run of this Manager ask the store for due deliveries at once,
-// instead of after [Config].PollInterval, or 10 ms after it has last asked if that
-// is later. Call it when a transaction with events of [Manager.TriggerTx] has been
-// committed. It may be called at any time, also concurrently, and as often as one
-// likes; it returns at once, and does nothing if Run is not running.
+// Wake makes Run ask the store for due deliveries at once instead of after
+// [Config].PollInterval. Call it after the commit of a transaction in which you
+// used [Manager.TriggerTx]. It may be called at any time, also concurrently, and
+// as often as you like, because Run asks at most once in 10 ms. It returns at
+// once, and does nothing if Run is not running in this Manager.
 func (m *Manager) Wake() {
 	if e := m.engine.Load(); e != nil {
 		e.wake()
