@@ -263,7 +263,7 @@ func (c Config) validate() error {
 		return invalid("userAgent", "must be printable ASCII")
 	}
 	for i, p := range c.Protocols {
-		if p == nil || p.Name() == "" || p.Name() == StandardWebhooks {
+		if isNil(p) || p.Name() == "" || p.Name() == StandardWebhooks {
 			return invalid(fmt.Sprintf("protocols[%d]", i), "must have a name of its own")
 		}
 		if slices.ContainsFunc(c.Protocols[:i], func(o Protocol) bool { return o.Name() == p.Name() }) {

@@ -597,6 +597,7 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		{"a network with a zone", "config.allowNetworks[0]", "CIDR", nil, networks("fe80::1%eth0")},
 
 		{"a protocol that is nil", "config.protocols[0]", "name", nil, spoken(nil)},
+		{"a nil pointer to a protocol", "config.protocols[0]", "name", nil, spoken((*testProtocol)(nil))},
 		{"a protocol without name", "config.protocols[1]", "name", spoken(protocol("a", good), protocol("b", good)), spoken(protocol("a", good), protocol("", good))},
 		{"the default protocol again", "config.protocols[0]", "name of its own", nil, spoken(protocol(hooks.StandardWebhooks, good))},
 		{"a protocol twice", "config.protocols[1]", `"a" is there twice`, nil, spoken(protocol("a", good), protocol("a", good))},
@@ -632,9 +633,11 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 			}
 		})
 	}
-	_, err := hooks.New(nil, hooks.Config{})
-	refused(t, err, "store", "must not be nil")
-	_, err = hooks.New(memory.New(memory.Options{}), hooks.Config{Grace: -1, DisableAfter: -1, Retention: -1})
+	for _, store := range []hooks.Store{nil, (*memory.Store)(nil)} {
+		_, err := hooks.New(store, hooks.Config{})
+		refused(t, err, "store", "must not be nil")
+	}
+	_, err := hooks.New(memory.New(memory.Options{}), hooks.Config{Grace: -1, DisableAfter: -1, Retention: -1})
 	assert.NoError(t, err, "negative means never or not at all")
 }
 
