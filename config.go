@@ -24,42 +24,41 @@ type Config struct {
 	// which catches misspellings. At most 10,000. Default: any type.
 	Catalogue []EventType
 
-	// AllowNetworks lists CIDRs ("10.1.0.0/16") and addresses that hooks may
-	// reach although they are special-purpose (loopback, private, link-local
-	// and so on) or belong to this machine (those of [net.InterfaceAddrs], read
-	// again each minute), all of which are refused otherwise. Default: none.
+	// AllowNetworks lists CIDRs ("10.1.0.0/16") and addresses that hooks may reach
+	// although the egress policy refuses them: special-purpose addresses
+	// (loopback, private, link-local and so on), and those of this machine
+	// ([net.InterfaceAddrs], read again each minute). Default: none.
 	AllowNetworks []string
-	// AllowPorts lists ports, 1 to 65535, that hooks may reach although servers
-	// of other protocols are likely to be there: those below 1024 but 80 and
-	// 443, and those that the fetch standard blocks
-	// (https://fetch.spec.whatwg.org/#port-blocking), such as 6667. Default: none.
+	// AllowPorts lists ports, 1 to 65535, that hooks may reach although they
+	// belong to other protocols. Those are all ports below 1024 except 80 and 443,
+	// and the ports that the fetch standard blocks, such as 6667
+	// (https://fetch.spec.whatwg.org/#port-blocking). Default: none.
 	AllowPorts []int
-	// AllowHosts lists the only hosts that hooks may reach: "example.com" is
-	// that name alone, "*.example.com" every name below it at any depth, and an
-	// IP address itself. Letter case and a dot at the end do not matter. The
-	// addresses are checked all the same: to reach a host that is at a private
-	// one takes AllowNetworks as well. Default: any host.
+	// AllowHosts lists the only hosts that hooks may reach. "example.com" permits
+	// that name alone, and "*.example.com" every name below it, at any depth. An
+	// IP address permits itself. Letter case and a dot at the end do not matter.
+	// The addresses of these hosts are still checked: a host with a private
+	// address needs AllowNetworks as well. Default: any host.
 	AllowHosts []string
 	// AllowHTTP accepts endpoints without TLS. Default: https only.
 	AllowHTTP bool
-	// Dial replaces the dialer and with it the check of the addresses that
-	// are dialled, for tests without a network and for egress proxies that
-	// have a policy of their own. AllowPorts and AllowHosts hold all the same.
-	// The texts of its errors are in the attempt log, which owners of hooks may
-	// read.
-	// Default: a TCP dialer that refuses what AllowNetworks does not allow, and
-	// tries at most 4 addresses of a name.
+	// Dial replaces the dialer, for tests without a network and for egress proxies
+	// with a policy of their own. Addresses are then not checked; ports and host
+	// names still are. The attempt log, which owners of hooks may read, has the
+	// texts of its errors. Default: a TCP dialer that refuses the addresses that
+	// AllowNetworks describes, and tries at most 4 addresses of a name.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Resolver resolves the names of endpoints. Default: net.DefaultResolver.
 	Resolver *net.Resolver
 	// TLS is for endpoints with certificates of a private authority. Default:
 	// the system's roots, TLS 1.2 and up.
 	TLS *tls.Config
-	// Schedule and Timeout are those of hooks that speak the default protocol
-	// and set none themselves, with the bounds of [Hook].Schedule and
-	// [Hook].Timeout. The first entry of a schedule is the delay before the
-	// first attempt: [Retries] makes one of the delays before the retries.
-	// Default: as [StandardWebhooks] says, ten attempts in three days and 15 s.
+	// Schedule and Timeout are for hooks of the default protocol that set none
+	// themselves; other protocols have their own. The bounds are those of
+	// [Hook].Schedule and [Hook].Timeout. The first entry of a schedule is the
+	// delay before the first attempt; [Retries] makes a schedule of the delays
+	// before the retries. Default: ten attempts in three days (see
+	// [StandardWebhooks]), and 15 s.
 	Schedule []time.Duration
 	Timeout  time.Duration
 	// UserAgent is sent with every request of the default protocol. Default:
@@ -92,10 +91,10 @@ type Config struct {
 	// Grace is how long Run lets the requests under way go on once its
 	// context has ended. Default: 10 s; negative: not at all.
 	Grace time.Duration
-	// PollInterval is how often Run asks the store for work that it was not
-	// told of: retries left by others, events from other processes and from
-	// transactions of the host (but see [Manager.Wake]). Default: 100 ms, or
-	// 5 s if the store is a [Notifier].
+	// PollInterval is how often Run asks the store for work that it does not know
+	// of: retries left by others, and events from other processes and from
+	// transactions of the host. [Manager.Wake] makes it ask at once. Default: 100
+	// ms, or 5 s if the store is a [Notifier].
 	PollInterval time.Duration
 	// DisableAfter is how long an endpoint may fail without any success
 	// before its hook is disabled. Default: 5 days; negative: for ever.
@@ -113,40 +112,41 @@ type Config struct {
 	// protects should not depend on the traffic unless you say so.
 	MaxLogPerHook int
 
-	// Keys encrypt what is secret of hooks (Secrets, Headers and Settings)
-	// before it reaches the store. The first is the current one. The others
-	// only decrypt what was encrypted with them; Run stores that anew with the
-	// current key, and so what was stored before there were keys. To change
-	// the key, give all processes on the store the new one as the last, then
-	// put it first everywhere; drop the old one when the log has said that all
-	// hooks are encrypted with the new one. Each is bound to its hook's tenant and
-	// ID. Default: none, and nothing is encrypted, of which the log has a line.
+	// Keys encrypt the Secrets, Headers and Settings of hooks before they reach
+	// the store. The first key is the current one, which encrypts. The others only
+	// decrypt what was encrypted with them. Run encrypts again, with the current
+	// key, whatever has another key or none. The ciphertext is bound to the hook's
+	// tenant and ID, so that it is of no use in another hook.
+	//
+	// To change the key, first add the new one at the end of Keys in all processes
+	// on the store, then move it to the front in all of them. Drop the old one
+	// when the log says that all hooks are encrypted with the new one. Default: no
+	// keys; nothing is encrypted, and the log says so.
 	Keys []Key
-	// Seal and Open take the place of the current key, for a key management
-	// service. Seal encrypts; Open decrypts what Seal returned for the same
-	// place, "hooks/<tenant>/<id>", which is to be bound to the ciphertext as
-	// associated data. Open is called whenever a hook is read, so keep data keys
-	// in memory. If its error wraps [ErrSealed], this hook is damaged for good,
-	// and events of its tenant are refused; any other error is temporary, and
-	// fails what needed the hook. They may be called concurrently. With Open
-	// alone, hooks that Seal has encrypted are stored anew with Keys.
+	// Seal and Open replace the current key, for example by a key management
+	// service. Seal encrypts. Open decrypts what Seal returned for the same place,
+	// "hooks/<tenant>/<id>"; both must use the place as associated data. Open is
+	// called whenever a hook is read, so keep data keys in memory. If its error
+	// wraps [ErrSealed], the hook counts as damaged for good, and events of its
+	// tenant are refused. Any other error counts as temporary, and only the call
+	// that needed the hook fails. Both may be called concurrently. To go back to
+	// Keys, set Open without Seal: Run then encrypts again, with Keys, what Seal
+	// encrypted.
 	Seal, Open Seal
 
-	// Decorate, if set, adds headers such as traceparent to the request of each
-	// delivery and of [Manager.Test], whatever its protocol, just before it is
-	// sent. It gets an empty header, to Set or Add to. For a request with several
-	// events (see [Hook].MaxBatch), it is called for one after another with the
-	// same header: what it Sets for the last one counts, and what it Adds for
-	// each of them goes together. The attempt log shows the values, so they
-	// should be no secrets.
+	// Decorate adds headers such as traceparent to the request of each delivery
+	// and of [Manager.Test], with any protocol. It is called just before the
+	// request is sent, and gets an empty header to fill. For a request with
+	// several events (see [Hook].MaxBatch), it is called once for each event, with
+	// the same header: a later Set replaces an earlier one, and Add adds to it.
+	// The attempt log shows the values, so they must not be secret.
 	//
-	// A header that the protocol or the hook has set stays as it is, also if the
-	// names have the same [HeaderKey]. That one, what
-	// [CheckHeader] refuses, and what is more than 50 values or 16 KiB in all,
-	// is not sent, which the log tells once for each name. If Decorate panics,
-	// the request is sent without. It is called concurrently, has to be quick,
-	// and must neither change the event nor keep the header. Default: nothing is
-	// added.
+	// Decorate cannot replace headers of the protocol or the hook, not even by a
+	// name with the same [HeaderKey]. Such headers, those that [CheckHeader]
+	// refuses, and those beyond 50 values or 16 KiB in all are not sent. The log
+	// says so once for each name, up to 100 names. If Decorate panics, the request
+	// is sent without its headers. It is called concurrently, must be quick, and
+	// must not change the event or keep the header. Default: nothing is added.
 	Decorate func(*Event, http.Header)
 
 	// Logger gets what an operator should know. Default: slog.Default().
@@ -155,27 +155,29 @@ type Config struct {
 	Observer Observer
 }
 
-// An Observer is told what happens. Its functions, all optional, may be called
-// concurrently. They must be quick; a panic in one is logged. An event that one
-// is given is shared, and must not be changed.
+// An Observer is told what happens. Its functions are optional and may be called
+// concurrently. They must be quick, and must not change the event that they get,
+// because it is shared. A panic in one is logged.
 type Observer struct {
-	// Attempt is called after an attempt has been stored, for one after another
-	// by the goroutine of Run that stores the results.
+	// Attempt is called after an attempt has been stored. Run calls it for one
+	// attempt after another.
 	Attempt func(Delivery, Attempt, *Event)
-	// Ended is called after the end of a delivery has been stored, whatever
-	// ended it: succeeded, dead, or cancelled by [Manager.Cancel], because of
-	// its hook or by the hook's filter. It is called after Attempt, if an
-	// attempt ended the delivery, and by the same goroutine; for Cancel it is
-	// called by the caller's, before Cancel returns. What is redelivered ends
-	// again, and so does a held dead delivery that is cancelled. A filter that
-	// refuses the event already when it is triggered makes no delivery, and
-	// Delete and Update end none: what waits for a hook that is gone or
-	// disabled ends when it falls due.
+	// Ended is called after the end of a delivery has been stored. The delivery
+	// has succeeded, is dead, or was cancelled: by [Manager.Cancel], by the hook's
+	// filter, or because its hook was deleted, disabled or not verified. Run calls
+	// Ended for one delivery after another, each after the Attempt that ended it.
+	// [Manager.Cancel] calls it before it returns.
 	//
-	// There is no call if the process dies between the commit and the call, or
-	// if the store does not answer that it has committed. So count in the log
-	// what must be exact. If Cancel cannot read the event, it has ID, Tenant,
-	// Type and Key only, and Failure is told.
+	// A delivery that is redelivered ends again, and so does one that is dead and
+	// held when it is cancelled. There is no delivery, and so no end, if the
+	// filter refuses the event when it is triggered. [Manager.Delete] and
+	// [Manager.Update] end no delivery: those of a deleted or disabled hook end
+	// when they fall due.
+	//
+	// The call is lost if the process dies after the commit, or if the store
+	// commits but returns an error. So use the log to count what must be exact. If
+	// Cancel cannot read the event, Failure is called, and the event has only ID,
+	// Tenant, Type and Key.
 	Ended func(Delivery, *Event)
 	// HookDisabled is called after the Manager has disabled a hook by itself,
 	// for Hook.DisabledReason.
@@ -196,9 +198,8 @@ type EventType struct {
 	// Name is the type, as in Event.Type.
 	Name        string
 	Description string
-	// Example is a sample of Event.Data, for documentation: JSON of at most
-	// MaxPayload bytes. [Manager.Test] sends it in events of the type that have
-	// no Data. Default: none.
+	// Example is a sample of Event.Data: JSON of at most MaxPayload bytes.
+	// [Manager.Test] sends it in events without Data. Default: none.
 	Example json.RawMessage
 }
 
@@ -263,14 +264,18 @@ func (c Config) validate() error {
 		return invalid("userAgent", "must be printable ASCII")
 	}
 	for i, p := range c.Protocols {
-		if p == nil || p.Name() == "" || p.Name() == StandardWebhooks {
+		if isNil(p) || p.Name() == "" || p.Name() == StandardWebhooks {
 			return invalid(fmt.Sprintf("protocols[%d]", i), "must have a name of its own")
 		}
 		if slices.ContainsFunc(c.Protocols[:i], func(o Protocol) bool { return o.Name() == p.Name() }) {
 			return invalid(fmt.Sprintf("protocols[%d]", i), "%q is there twice", p.Name())
 		}
-		if t := p.Traits(); len(t.Schedule) == 0 || t.Timeout <= 0 || t.Timeout > maxTimeout {
+		t := p.Traits()
+		if len(t.Schedule) == 0 || t.Timeout <= 0 || t.Timeout > maxTimeout {
 			return invalid(fmt.Sprintf("protocols[%d]", i), "must have a schedule and a timeout of at most %v", maxTimeout)
+		}
+		if err := checkSchedule(fmt.Sprintf("config.protocols[%d].schedule", i), t.Schedule); err != nil {
+			return err
 		}
 	}
 	return firstError(

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -269,7 +268,7 @@ func handshakeError(err error) error {
 		return &noTLSError{"the endpoint speaks HTTP without TLS on this port"}
 	case ok:
 		return &noTLSError{"the endpoint does not speak TLS on this port"}
-	case errors.Is(err, io.EOF):
+	case isClosed(err):
 		return fmt.Errorf("%w in the TLS handshake; perhaps it does not speak TLS on this port", errClosed)
 	}
 	return err

@@ -12,15 +12,15 @@ import (
 // maxDropped is how many names of headers a droppedHeaders remembers.
 const maxDropped = 100
 
-// droppedHeaders are the names of the headers that Config.Decorate has set in
-// vain, and that the log has told of.
+// droppedHeaders are the names of headers that Config.Decorate has set, that were
+// not sent, and that the log has told of.
 type droppedHeaders struct {
 	mu    sync.Mutex
 	names map[string]bool
 }
 
-// decorate has the host add headers to the request of these messages, and to
-// what the log keeps of it.
+// decorate adds the headers of Config.Decorate to the request of these messages,
+// and to what the log keeps of it.
 func (m *Manager) decorate(req *Request, msgs []Message) {
 	if m.cfg.Decorate == nil {
 		return
@@ -41,8 +41,8 @@ func (m *Manager) decorate(req *Request, msgs []Message) {
 	}
 }
 
-// addHeaders adds to the request what is valid of these headers and not set by
-// the protocol.
+// addHeaders adds to the request those of these headers that are valid and not set
+// by the protocol or the hook.
 func (m *Manager) addHeaders(req *Request, added http.Header) {
 	taken := make(map[string]bool, len(req.Header))
 	for name := range req.Header {
@@ -84,7 +84,7 @@ func (m *Manager) addHeaders(req *Request, added http.Header) {
 // checkAdded refuses a header that the request must not have.
 func checkAdded(name string, values []string, taken map[string]bool) error {
 	if taken[HeaderKey(name)] {
-		return &InvalidError{Field: name, Reason: "is set by the protocol"}
+		return &InvalidError{Field: name, Reason: "is already set by the protocol or the hook"}
 	}
 	for _, value := range values {
 		if err := CheckHeader(name, name, value); err != nil {
@@ -94,8 +94,8 @@ func checkAdded(name string, values []string, taken map[string]bool) error {
 	return nil
 }
 
-// dropHeader tells the operator, once for each name, of a header that is not
-// sent.
+// dropHeader logs, once for each name and for at most maxDropped names, that a
+// header is not sent.
 func (m *Manager) dropHeader(name string, err error) {
 	d := &m.dropped
 	d.mu.Lock()

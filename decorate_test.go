@@ -224,3 +224,27 @@ func TestOtherRequestsAreNotDecorated(t *testing.T) {
 		assert.Contains(t, r.Next().Header, "Traceparent")
 	})
 }
+
+// A protocol may send the same header with each request: what is added to one of
+// them is in no other.
+func TestDecorateLeavesTheHeaderOfTheProtocolAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := &testProtocol{name: "shared"}
+		header := http.Header{"X-Shared": {"1"}}
+		shared.request = func(_ context.Context, _ hooks.Send, h hooks.Hook, msgs []hooks.Message) (hooks.Request, error) {
+			req, err := post(h, msgs[0])
+			req.Header, req.LogHeader = header, header
+			return req, err
+		}
+		h := runningHost(t, speaks(shared), decorates(func(e *hooks.Event, header http.Header) { header.Set("X-Event-"+e.ID, "1") }))
+		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "shared"})
+		for _, id := range []string{"A", "B"} {
+			h.trigger(hooks.Event{ID: id, Type: "a"})
+			got := r.Next().Header
+			assert.Contains(t, got, "X-Event-"+id)
+			assert.Contains(t, got, "X-Shared")
+		}
+		assert.NotContains(t, r.Requests()[1].Header, "X-Event-A")
+		assert.Equal(t, http.Header{"X-Shared": {"1"}}, header)
+	})
+}

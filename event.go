@@ -98,9 +98,8 @@ func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, 
 // should not wait for the next poll. It takes as many events as
 // [Manager.TriggerBatch].
 //
-// A transaction of another database than the Manager's store is refused with
-// [ErrForeignTx], and none (nil, or a pointer that is nil) with an
-// [InvalidError].
+// A transaction of another database than that of the Manager's store is refused
+// with [ErrForeignTx]. A nil tx is refused with an [InvalidError].
 func (m *Manager) TriggerTx(ctx context.Context, tx Tx, events ...Event) ([]Receipt, error) {
 	if isNil(tx) {
 		return nil, &InvalidError{Field: "tx", Reason: "must not be nil"}

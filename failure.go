@@ -36,8 +36,7 @@ func classify(ctx context.Context, err error, other ErrorClass) ErrorClass {
 		return ClassTLS
 	case errors.As(err, &op) && op.Op == "remote error": // a TLS alert
 		return ClassTLS
-	case errors.As(err, &op), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errClosed),
-		errors.Is(err, io.ErrClosedPipe), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.As(err, &op), isClosed(err), errors.Is(err, errClosed), errors.Is(err, io.ErrClosedPipe):
 		return ClassConnect
 	}
 	return other
@@ -64,10 +63,16 @@ func plain(err error) error {
 		return errInterrupted
 	case errors.Is(err, errExpectsTLS):
 		return errExpectsTLS
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case isClosed(err):
 		return errClosed
 	}
 	return printableError{withoutAddresses(err)}
+}
+
+// isClosed reports whether the endpoint has closed or reset the connection.
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // withoutAddresses returns what an error of the network is about. Its own text

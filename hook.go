@@ -65,13 +65,13 @@ type Hook struct {
 	// 4 KiB.
 	Secrets []SigningSecret
 
-	// Schedule holds the delay before EACH attempt, the first one included: its
-	// first entry, usually 0, counts from the trigger, each other from the end
-	// of the attempt before. So {5 * time.Second, time.Minute} waits for 5 s,
-	// tries once, and has one retry. [Retries] makes a schedule of the delays
-	// before the retries: Retries(5*time.Second, time.Minute) tries at once and
-	// has two. The length of a schedule is the most attempts that a delivery
-	// gets.
+	// Schedule holds the delay before EACH attempt, the first one included. The
+	// first entry, usually 0, counts from the trigger, each other from the end of
+	// the previous attempt. So {5 * time.Second, time.Minute} waits for 5 s before
+	// the first attempt, and has one retry. [Retries] makes a schedule of the
+	// delays before the retries: Retries(5*time.Second, time.Minute) makes an
+	// attempt at once, and two retries. A delivery gets at most as many attempts
+	// as its schedule has entries.
 	//
 	// Each retry's delay is lengthened by a random jitter of at most a fifth, or
 	// [Traits].Jitter. A delay of 0 is none; but from the third retry on, delays

@@ -45,7 +45,7 @@ type Manager struct {
 // touch the store. A fault in cfg is an [InvalidError] whose field starts with
 // "config.".
 func New(store Store, cfg Config) (*Manager, error) {
-	if store == nil {
+	if isNil(store) {
 		return nil, &InvalidError{Field: "store", Reason: "must not be nil"}
 	}
 	cfg, err := cfg.withDefaults(store)

@@ -233,7 +233,7 @@ func hookRules() []rule[hooks.Hook] {
 		{"many delays", "schedule", "at most 101", withSchedule(make([]time.Duration, 101)...), withSchedule(make([]time.Duration, 102)...)},
 		{"a long delay", "schedule[1]", "0 to 168h", withSchedule(0, week), withSchedule(0, week+1)},
 		{"a negative delay", "schedule[0]", "0 to 168h", nil, withSchedule(-1)},
-		{"timeout", "timeout", "at most 30s", func(h *hooks.Hook) { h.Timeout = 30 * time.Second }, func(h *hooks.Hook) { h.Timeout = 30*time.Second + 1 }},
+		{"timeout", "timeout", "to 30s", func(h *hooks.Hook) { h.Timeout = 30 * time.Second }, func(h *hooks.Hook) { h.Timeout = 30*time.Second + 1 }},
 		{"a negative timeout", "timeout", "", nil, func(h *hooks.Hook) { h.Timeout = -1 }},
 		{"rate limit", "rateLimit", "1000000", withRate(1e6), withRate(1e6 + 1)},
 		{"a small rate limit", "rateLimit", "0.0001", withRate(1e-4), withRate(0.99e-4)},
@@ -584,8 +584,8 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		{"a long schedule", "config.schedule", "at most 101", schedule(make([]time.Duration, 101)...), schedule(make([]time.Duration, 102)...)},
 		{"a long delay", "config.schedule[1]", "0 to 168h", schedule(0, 7*24*time.Hour), schedule(0, 7*24*time.Hour+1)},
 		{"a negative delay", "config.schedule[0]", "0 to 168h", schedule(0), schedule(-1)},
-		{"a long timeout", "config.timeout", "at most 30s", timeout(30 * time.Second), timeout(30*time.Second + 1)},
-		{"a negative timeout", "config.timeout", "at most 30s", timeout(1), timeout(-1)},
+		{"a long timeout", "config.timeout", "to 30s", timeout(30 * time.Second), timeout(30*time.Second + 1)},
+		{"a negative timeout", "config.timeout", "to 30s", timeout(1), timeout(-1)},
 
 		{"a port that is none", "config.allowPorts[1]", "1 to 65535", func(c *hooks.Config) { c.AllowPorts = []int{1, 65535} }, func(c *hooks.Config) { c.AllowPorts = []int{25, 65536} }},
 		{"a negative port", "config.allowPorts[0]", "1 to 65535", nil, func(c *hooks.Config) { c.AllowPorts = []int{-1} }},
@@ -597,12 +597,15 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		{"a network with a zone", "config.allowNetworks[0]", "CIDR", nil, networks("fe80::1%eth0")},
 
 		{"a protocol that is nil", "config.protocols[0]", "name", nil, spoken(nil)},
+		{"a nil pointer to a protocol", "config.protocols[0]", "name", nil, spoken((*testProtocol)(nil))},
 		{"a protocol without name", "config.protocols[1]", "name", spoken(protocol("a", good), protocol("b", good)), spoken(protocol("a", good), protocol("", good))},
 		{"the default protocol again", "config.protocols[0]", "name of its own", nil, spoken(protocol(hooks.StandardWebhooks, good))},
 		{"a protocol twice", "config.protocols[1]", `"a" is there twice`, nil, spoken(protocol("a", good), protocol("a", good))},
 		{"a protocol without schedule", "config.protocols[0]", "schedule", nil, spoken(protocol("a", hooks.Traits{Timeout: time.Second}))},
 		{"a protocol without timeout", "config.protocols[0]", "timeout", nil, spoken(protocol("a", hooks.Traits{Schedule: good.Schedule}))},
 		{"a protocol with a long timeout", "config.protocols[0]", "30s", spoken(protocol("a", good)), spoken(protocol("a", hooks.Traits{Schedule: good.Schedule, Timeout: 30*time.Second + 1}))},
+		{"a protocol with a negative delay", "config.protocols[0].schedule[1]", "0 to", spoken(protocol("a", good)), spoken(protocol("a", hooks.Traits{Schedule: hooks.Retries(-1), Timeout: good.Timeout}))},
+		{"a protocol with a long schedule", "config.protocols[0].schedule", "101", spoken(protocol("a", hooks.Traits{Schedule: make([]time.Duration, 101), Timeout: good.Timeout})), spoken(protocol("a", hooks.Traits{Schedule: make([]time.Duration, 102), Timeout: good.Timeout}))},
 
 		{"a type in the catalogue", "config.catalogue[1].name", "segments of", types("order.paid", "a"), types("order.paid", "order.*")},
 		{"a long catalogue", "config.catalogue", "at most 10000", types(numbered("a", 10_000)...), types(numbered("a", 10_001)...)},
@@ -630,9 +633,11 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 			}
 		})
 	}
-	_, err := hooks.New(nil, hooks.Config{})
-	refused(t, err, "store", "must not be nil")
-	_, err = hooks.New(memory.New(memory.Options{}), hooks.Config{Grace: -1, DisableAfter: -1, Retention: -1})
+	for _, store := range []hooks.Store{nil, (*memory.Store)(nil)} {
+		_, err := hooks.New(store, hooks.Config{})
+		refused(t, err, "store", "must not be nil")
+	}
+	_, err := hooks.New(memory.New(memory.Options{}), hooks.Config{Grace: -1, DisableAfter: -1, Retention: -1})
 	assert.NoError(t, err, "negative means never or not at all")
 }
 

@@ -96,11 +96,11 @@ func all[T any](first PageQuery, read func(PageQuery) (Page[T], error)) iter.Seq
 	}
 }
 
-// Stats sums up what became of the hooks' deliveries at since or later and
-// before until. A zero since means 24 hours before until, a zero until means
-// now. Each of the hookIDs, at most [MaxLimit], is in the result, with zeros if
-// it is unknown. Without hookIDs it is all hooks that the tenant has, however
-// many; those that were deleted are not among them, and have to be named.
+// Stats sums up what became of the hooks' deliveries at since or later and before
+// until. A zero since means 24 hours before until, a zero until means now. Each of
+// the hookIDs, at most [MaxLimit], is in the result, with zeros if it is unknown.
+// Without hookIDs, the result has all hooks of the tenant, however many, except
+// deleted ones: name those.
 func (m *Manager) Stats(ctx context.Context, tenant string, since, until time.Time, hookIDs ...string) (map[string]Stats, error) {
 	if err := checkList("hookIDs", hookIDs); err != nil {
 		return nil, err

@@ -78,6 +78,13 @@ func TestTheObserverIsToldOfEnds(t *testing.T) {
 			},
 			want: []hooks.State{hooks.Cancelled},
 		},
+		"dead after its hook was deleted": {
+			hook: hooks.Hook{Schedule: once, HoldDead: true, Timeout: 10 * time.Second}, answers: []hookstest.Answer{hookstest.Hang()},
+			do: func(h *host, hook hooks.Hook, _ string) {
+				assert.NoError(h.t, h.Delete(h.t.Context(), "acme", hook.ID))
+			},
+			want: []hooks.State{hooks.Dead},
+		},
 		"not verified": {
 			hook: hooks.Hook{Schedule: []time.Duration{time.Minute}, Protocol: "verifying", Verified: true},
 			do: func(h *host, hook hooks.Hook, _ string) {

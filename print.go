@@ -16,11 +16,11 @@ import (
 // Format writes String for every verb.
 func (h Hook) Format(f fmt.State, verb rune) { formatText(f, verb, h.String()) }
 
-// MarshalJSON leaves out what may be secret, as String does: the values of Headers,
-// Settings, Secrets, and the userinfo and query of the URL are "[redacted]" or
-// missing. Everything else has the name of its field. It is for logs and for
-// looking at; whoever wants all reads the fields, and a Hook that was made of this
-// JSON is not the same.
+// MarshalJSON leaves out what may be secret, as String does: the values of
+// Headers, Settings, Secrets, and the userinfo and query of the URL are
+// "[redacted]" or missing. Everything else is there under the name of its field.
+// The JSON is for logs and displays: unmarshalling it does not give the same Hook.
+// To store a whole Hook, read its fields.
 func (h Hook) MarshalJSON() ([]byte, error) {
 	type fields Hook
 	shown := fields(h)

@@ -28,7 +28,8 @@ type Protocol interface {
 
 // Traits are a protocol's defaults and habits.
 type Traits struct {
-	// Schedule and Timeout are for hooks that set none.
+	// Schedule and Timeout are for hooks that set none. They have the bounds of
+	// [Hook].Schedule and [Hook].Timeout, and must not be empty.
 	Schedule []time.Duration
 	Timeout  time.Duration
 	// RequireVerified restricts deliveries to verified hooks.

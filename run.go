@@ -118,11 +118,11 @@ func (m *Manager) Run(ctx context.Context) error {
 	return lost
 }
 
-// Wake has a running Run of this Manager ask the store for due deliveries at once,
-// instead of after [Config].PollInterval, or 10 ms after it has last asked if that
-// is later. Call it when a transaction with events of [Manager.TriggerTx] has been
-// committed. It may be called at any time, also concurrently, and as often as one
-// likes; it returns at once, and does nothing if Run is not running.
+// Wake makes Run ask the store for due deliveries at once instead of after
+// [Config].PollInterval. Call it after the commit of a transaction in which you
+// used [Manager.TriggerTx]. It may be called at any time, also concurrently, and
+// as often as you like, because Run asks at most once in 10 ms. It returns at
+// once, and does nothing if Run is not running in this Manager.
 func (m *Manager) Wake() {
 	if e := m.engine.Load(); e != nil {
 		e.wake()
@@ -150,6 +150,10 @@ func newEngine(requests context.Context, m *Manager) *engine {
 func (e *engine) dueAt(t time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.dueAtLocked(t)
+}
+
+func (e *engine) dueAtLocked(t time.Time) {
 	if !e.due.IsZero() && !t.Before(e.due) {
 		return
 	}
@@ -162,13 +166,13 @@ func (e *engine) dueAt(t time.Time) {
 
 // wake has the claim loop claim at once, or notifyPause after its last claim.
 func (e *engine) wake() {
-	e.mu.Lock()
+	e.mu.Lock() // until the end: a claim that began meanwhile would be followed by another at once
+	defer e.mu.Unlock()
 	next := e.claimed.Add(notifyPause)
-	e.mu.Unlock()
 	if at := now(); next.Before(at) {
 		next = at
 	}
-	e.dueAt(next)
+	e.dueAtLocked(next)
 }
 
 // purge removes, step by step, what is older than Config.Retention or more than

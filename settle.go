@@ -55,6 +55,7 @@ func (e *engine) settled(ctx context.Context, at time.Time, b batch, settled []S
 			e.dueAt(s.Due)
 		} else {
 			d.EndedAt = at
+			d.Held = d.Held && e.m.index.get(d.HookRef()) != nil // Nothing is held for a hook that is gone.
 			if d.Key != "" {
 				e.dueAt(now())
 			}

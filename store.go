@@ -150,9 +150,9 @@ type Tx interface {
 	// The event and its byte slices may be retained: the caller must not
 	// change them.
 	Enqueue(ctx context.Context, now time.Time, entries []Entry) error
-	// StoreID names the database: it is the same for all stores over it, in
-	// all processes, and for all transactions of it, and another for any
-	// other database. It is not empty, and never changes.
+	// StoreID identifies the database. All stores over one database, in all
+	// processes, and all its transactions have the same ID; other databases have
+	// another. It is not empty and never changes.
 	StoreID() string
 }
 
@@ -453,8 +453,8 @@ var (
 	ErrBusy = errors.New("busy")
 	// ErrLeaseLost: the delivery was taken by another.
 	ErrLeaseLost = errors.New("lease lost")
-	// ErrForeignTx: the transaction is of another database than the store, so
-	// that nobody would deliver what is recorded in it.
+	// ErrForeignTx: the transaction is in another database than the store, so its
+	// events would never be delivered.
 	ErrForeignTx = errors.New("the transaction is not one of the store's database")
 )
 
@@ -466,9 +466,9 @@ type InvalidError struct {
 	// Reason is the rule it breaks, as the end of a sentence that starts with
 	// the field: "must not be empty".
 	Reason string
-	// Hint tells the operator of the application what would permit the input,
-	// such as a field of [Config]. It is not for the users of an API, who get
-	// Field and Reason. Empty: there is none.
+	// Hint says what would permit the input, such as a field of [Config]. It is
+	// for the operator of the application. Users of an API get Field and Reason
+	// only. It may be empty.
 	Hint string
 }
 

@@ -150,7 +150,7 @@ func checkSchedule(field string, schedule []time.Duration) error {
 
 func checkTimeout(field string, d time.Duration) error {
 	if d < 0 || d > maxTimeout {
-		return &InvalidError{Field: field, Reason: fmt.Sprintf("must be at most %v", maxTimeout)}
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("must be 0 (the default) to %v", maxTimeout)}
 	}
 	return nil
 }
@@ -198,11 +198,11 @@ var reservedHeaders = headerKeys(
 	"Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
 )
 
-// HeaderKey returns the same for all header names that a receiver may take for the
-// same: those that differ in letter case only, and, because of the variables of CGI
-// (RFC 3875, section 4.1.18), those that differ in which characters they have
-// besides letters and digits, such as Webhook-Id and webhook_id. It is for protocols
-// that have headers in their settings.
+// HeaderKey returns the same key for all header names that a receiver may not tell
+// apart: names that differ in letter case only, and names that differ only in
+// characters other than letters and digits, such as Webhook-Id and webhook_id,
+// because CGI makes one variable of them (RFC 3875, section 4.1.18). It is for
+// protocols that have headers in their settings.
 func HeaderKey(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

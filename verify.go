@@ -45,10 +45,9 @@ const (
 // requests that were signed with one of its secrets from all others. It may be
 // used concurrently; its fields are set before the first use.
 //
-// A request without any of the headers webhook-id, webhook-timestamp and
-// webhook-signature may have svix-id, svix-timestamp and svix-signature instead,
-// the names that Svix uses for the same. Headers of the two families are never
-// mixed.
+// A request may have the headers of Svix, svix-id, svix-timestamp and
+// svix-signature, instead of webhook-id, webhook-timestamp and webhook-signature.
+// If it has any of the latter, those of Svix are ignored.
 //
 //nolint:recvcheck // A copy must not print its keys either.
 type Verifier struct {
@@ -58,9 +57,10 @@ type Verifier struct {
 	// MaxBody bounds the bodies that Middleware reads, in bytes. Default: 1 MiB.
 	MaxBody int64
 	// Seen reports whether the webhook of this webhook-id has been handled
-	// already; Middleware then answers for its handler. An error is answered
-	// with 503, so that the sender tries again, and goes to Logger.
-	// Default: each handler's last 10,000 are remembered, in memory.
+	// already; Middleware then answers 200 without calling its handler. If Seen
+	// fails, Middleware answers 503, so that the sender tries again, and logs the
+	// error to Logger. Default: each Middleware remembers its last 10,000
+	// webhooks, in memory.
 	Seen func(ctx context.Context, id string) (bool, error)
 	// Handled, if set, is called after a handler has answered a webhook with
 	// success. A host that records the id in the handler itself, in the

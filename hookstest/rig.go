@@ -16,9 +16,8 @@ import (
 // Its methods are for the goroutine of the test.
 type Rig struct {
 	Manager *hooks.Manager
-	// Store is the Manager's store in memory. Its Begin is for tests of code
-	// that calls [hooks.Manager.TriggerTx]. Nil for a rig that was made with
-	// [Over] over a store of another kind.
+	// Store is the Manager's store if that is in memory, otherwise nil; see
+	// [Over]. Use its Begin to test code that calls [hooks.Manager.TriggerTx].
 	Store *memory.Store
 	// Network is the only one that the Manager reaches.
 	Network *Network
@@ -39,16 +38,15 @@ func New(t testing.TB, adjust ...func(*hooks.Config)) *Rig {
 	return Over(t, memory.New(memory.Options{}), adjust...)
 }
 
-// Over is New over a store of the test's own, such as one in a SQLite file below
-// t.TempDir(). If the test closes the store by t.Cleanup, that has to be before it
-// calls Over, so that the Manager stops first.
+// Over is New with a store of the test's own, such as one in a SQLite file below
+// t.TempDir(). If the test closes the store in t.Cleanup, it must call t.Cleanup
+// before Over, so that the Manager stops first.
 //
-// A file works in a bubble, too: open it there. Calls of SQLite take real time,
-// during which the time of the bubble stands still, so end a transaction before you
-// wait for anything. If the store is no [hooks.Notifier], PollInterval is a minute in
-// a bubble by default, since each poll costs real time and days have many: what a
-// transaction of the test's commits is sent after [hooks.Manager.Wake], or within
-// that minute.
+// A SQLite file works in a bubble if it is opened there. The bubble's clock stands
+// still during calls of SQLite, so end each transaction before you wait for
+// anything. In a bubble, PollInterval is a minute by default unless the store is a
+// [hooks.Notifier], because each poll takes real time. So call
+// [hooks.Manager.Wake] after a commit, or wait for that minute.
 func Over(t testing.TB, store hooks.Store, adjust ...func(*hooks.Config)) *Rig {
 	t.Helper()
 	network := new(Network)

@@ -6,20 +6,19 @@
 //	…
 //	httpadapter.Mount(mux, api)
 //
-// A handler serves the paths that its package documents. It does so at the root of
-// a mux, behind [http.StripPrefix], and beside other handlers. Letter case and empty
-// segments of a path do not matter to it: "/aPi//hooks/" is "/api/hooks". They do to
-// a router in front of it: [Mount] says what a [http.ServeMux] lets through. A path or
-// a method that the API lacks is answered in the API's own form, the method with an
-// Allow header.
+// A handler serves the paths that its package documents, at the root of a mux or
+// behind [http.StripPrefix], and beside other handlers. It ignores letter case and
+// empty segments of a path: "/aPi//hooks/" is "/api/hooks". A router in front of
+// it may not; [Mount] says what a [http.ServeMux] passes on. Unknown paths and
+// methods are answered in the API's own form, methods with an Allow header.
 //
 // Each request is bounded in size, gets an ID (X-Request-Id, the client's if it
-// sent a plausible one), and leaves one line in the log, which has neither query
-// nor body, and at most 512 bytes of each text that the client chose. An answer has
-// nothing of the host's errors: those are in the log, under the ID. Bodies are JSON.
-// Answers must not be kept by caches (Cache-Control: no-store), because they have
-// signing keys and headers in them; that to a GET has an ETag, for clients that keep
-// it themselves and ask whether it has changed.
+// sent a plausible one), and leaves one line in the log, without query and body
+// and with at most 512 bytes of each text that the client chose. Answers do not
+// contain the host's errors: those are in the log, under the ID. Bodies are JSON.
+// Answers may contain signing keys and headers, so caches must not keep them
+// (Cache-Control: no-store). The answer to a GET has an ETag, with which a client
+// can ask whether it has changed.
 //
 // To serve an API of your own in the same way, implement [API] and call [New].
 package httpadapter
@@ -53,13 +52,13 @@ type Config struct {
 	// What a proxy puts before the paths of clients stays in the URLs, as the
 	// prefix of the mount. Default: scheme and host of the request.
 	Origin string
-	// TrustedOrigins are the origins, such as "https://console.example.com",
-	// whose pages may change something through the API, beside its own: that of
-	// the request, and that of Origin. Browsers say which origin a page has, and
-	// requests of others are answered with 403, see [Authenticate]. "*" stands for
-	// all, as long as their requests have no cookie, no Authorization and no client
-	// certificate, which browsers add by themselves. This is no CORS: to let
-	// pages read answers is up to the host. Default: none.
+	// TrustedOrigins are the origins, such as "https://console.example.com", whose
+	// pages may change something through the API. The origin of the request itself
+	// and that of Origin always may. Requests of other origins' pages get 403, see
+	// [Authenticate]. "*" stands for all origins, but only for requests without
+	// cookies, Authorization and client certificates, because browsers add these
+	// by themselves. TrustedOrigins does not add CORS headers, without which pages
+	// of other origins cannot read answers. Default: none.
 	TrustedOrigins []string
 	// MaxBody bounds the body of a request, in bytes. Default: 1 MiB.
 	MaxBody int64
@@ -74,18 +73,20 @@ type Config struct {
 // both in the form of the API; the text goes to the log. An error of the API's
 // own type is answered as it is: see the API.
 //
-// It may go by a cookie. A browser sends the cookies of its user with what a page
-// of another site makes it ask, too, unless they are SameSite=Lax or Strict; that
-// of a sibling, such as blog.example.com for api.example.com, counts as the same
-// site. Therefore requests that can change something (all but GET, HEAD and OPTIONS)
-// and come from a page of an origin that is not trusted are refused, with 403,
-// before Authenticate is called: [http.CrossOriginProtection] says how they are
-// recognized, and Config.TrustedOrigins which are trusted. Clients that are no
-// browsers send neither Sec-Fetch-Site nor Origin, and pass. What reads is answered
-// to all who may read: browsers keep the answer from pages of other origins, unless
-// the host lets them have it with CORS headers (Access-Control-Allow-Origin together
-// with Access-Control-Allow-Credentials). So an Authenticate must not change
-// anything because of a GET.
+// Authenticate may use a cookie. Browsers also send a user's cookies with requests
+// that pages of other sites make, unless the cookies are SameSite=Lax or Strict.
+// That does not help against pages of siblings, such as blog.example.com for
+// api.example.com, which count as the same site. Therefore a request that can
+// change something (any method but GET, HEAD and OPTIONS) is refused with 403,
+// before Authenticate is called, if it comes from a page of an origin that
+// Config.TrustedOrigins does not allow. [http.CrossOriginProtection] says how such
+// requests are recognized. Requests without Sec-Fetch-Site and Origin pass,
+// because only browsers send these headers.
+//
+// GET, HEAD and OPTIONS from other origins are answered, so Authenticate must not
+// change anything because of them. Browsers do not show the answer to the page
+// unless the host adds CORS headers (Access-Control-Allow-Origin together with
+// Access-Control-Allow-Credentials).
 type Authenticate func(*http.Request) (Identity, error)
 
 // An Identity is who makes a request, and what for.

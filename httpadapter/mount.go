@@ -7,33 +7,34 @@ import (
 	"strings"
 )
 
-// Mount registers an API in a mux, beside what the host serves. The handler is one
-// that [New] made, or the New of an API such as package logto. Mount panics if it is
-// another, and if a pattern of the mux conflicts with one of the API's endpoints, as
+// Mount registers an API in a mux, beside the host's own patterns. The handler
+// must come from [New], or from the New of a package such as logto. Mount panics
+// if it does not, or if a pattern of the mux conflicts with one of the API's endpoints, as
 // [http.ServeMux.Handle] does.
 //
 // Each pattern has a method, so that it is more specific than those of the host:
-// patterns such as "/", "GET /", "GET /{path...}" and "POST /api/{x}" may be there,
-// before or after. The endpoints are registered exactly. All else at and below the
-// API's root, such as methods and paths that it lacks, is registered too where the
-// mux has nothing that conflicts with it: so register patterns with wildcards, such
-// as "GET /{tenant}/hooks/{id}", before. The methods are those of RFC 9110 (but for
-// CONNECT) and PATCH; another method gets what the mux has for it.
+// the host may have patterns such as "/", "GET /", "GET /{path...}" and "POST
+// /api/{x}", registered before or after. The endpoints are registered exactly.
+// Mount also registers all other methods and paths at and below the API's root, so
+// that the API answers them in its own form, but leaves out what conflicts with a
+// pattern of the mux. So register patterns with wildcards, such as "GET
+// /{tenant}/hooks/{id}", before Mount. The methods are those of RFC 9110 (except
+// CONNECT) and PATCH.
 //
 // In a mux, patterns that begin with a host name come before all that do not: beside
 // "example.com/", nobody reaches the API at example.com. Mount it in a mux of its own
 // then, and register that one below the host name.
 //
-// The segments of the root may be in lower case, in upper case, or begin with a
-// capital: "/api/v1/eventhooks", "/API/Hooks". What comes after has any letter case,
-// and may end with a slash. A mux has no patterns for more: it finds nothing at
-// "/aPi/hooks", and redirects "//api/hooks" to the clean path, which clients may not
-// follow with a body.
+// The segments of the root may be written as documented, in lower case, in upper
+// case, or with a capital at the beginning: "/api/v1/eventhooks", "/API/Hooks".
+// The rest of the path may have any letter case and end with a slash. A mux cannot
+// do more: it finds nothing at "/aPi/hooks", and redirects "//api/hooks" to the
+// clean path, and clients may not repeat a body then.
 func Mount(mux *http.ServeMux, api http.Handler) { MountAt(mux, "", api) }
 
-// MountAt is Mount below a prefix such as "/logto", which the URLs in answers have
-// as well. It panics if the prefix does not begin with a slash, ends with one, or has
-// braces, a percent sign or a space in it.
+// MountAt is Mount below a prefix such as "/logto", which is also in the URLs of
+// answers. The prefix must begin with a slash, must not end with one, and must not
+// contain braces, percent signs and spaces; otherwise MountAt panics.
 func MountAt(mux *http.ServeMux, prefix string, api http.Handler) {
 	mounted, ok := api.(interface{ Routes() []Route })
 	if !ok {

@@ -3,33 +3,32 @@
 // transactions as its own data.
 //
 // [Open] opens a file and makes its tables, whose names start with "hooks_". The
-// file may have tables of the host's, too: the host opens it with a handle of its
-// own, see [OpenDB], and [Store.Tx] makes of that one's transactions what
-// [hooks.Manager.TriggerTx] records events in. [New] is for databases that have to
-// be opened in the host's own way.
+// file may also have tables of the host, which opens it with a handle of its own
+// (see [OpenDB]) and gives the transactions of that handle to [Store.Tx], for
+// [hooks.Manager.TriggerTx]. [New] is for databases that Open cannot open.
 //
 // Several stores, in one process or in many on one machine, may use a database
 // at the same time. It has to be on a local disk.
 //
 // # One SQLite library for a file
 //
-// Within a process, open the file with the driver github.com/mattn/go-sqlite3
-// alone, for whatever purpose. SQLite locks files with POSIX advisory locks, which
+// Within a process, open the file only with the driver
+// github.com/mattn/go-sqlite3. SQLite locks files with POSIX advisory locks, which
 // the system drops for the whole process as soon as any descriptor of the file is
-// closed. A library knows of its own descriptors and keeps them open as long as
-// needed, but not of those of a second library, such as modernc.org/sqlite, nor of
-// those of os.Open: when these are closed, the store's locks are gone, and what
-// is committed then may be lost or the file damaged. See section 2.2 of
+// closed. A library keeps its own descriptors open as long as needed, but does not
+// know those of a second library, such as modernc.org/sqlite, or of os.Open. When
+// one of these is closed, the store loses its locks; commits may then be lost, and
+// the file may be damaged. See section 2.2 of
 // https://www.sqlite.org/howtocorrupt.html. Other processes may use any library.
 //
-// A transaction of another library is refused with [ErrOtherLibrary]. The store
-// cannot tell of a file that another library opens beside it.
+// A transaction of another library is refused with [ErrOtherLibrary]. But the
+// store cannot detect that another library has opened the file as well.
 //
-// github.com/ncruces/go-sqlite3/driver registers the same name with database/sql,
-// "sqlite3", so that a program with both panics when it starts, unless it is
-// linked with another name for that one (-ldflags "-X
-// github.com/ncruces/go-sqlite3/driver.driverName=…"). Then the above holds for it,
-// too.
+// A program that also imports github.com/ncruces/go-sqlite3/driver panics when it
+// starts, because both drivers register the name "sqlite3" with database/sql. It
+// can be linked with another name for that driver (-ldflags "-X
+// github.com/ncruces/go-sqlite3/driver.driverName=…"). Do not open the file with
+// it then.
 //
 // # Without cgo
 //
@@ -37,7 +36,8 @@
 // this package compiles, but [Open], [New], [OpenDB] and [Migrate] return an error
 // that says what is missing.
 //
-// One writer carries out all writes of a store, and what comes while it commits
-// goes into the next commit together. See docs/performance.md for what that
-// makes of it.
+// # Speed
+//
+// One writer carries out all writes of a store. Writes that arrive during a commit
+// share the next commit. See docs/performance.md for measurements.
 package sqlite

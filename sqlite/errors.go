@@ -29,11 +29,11 @@ var (
 	// ErrClosed says that the store, or the handle that it was given, is
 	// closed.
 	ErrClosed = errors.New("the database handle is closed")
-	// ErrReadFirst says that a transaction of the host's has read, and that
-	// another writer has written since, or is about to: what has been read
-	// would not be true any more, so SQLite refuses all writes in it at once. Roll
-	// it back, and begin it again with BEGIN IMMEDIATE, as the handles of
-	// OpenDB do. It is an ErrBusy, too.
+	// ErrReadFirst says that a transaction of the host began with a read, and that
+	// another connection has written since or is writing. The transaction's data
+	// is out of date, so SQLite refuses its writes at once. Roll it back, and
+	// begin it again with BEGIN IMMEDIATE, as the handles of OpenDB do. The error
+	// also wraps ErrBusy.
 	ErrReadFirst = errors.New("the transaction began with a read, and another writer has written since or is writing: " +
 		"roll it back and begin it with BEGIN IMMEDIATE, as handles of OpenDB do")
 )
@@ -43,8 +43,8 @@ var (
 	// ErrNoTransaction says that there is no transaction: none was begun, or
 	// SQLite has rolled it back by itself because of an error before.
 	ErrNoTransaction = errors.New("the handle is not in a transaction")
-	// ErrOtherLibrary says that it is of another SQLite library than
-	// github.com/mattn/go-sqlite3, or of another database altogether. See the
-	// comment of the package for why that may lose data.
+	// ErrOtherLibrary says that the transaction belongs to another SQLite library
+	// than github.com/mattn/go-sqlite3, or to another kind of database. The
+	// comment of the package says why that may lose data.
 	ErrOtherLibrary = errors.New("the transaction is not one of the driver github.com/mattn/go-sqlite3")
 )

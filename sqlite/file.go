@@ -20,17 +20,18 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// OpenDB opens a handle for the host's own use of a database file, or creates the
-// file, which only its owner may then read and write. Its transactions begin with
-// BEGIN IMMEDIATE: they wait for other writers when they begin, for at most 5 s,
-// and not in the middle, where SQLite refuses them if they have read and another
-// has written since. It is in WAL mode, so that readers and writers do not hold
-// each other up, a commit waits for the disk (synchronous FULL), and foreign keys
-// are enforced. [DSN] has the same settings as text.
+// OpenDB opens a handle to a database file for the host's own tables. If there is
+// no file, it creates one that only its owner can read and write. Transactions of
+// the handle begin with BEGIN IMMEDIATE: they wait for other writers at the
+// beginning, for at most 5 s. A transaction that waits later fails if it has read
+// before and another connection has written since. The file is in WAL mode, so
+// that readers and writers do not block each other. A commit waits for the disk
+// (synchronous FULL), and foreign keys are enforced. [DSN] returns the same
+// settings as text.
 //
-// The tables of the library are made by [Open], which the Store needs anyway, or
-// [Migrate]. The error wraps [ErrDamaged], [ErrReadOnly] or [ErrBusy] for what they
-// say. The context is for OpenDB alone.
+// OpenDB does not make the tables of the library: [Open] or [Migrate] does. The
+// error may wrap [ErrDamaged], [ErrReadOnly] or [ErrBusy]. The context is for
+// OpenDB alone.
 func OpenDB(ctx context.Context, path string) (*sql.DB, error) {
 	db, err := openDB(ctx, path)
 	if err != nil {

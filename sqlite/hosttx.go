@@ -15,23 +15,24 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// Tx makes of a transaction of the host's one that events can be recorded in, for
-// [hooks.Manager.TriggerTx]. It has to be one of the Store's database, through the
-// driver github.com/mattn/go-sqlite3; the handle may be another than the Store's.
-// [OpenDB] opens one that is set up for it. The Tx ends with the transaction, and
-// may be used concurrently if the handle may.
+// Tx returns a transaction of the host in the form that [hooks.Manager.TriggerTx]
+// takes. The transaction must be in the Store's database and use the driver
+// github.com/mattn/go-sqlite3. It may belong to any handle; [OpenDB] opens one
+// with the right settings. The Tx ends with the transaction, and may be used
+// concurrently if the handle may.
 //
-// Each call looks into the transaction first, which takes some microseconds, and
-// writes nothing if it does not fit: [ErrNoTransaction], [ErrOtherLibrary],
-// [hooks.ErrForeignTx], [ErrNotMigrated], [ErrNewerSchema], [ErrReadFirst], or a
-// [hooks.InvalidError] whose field is "tx" if the handle is nil, or a [*sql.DB].
-// The library is told by its errors: a driver around it has to hand on those of
-// the type [sqlite3.Error].
+// Each call of TriggerTx checks the transaction first, which takes some
+// microseconds, and writes nothing if it is not suitable. The error then wraps
+// [ErrNoTransaction], [ErrOtherLibrary], [hooks.ErrForeignTx], [ErrNotMigrated],
+// [ErrNewerSchema] or [ErrReadFirst], or is a [hooks.InvalidError] with the field
+// "tx" if the handle is nil or a [*sql.DB]. The check recognizes the library by
+// the type of its errors, so a driver that wraps it must return errors of the type
+// [sqlite3.Error] unchanged.
 //
-// When the host has committed, the events are delivered after the next poll of a
-// running Manager; see [hooks.Config].PollInterval. While the transaction writes,
-// all other writers wait for it, so keep it short, and do not call other methods
-// of the Manager that write in the middle of it: they would wait for you.
+// After the commit, a running Manager finds the events with its next poll, or at
+// once if you call [hooks.Manager.Wake]. Until the commit, all other writers wait
+// for the transaction. So keep it short, and do not call other methods of the
+// Manager that write before it ends: they would wait for it.
 func (s *Store) Tx(tx Handle) hooks.Tx { return hostTx{s, tx} }
 
 // StoreID implements [hooks.Tx]. It is a random text that is kept in the database,

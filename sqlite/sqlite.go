@@ -41,22 +41,20 @@ var (
 	_ hooks.Tx    = hostTx{}
 )
 
-// Open opens the database file, or creates it, and migrates its tables. The
-// file is in WAL mode: beside it there are two more while it is open, with
-// "-wal" and "-shm" added to its name. The first grows with what is written while
-// somebody reads for long, such as a backup, and is cut to at most 40 MiB within
-// some seconds after that. A file that Open creates is for its owner alone (0600),
-// and those beside it have its permissions.
+// Open opens the database file, or creates it, and migrates its tables. The file
+// is in WAL mode: while it is open, there are two more files, with "-wal" and
+// "-shm" added to its name. The "-wal" file grows while another connection reads
+// for a long time, as a backup does; some seconds after that it is truncated to at
+// most 40 MiB. Open creates files with the permissions 0600. SQLite gives the
+// files beside it the same permissions.
 //
-// What is deleted is overwritten (PRAGMA secure_delete): a hook's header values,
-// secrets and settings are gone from the file when the hook has been deleted or
-// changed and the change was copied from the "-wal" file, which is emptied some
-// seconds later, or when the store is closed, or else, if somebody reads for
-// long or in another process, when they no longer do.
+// Deleted data is overwritten (PRAGMA secure_delete). When a hook is deleted or
+// changed, its old header values, secrets and settings are gone from all files
+// some seconds later, or when the store is closed. While another connection reads
+// for a long time, they stay until it ends.
 //
-// The error wraps [ErrNewerSchema],
-// [ErrDamaged], [ErrReadOnly] or [ErrBusy] for what they say. The context is for
-// Open alone.
+// The error may wrap [ErrNewerSchema], [ErrDamaged], [ErrReadOnly] or [ErrBusy].
+// The context is for Open alone.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	s, err := open(ctx, path, o)
 	if err != nil {

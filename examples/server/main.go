@@ -13,7 +13,7 @@
 //	curl -H 'Authorization: Bearer T' -H 'Content-Type: application/json' http://127.0.0.1:8080/api/hooks \
 //		-d '{"name":"demo","events":["User.Created"],"config":{"url":"http://127.0.0.1:9000"}}'
 //	curl -H 'Authorization: Bearer T' http://127.0.0.1:8080/trigger -d '{"type":"User.Created","data":{"data":{"id":"u1"}}}'
-//	curl -H 'Authorization: Bearer T' http://127.0.0.1:8080/api/hooks?includeExecutionStats=true
+//	curl -H 'Authorization: Bearer T' 'http://127.0.0.1:8080/api/hooks?includeExecutionStats=true'
 //
 // Clients of Okta's API say "SSWS" instead of "Bearer". Those of Webitel's may put the
 // token into X-Access-Token, or into the query as access_token.

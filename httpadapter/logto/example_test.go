@@ -33,7 +33,6 @@ func ExampleNew() {
 			}
 			return httpadapter.Identity{Tenant: "default", Actor: "console", Read: true, Write: true}, nil
 		},
-		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -48,9 +48,10 @@ const Name = "logto"
 // A hook without valid URL is accepted, and its deliveries fail. There is no
 // verification of endpoints.
 type Protocol struct {
-	// Schedule is that of hooks whose config has no retries; those that have
-	// get the beginning of it. Default: three retries, 0.3 s, 0.6 s and 1.2 s
-	// after the attempt before.
+	// Schedule is that of hooks whose config has no retries; those that have get
+	// the beginning of it. Use [hooks.Retries], because the first entry is the
+	// delay before the first attempt. Default: three retries, 0.3 s, 0.6 s and 1.2
+	// s after the previous attempt.
 	Schedule []time.Duration
 
 	// latest is what the bodies of an event's deliveries have in common: all

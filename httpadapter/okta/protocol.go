@@ -42,8 +42,9 @@ const Name = "okta"
 // failed connection are tried again, once and at once; everything else is final.
 // Hooks that are not verified receive nothing.
 type Protocol struct {
-	// Schedule is that of hooks that set none. Default: one retry, up to a second
-	// after the attempt before.
+	// Schedule is that of hooks that set none. Use [hooks.Retries], because the
+	// first entry is the delay before the first attempt. Default: one retry, up to
+	// a second after the first attempt.
 	Schedule []time.Duration
 	// MaxBatch and BatchWindow are those of the hooks that the API makes, see
 	// [hooks.Hook]; MaxBatch is at most 100. Default: no batches.
