@@ -20,7 +20,7 @@ type Handle interface {
 // github.com/mattn/go-sqlite3, with the settings that [OpenDB] has: for a library or
 // a tool that opens the file itself. Unlike OpenDB, it leaves the permissions of a
 // file that does not exist yet to the umask. The path is a plain one, whatever
-// characters are in it.
+// characters are in it; a relative one is looked up anew for each connection.
 func DSN(path string) string {
 	return fileURI(path) + "?_txlock=immediate&_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=on&_synchronous=FULL"
 }

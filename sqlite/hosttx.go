@@ -152,8 +152,13 @@ func checkTransaction(r *reader) error {
 var (
 	// takeLock changes nothing, but waits for other writers: a transaction that
 	// has read before could not any more.
-	takeLock     = newStatement("UPDATE hooks_identity SET id = id WHERE 0")
-	readIdentity = newStatement("SELECT id, (SELECT coalesce(max(version), 0) FROM hooks_schema), file FROM hooks_identity, pragma_database_list")
+	takeLock = newStatement("UPDATE hooks_identity SET id = id WHERE 0")
+	// readIdentity also finds the file of the database that the table is in. There
+	// may be several with such a table, if some are attached: SQLite takes that of
+	// temp (which has the number 1), main, or the one that was attached first.
+	readIdentity = newStatement(`SELECT id, (SELECT coalesce(max(version), 0) FROM hooks_schema), file FROM hooks_identity,
+		(SELECT file FROM pragma_table_list('hooks_identity') AS t JOIN pragma_database_list AS d ON d.name = t.schema
+		ORDER BY d.seq <> 1, d.seq LIMIT 1)`)
 	// A checkpoint is refused with SQLITE_LOCKED in a transaction that has read.
 	tryCheckpoint = newStatement("PRAGMA wal_checkpoint(PASSIVE)")
 )

@@ -66,7 +66,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 }
 
 func open(ctx context.Context, path string, o Options) (s *Store, err error) {
-	if err := createFile(path); err != nil {
+	if path, err = createFile(path); err != nil {
 		return nil, err
 	}
 	connect := func(connections int, setUp string) *sql.DB {
