@@ -117,16 +117,27 @@ type Config struct {
 	// current key, and so what was stored before there were keys. To change
 	// the key, give all processes on the store the new one as the last, then
 	// put it first everywhere; drop the old one when the log has said that all
-	// hooks are encrypted with the new one. Each is bound to its hook's tenant and
-	// ID. Default: none, and nothing is encrypted, of which the log has a line.
+	// hooks are encrypted with the new one. What is encrypted is bound to the
+	// hook's tenant and ID.
+	//
+	// A hook that no key fits cannot be read or updated, only deleted with
+	// [Manager.Delete]. As long as it is there, events of its tenant are refused
+	// with [ErrSealed], because nobody knows whether the hook wants them, and its
+	// deliveries fail. Other tenants are not affected. With the right key it is
+	// what it was. Default: none, and nothing is encrypted, of which the log has a
+	// line.
 	Keys []Key
 	// Seal and Open take the place of the current key, for a key management
-	// service. Seal encrypts; Open decrypts what Seal returned for the same
-	// place, "hooks/<tenant>/<id>", which is to be bound to the ciphertext as
-	// associated data. Open is called whenever a hook is read, so keep data keys
-	// in memory. If its error wraps [ErrSealed], this hook is damaged for good,
-	// and events of its tenant are refused; any other error is temporary, and
-	// fails what needed the hook. They may be called concurrently. With Open
+	// service. Seal encrypts, and returns at least a byte; Open decrypts what Seal
+	// returned for the same place, "hooks/<tenant>/<id>" with the tenant as
+	// [net/url.PathEscape] has it, which is to be bound to the ciphertext as associated
+	// data. Open is called whenever a hook is read, so keep data keys in memory.
+	// They may be called concurrently, and have to return when ctx has ended.
+	//
+	// If an error of Open wraps [ErrSealed], no key fits the hook, see Keys. Any
+	// other is temporary: what reads the hook fails, events of its tenant are
+	// refused, and its deliveries wait, until a later call succeeds. A Manager that
+	// is used or runs tries twice a second at most. With Open
 	// alone, hooks that Seal has encrypted are stored anew with Keys.
 	Seal, Open Seal
 

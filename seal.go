@@ -168,6 +168,9 @@ func (v *vault) tellUnencrypted() {
 func (v *vault) encrypt(ctx context.Context, place string, plain []byte) ([]byte, error) {
 	if v.seal != nil {
 		sealed, err := callSeal(ctx, v.seal, place, plain)
+		if err == nil && len(sealed) == 0 {
+			err = errors.New("Config.Seal returned nothing")
+		}
 		return append([]byte{sealedByHost}, sealed...), err
 	}
 	k := v.keys[0]
@@ -185,8 +188,9 @@ func (v *vault) opened(ctx context.Context, h Hook) (Hook, error) {
 		return Hook{}, fmt.Errorf("hook %q: %w", h.ID, err)
 	}
 	var part secretPart
-	if err := json.Unmarshal(plain, &part); err != nil {
-		return Hook{}, fmt.Errorf("hook %q: %w: the plaintext is not the JSON of a hook", h.ID, ErrSealed)
+	err = json.Unmarshal(plain, &part)
+	if err != nil || len(part.Headers) == 0 && len(part.Secrets) == 0 && len(part.Settings) == 0 {
+		return Hook{}, fmt.Errorf("hook %q: %w: the plaintext is not what was encrypted", h.ID, ErrSealed)
 	}
 	h.Sealed, h.Headers, h.Settings = nil, part.Headers, part.Settings
 	for _, s := range part.Secrets {

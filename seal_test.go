@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -317,16 +318,33 @@ func TestAServiceThatFails(t *testing.T) {
 		_, err = m.Trigger(t.Context(), hooks.Event{Tenant: "other", Type: "x"})
 		require.NoError(t, err)
 	})
-	t.Run("by a panic", func(t *testing.T) {
-		h, _, hook := setUp(t)
-		m := h.manager(h.store, speaks(&testProtocol{name: "lenient"}), func(c *hooks.Config) {
-			c.Seal = func(context.Context, string, []byte) ([]byte, error) { panic("oops") }
-			c.Open = reverse
+	for name, tt := range map[string]struct {
+		seal hooks.Seal
+		says string
+	}{
+		"by a panic":    {func(context.Context, string, []byte) ([]byte, error) { panic("oops") }, "panic: oops"},
+		"by Goexit":     {func(context.Context, string, []byte) ([]byte, error) { runtime.Goexit(); return nil, nil }, "the call ended its goroutine"},
+		"with nothing":  {func(context.Context, string, []byte) ([]byte, error) { return nil, nil }, "Config.Seal returned nothing"},
+		"with an error": {func(context.Context, string, []byte) ([]byte, error) { return []byte("x"), errors.New("denied") }, "denied"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, _, hook := setUp(t)
+			m := h.manager(h.store, speaks(&testProtocol{name: "lenient"}), func(c *hooks.Config) { c.Seal, c.Open = tt.seal, reverse })
+			_, err := m.Update(t.Context(), "", hook.ID, func(h *hooks.Hook) error { h.Name = "new"; return nil })
+			require.ErrorContains(t, err, tt.says)
+			assert.Equal(t, hook, h.hook(hook.Ref()))
 		})
-		_, err := m.Update(t.Context(), "", hook.ID, func(h *hooks.Hook) error { h.Name = "new"; return nil })
-		require.ErrorContains(t, err, "panic: oops")
-		assert.Equal(t, hook, h.hook(hook.Ref()))
-	})
+	}
+	for _, plain := range []string{"", "{}", "null", "[]", `{"unknown":1}`} {
+		t.Run("and decrypts to "+plain, func(t *testing.T) {
+			h, _, hook := setUp(t)
+			m := h.manager(h.store, func(c *hooks.Config) {
+				c.Open = func(context.Context, string, []byte) ([]byte, error) { return []byte(plain), nil }
+			})
+			_, err := m.Hook(t.Context(), "", hook.ID)
+			require.ErrorIs(t, err, hooks.ErrSealed)
+		})
+	}
 }
 
 // What waits for a hook that cannot be decrypted for a while is sent when it can be,
