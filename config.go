@@ -136,9 +136,9 @@ type Config struct {
 	//
 	// If an error of Open wraps [ErrSealed], no key fits the hook, see Keys. Any
 	// other is temporary: what reads the hook fails, events of its tenant are
-	// refused, and its deliveries wait, until a later call succeeds. A Manager that
-	// is used or runs tries twice a second at most. With Open
-	// alone, hooks that Seal has encrypted are stored anew with Keys.
+	// refused, and its deliveries wait, until a later call succeeds. The Manager
+	// tries again twice a second at most. With Open alone, hooks that Seal has
+	// encrypted are stored anew with Keys.
 	Seal, Open Seal
 
 	// Decorate, if set, adds headers such as traceparent to the request of each

@@ -18,8 +18,10 @@ import (
 // Tx makes of a transaction of the host's one that events can be recorded in, for
 // [hooks.Manager.TriggerTx]. It has to be one of the Store's database, through the
 // driver github.com/mattn/go-sqlite3; the handle may be another than the Store's.
-// [OpenDB] opens one that is set up for it. The Tx ends with the transaction, and
-// may be used concurrently if the handle may.
+// [OpenDB] opens one that is set up for it. The Tx ends with the transaction. It, and
+// others of the same transaction, may be used concurrently if the handle may; but
+// while a call is under way, execute nothing else in the transaction, because a
+// call that fails would undo that, too.
 //
 // Each call looks into the transaction first, which takes some microseconds, and
 // writes nothing if it does not fit: [ErrNoTransaction], [ErrOtherLibrary],
@@ -57,15 +59,18 @@ func (t hostTx) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entr
 	}
 	// The context may end in the middle, which undoes this call and no more.
 	always := newReader(context.WithoutCancel(ctx), once{t.handle})
-	err := t.check(always)
-	if err == nil {
-		err = run(always, savepoint)
+	if err := t.check(always); err != nil {
+		return fmt.Errorf("sqlite: %w", plain(err))
 	}
-	if err != nil {
+	// Others that are here are in the same transaction, since it has the lock that
+	// writers need. Their savepoints must not mix.
+	t.store.inHostTx.Lock()
+	defer t.store.inHostTx.Unlock()
+	if err := run(always, savepoint); err != nil {
 		return fmt.Errorf("sqlite: %w", plain(err))
 	}
 	session := newReader(ctx, t.handle)
-	err = (&tx{session, newCache(0)}).enqueue(now, entries)
+	err := (&tx{session, newCache(0)}).enqueue(now, entries)
 	if damage := session.damaged(); damage != nil {
 		err = damage
 	}

@@ -6,9 +6,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -180,6 +182,34 @@ func TestHandlesOfATransaction(t *testing.T) {
 				assert.False(t, a.stored(t, "other"))
 			}
 		})
+	}
+}
+
+// Calls in one transaction do not undo each other's events when some of them fail.
+func TestATransactionThatIsUsedConcurrently(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	tx := beginTx(t, a.db)
+	_, err := a.TriggerTx(t.Context(), a.store.Tx(tx), paid("taken"))
+	require.NoError(t, err)
+	errs := make([]error, 100)
+	var calls sync.WaitGroup
+	for i := range errs {
+		events := []hooks.Event{paid(fmt.Sprint(i))}
+		if i%2 == 1 {
+			events = append(events, paid("taken"))
+		}
+		calls.Go(func() { _, errs[i] = a.TriggerTx(t.Context(), a.store.Tx(tx), events...) })
+	}
+	calls.Wait()
+	require.NoError(t, tx.Commit())
+	for i, err := range errs {
+		if i%2 == 1 {
+			require.ErrorIs(t, err, hooks.ErrDuplicate)
+		} else {
+			require.NoError(t, err)
+		}
+		assert.Equal(t, err == nil, a.stored(t, fmt.Sprint(i)))
 	}
 }
 

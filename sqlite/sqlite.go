@@ -29,6 +29,8 @@ type Store struct {
 	opened      handles
 	checkpoints *checkpoints // nil: the host's affair
 	aside       aside
+	// inHostTx is held while a transaction of the host's is written to.
+	inHostTx sync.Mutex
 
 	purging  sync.Mutex
 	purged   int64          // the hook whose deliveries Purge removed last
