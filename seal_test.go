@@ -57,8 +57,8 @@ func (h *host) stored(ref hooks.Ref) hooks.Hook {
 
 func TestTheStoreGetsNoSecretsInClear(t *testing.T) {
 	h := sealing(t, newKey)
-	registered := h.register(secretive("a"))
 	want := secretive("a")
+	registered := h.register(want)
 	assert.Equal(t, want.Headers, registered.Headers)
 	assert.Equal(t, want.Secrets, registered.Secrets)
 	assert.Equal(t, want.Settings, registered.Settings)

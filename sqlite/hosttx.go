@@ -18,7 +18,9 @@ import (
 // Tx makes of a transaction of the host's one that events can be recorded in, for
 // [hooks.Manager.TriggerTx]. It has to be one of the Store's database, through the
 // driver github.com/mattn/go-sqlite3; the handle may be another than the Store's.
-// [OpenDB] opens one that is set up for it. The Tx ends with the transaction. It, and
+// [OpenDB] opens one that is set up for it. If the Store's database is only attached
+// to the transaction's, and a crash comes in the middle of the commit, one of them may
+// have committed and the other not (https://www.sqlite.org/lang_attach.html). The Tx ends with the transaction. It, and
 // others of the same transaction, may be used concurrently if the handle may; but
 // while a call is under way, execute nothing else in the transaction, because a
 // call that fails would undo that, too.
