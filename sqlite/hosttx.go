@@ -122,7 +122,7 @@ func (t hostTx) check(r *reader) error {
 	version, own := int64(0), false
 	err := r.each(readIdentity, func(found row) error {
 		version = found.int(1)
-		own = own || found.maybeText(0) == t.store.id && t.store.file.is(found.maybeText(2))
+		own = found.maybeText(0) == t.store.id && t.store.file.is(found.maybeText(2))
 		return nil
 	})
 	switch {
@@ -163,9 +163,8 @@ var (
 	// readIdentity also finds the file of the database that the table is in. There
 	// may be several with such a table, if some are attached: SQLite takes that of
 	// temp (which has the number 1), main, or the one that was attached first.
-	readIdentity = newStatement(`SELECT id, (SELECT coalesce(max(version), 0) FROM hooks_schema), file FROM hooks_identity,
-		(SELECT file FROM pragma_table_list('hooks_identity') AS t JOIN pragma_database_list AS d ON d.name = t.schema
-		ORDER BY d.seq <> 1, d.seq LIMIT 1)`)
+	readIdentity = newStatement(`SELECT id, (SELECT coalesce(max(version), 0) FROM hooks_schema), file, min(iif(seq = 1, -1, seq))
+		FROM hooks_identity, pragma_table_list('hooks_identity'), pragma_database_list WHERE pragma_database_list.name = schema`)
 	// A checkpoint is refused with SQLITE_LOCKED in a transaction that has read.
 	tryCheckpoint = newStatement("PRAGMA wal_checkpoint(PASSIVE)")
 )
