@@ -223,14 +223,10 @@ func (v *vault) decrypt(ctx context.Context, place string, sealed []byte) ([]byt
 
 // keyOf returns the ID of the key that has encrypted this, if one has.
 func keyOf(sealed []byte) (id string, ok bool) {
-	if len(sealed) < 2 || sealed[0] != sealedByKey {
+	if len(sealed) < 2 || sealed[0] != sealedByKey || len(sealed) < 2+int(sealed[1]) {
 		return "", false
 	}
-	end := 2 + int(sealed[1])
-	if len(sealed) < end {
-		return "", false
-	}
-	return string(sealed[2:end]), true
+	return string(sealed[2 : 2+sealed[1]]), true
 }
 
 // placeOf names a hook where it is bound to its ciphertext, so that rows of the
