@@ -372,8 +372,6 @@ func ExampleKey() {
 	if err := os.Setenv("HOOKS_KEY", "c2l4dGVlbiBieXRlcyBhbmQgc2l4dGVlbiBtb3JlISE="); err != nil {
 		log.Fatal(err)
 	}
-	defer func() { _ = os.Unsetenv("HOOKS_KEY") }()
-
 	key, err := base64.StdEncoding.DecodeString(os.Getenv("HOOKS_KEY")) // 32 bytes: openssl rand -base64 32
 	if err != nil {
 		log.Fatal(err)
@@ -402,11 +400,11 @@ func ExampleKey() {
 		log.Fatal(err)
 	}
 	fmt.Println("the Manager has", len(hook.Secrets), "secret and", hook.Headers["Authorization"])
-	fmt.Println(cfg.Keys)
+	fmt.Println(cfg.Keys, os.Unsetenv("HOOKS_KEY"))
 	// Output:
 	// the store has 0 secrets and 0 headers
 	// the Manager has 1 secret and Bearer abc
-	// [key 2026-11]
+	// [key 2026-11] <nil>
 }
 
 func ExampleNewVerifier() {

@@ -103,6 +103,6 @@ func (v *vault) current(h Hook) bool {
 	case v.seal != nil:
 		return h.Sealed[0] == sealedByHost
 	}
-	id, ok := keyOf(h.Sealed)
+	id, _, ok := ofKey(h.Sealed)
 	return ok && id == v.keys[0].id
 }

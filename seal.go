@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -77,7 +78,7 @@ type sealer struct {
 
 // The first byte of Hook.Sealed says who can open the rest.
 const (
-	sealedByKey  = 'k' // the length of the key's ID, the ID, and the output of AES-256-GCM
+	sealedByKey  = 'k' // the key's ID, a byte of 0, and the output of AES-256-GCM
 	sealedByHost = 'h' // the output of Config.Seal
 )
 
@@ -174,8 +175,8 @@ func (v *vault) encrypt(ctx context.Context, place string, plain []byte) ([]byte
 		return append([]byte{sealedByHost}, sealed...), err
 	}
 	k := v.keys[0]
-	header := append([]byte{sealedByKey, byte(len(k.id))}, k.id...)
-	return k.aead.Seal(header, nil, plain, []byte(place)), nil
+	header := append([]byte{sealedByKey}, k.id+"\x00"...)
+	return k.aead.Seal(header, nil, plain, []byte(place)), nil //nolint:gosec // G407: the AEAD makes a random nonce.
 }
 
 // opened returns the hook that the store keeps as h.
@@ -206,7 +207,7 @@ func (v *vault) decrypt(ctx context.Context, place string, sealed []byte) ([]byt
 		}
 		return callSeal(ctx, v.open, place, sealed[1:])
 	}
-	id, ok := keyOf(sealed)
+	id, data, ok := ofKey(sealed)
 	if !ok {
 		return nil, fmt.Errorf("%w: what is stored has no known form", ErrSealed)
 	}
@@ -214,19 +215,21 @@ func (v *vault) decrypt(ctx context.Context, place string, sealed []byte) ([]byt
 	if k == nil {
 		return nil, fmt.Errorf("%w: it was encrypted with the key %q, which Config.Keys lacks", ErrSealed, id)
 	}
-	plain, err := k.aead.Open(nil, nil, sealed[2+len(id):], []byte(place))
+	plain, err := k.aead.Open(nil, nil, data, []byte(place))
 	if err != nil {
 		return nil, fmt.Errorf("%w: what is stored was altered, belongs to another hook, or was encrypted with another key %q", ErrSealed, id)
 	}
 	return plain, nil
 }
 
-// keyOf returns the ID of the key that has encrypted this, if one has.
-func keyOf(sealed []byte) (id string, ok bool) {
-	if len(sealed) < 2 || sealed[0] != sealedByKey || len(sealed) < 2+int(sealed[1]) {
-		return "", false
+// ofKey returns the ID of the key that has encrypted this, if one has, and what it
+// has made.
+func ofKey(sealed []byte) (id string, data []byte, ok bool) {
+	if sealed[0] != sealedByKey {
+		return "", nil, false
 	}
-	return string(sealed[2 : 2+sealed[1]]), true
+	name, data, ok := bytes.Cut(sealed[1:], []byte{0})
+	return string(name), data, ok
 }
 
 // placeOf names a hook where it is bound to its ciphertext, so that rows of the
