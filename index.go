@@ -166,6 +166,7 @@ func (x *index) refresh(ctx context.Context) error {
 	}
 	changed, at := x.changed.Load(), time.Now().UnixNano()
 	for {
+		// What comes with an error counts, so that the next look goes on from there.
 		changes, failure := x.store.HookChanges(ctx, x.revision, changesPerRead)
 		for _, err := range x.apply(changes) {
 			x.report(err)
