@@ -122,14 +122,23 @@ type Config struct {
 	// on the store, then move it to the front in all of them. Drop the old one
 	// when the log says that all hooks are encrypted with the new one. Default: no
 	// keys; nothing is encrypted, and the log says so.
+	//
+	// A hook that was encrypted with a key that is missing cannot be read or
+	// updated, only deleted with [Manager.Delete]. Until then its deliveries fail,
+	// and events of its tenant are refused with [ErrSealed], because the hook might
+	// want them. Other tenants are not affected.
 	Keys []Key
 	// Seal and Open replace the current key, for example by a key management
-	// service. Seal encrypts. Open decrypts what Seal returned for the same place,
-	// "hooks/<tenant>/<id>"; both must use the place as associated data. Open is
-	// called whenever a hook is read, so keep data keys in memory. If its error
-	// wraps [ErrSealed], the hook counts as damaged for good, and events of its
-	// tenant are refused. Any other error counts as temporary, and only the call
-	// that needed the hook fails. Both may be called concurrently. To go back to
+	// service. Seal encrypts, and returns at least one byte. Open decrypts what
+	// Seal returned for the same place, "hooks/<tenant>/<id>", with the tenant
+	// escaped by [net/url.PathEscape]; both must use the place as associated data.
+	// Open is called whenever a hook is read, so keep data keys in memory. Both may
+	// be called concurrently, and must return when ctx has ended.
+	//
+	// If an error of Open wraps [ErrSealed], the hook counts as one whose key is
+	// missing, see Keys. Any other error counts as temporary: reading the hook
+	// fails, events of its tenant are refused, and its deliveries wait until a later
+	// call succeeds. The Manager tries again at most twice a second. To go back to
 	// Keys, set Open without Seal: Run then encrypts again, with Keys, what Seal
 	// encrypted.
 	Seal, Open Seal

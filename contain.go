@@ -14,7 +14,7 @@ import (
 // which costs a goroutine.
 
 // errExited stands for a call that ended its goroutine.
-var errExited = errors.New("the protocol ended its goroutine (runtime.Goexit)")
+var errExited = errors.New("the call ended its goroutine (runtime.Goexit)")
 
 // contain calls code of a protocol and turns its panics into errors. It does not
 // return if the code ends the goroutine: a caller that has to know sets its error

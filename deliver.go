@@ -56,6 +56,10 @@ func (w *worker) deliver(items []item, o *dispatch.Outcome) {
 		}
 		return
 	}
+	if c == nil {
+		w.postpone(items)
+		return
+	}
 	// The hook may have changed since the items were taken for a batch.
 	most := min(len(items), c.batch)
 	w.giveBack(items[most:])
@@ -91,6 +95,19 @@ func (e *engine) giveBack(items []item) {
 	}
 }
 
+// postpone leaves results that make deliveries pending again, due in a while.
+func (e *engine) postpone(items []item) {
+	at := roundUp(time.Now().Add(unopenedPause))
+	for _, it := range items {
+		r := released(it.Claimed)
+		it.Delivery.Due, r.Due = at, at
+		e.results.put(r)
+	}
+}
+
+// unopenedPause is how long deliveries wait for Config.Open, if it fails for a while.
+const unopenedPause = 5 * time.Second
+
 // conclude leaves the results of an attempt, and returns what it tells of the
 // endpoint.
 func (e *engine) conclude(c *compiled, items []item, result attempted) dispatch.Outcome {
@@ -111,7 +128,8 @@ func (e *engine) conclude(c *compiled, items []item, result attempted) dispatch.
 	return o
 }
 
-// hook returns the item's hook as it is now, or why it gets nothing any more.
+// hook returns the item's hook as it is now, or why it gets nothing any more, or
+// neither if it cannot be read for a while.
 func (e *engine) hook(it item) (c *compiled, gone string) {
 	x := it.hook
 	if x == nil || x.replaced.Load() {
@@ -119,6 +137,9 @@ func (e *engine) hook(it item) (c *compiled, gone string) {
 	}
 	if x == nil {
 		return nil, "the hook was deleted"
+	}
+	if x.unopened {
+		return nil, ""
 	}
 	if x.hook.Disabled {
 		return nil, "the hook is disabled"

@@ -106,6 +106,8 @@ type indexed struct {
 	hook    *Hook
 	outline *compiled // nil if the protocol is unknown, or the hook cannot be read
 	compile func(*Hook) (*compiled, error)
+	// unopened says that the hook can be read later, perhaps.
+	unopened bool
 	// replaced says that the index holds a later state of the hook, or none.
 	replaced atomic.Bool
 
@@ -164,10 +166,8 @@ func (x *index) refresh(ctx context.Context) error {
 	}
 	changed, at := x.changed.Load(), time.Now().UnixNano()
 	for {
-		changes, err := x.store.HookChanges(ctx, x.revision, changesPerRead)
-		if err != nil {
-			return err
-		}
+		// What comes with an error counts, so that the next look goes on from there.
+		changes, failure := x.store.HookChanges(ctx, x.revision, changesPerRead)
 		for _, err := range x.apply(changes) {
 			x.report(err)
 		}
@@ -176,6 +176,9 @@ func (x *index) refresh(ctx context.Context) error {
 		}
 		if len(changes) > 0 {
 			x.revision = changes[len(changes)-1].Revision
+		}
+		if failure != nil {
+			return failure
 		}
 		if len(changes) < changesPerRead {
 			x.syncedAt.Store(at)
@@ -201,12 +204,14 @@ func (x *index) apply(changes []HookChange) (fresh []error) {
 			x.unsubscribe(old)
 		}
 		if change.Err != nil {
-			if x.damaged[ref] == nil || x.damaged[ref].Error() != change.Err.Error() {
+			var unopened *unopenedError
+			entry := &indexed{hook: &Hook{Tenant: ref.Tenant, ID: ref.ID}, unopened: errors.As(change.Err, &unopened)}
+			entry.compile = func(*Hook) (*compiled, error) { return nil, errUnreadable }
+			told := x.damaged[ref] != nil && x.damaged[ref].Error() == change.Err.Error() || unopened != nil && unopened.untried
+			if !told {
 				fresh = append(fresh, change.Err)
 			}
-			x.damaged[ref] = change.Err
-			h := Hook{Tenant: ref.Tenant, ID: ref.ID}
-			x.hooks[ref] = &indexed{hook: &h, compile: func(*Hook) (*compiled, error) { return nil, errUnreadable }}
+			x.damaged[ref], x.hooks[ref] = change.Err, entry
 			continue
 		}
 		delete(x.damaged, ref)

@@ -8,16 +8,24 @@ import (
 	"time"
 )
 
-// resealInterval is how often Run looks for hooks that are to be encrypted anew.
-const resealInterval = time.Minute
+const (
+	// resealInterval is how often Run looks for hooks that are to be encrypted anew.
+	resealInterval = time.Minute
+	// maxResealInterval is how seldom it does if another process encrypts them with
+	// another key again and again.
+	maxResealInterval = time.Hour
+)
 
 // reseal has each hook encrypted with the current key, one after the other, until
 // ctx ends. A hook that is stored so is not touched, so it does not matter where an
 // earlier Run was cut off.
 func (e *engine) reseal(ctx context.Context) {
-	v := e.m.hooks
-	for told := false; v.seals() && sleep(ctx, resealInterval); {
-		n, err := v.reseal(ctx)
+	v, interval := e.m.hooks, resealInterval
+	for told := false; v.seals() && sleep(ctx, interval); {
+		n, again, err := v.reseal(ctx)
+		if interval = min(2*interval, maxResealInterval); again == 0 {
+			interval = resealInterval
+		}
 		if n > 0 {
 			e.m.index.invalidate()
 		}
@@ -28,6 +36,9 @@ func (e *engine) reseal(ctx context.Context) {
 		case ctx.Err() != nil:
 		case err != nil:
 			e.m.report("encrypt hooks with the current key", err)
+		case again > 0:
+			told = false
+			e.m.log.Warn("hooks: hooks were encrypted with the current key again: another process had stored them with another current key", "hooks", again)
 		case n > 0, len(v.outdated()) > 0:
 			told = false
 		case !told:
@@ -37,8 +48,11 @@ func (e *engine) reseal(ctx context.Context) {
 	}
 }
 
-// reseal stores the hooks that are stale, and returns how many.
-func (v *vault) reseal(ctx context.Context) (n int, err error) {
+// reseal stores the hooks that are stale. It returns how many, and how many of them
+// it had stored before. It gives up after some failures; which hooks come first is
+// left to chance.
+func (v *vault) reseal(ctx context.Context) (n, again int, err error) {
+	var failures []error
 	for _, ref := range v.outdated() {
 		page, err := v.Hooks(ctx, HookQuery{Tenant: ref.Tenant, IDs: []string{ref.ID}})
 		if err == nil && len(page.Items) > 0 {
@@ -46,13 +60,19 @@ func (v *vault) reseal(ctx context.Context) (n int, err error) {
 		}
 		switch {
 		case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound): // The next look at the changes tells.
-		case err != nil:
-			return n, err
-		default:
+		case err == nil:
 			n++
+			if v.resealed[ref] {
+				again++
+			}
+			v.resealed[ref] = true
+		default:
+			if failures = append(failures, err); len(failures) == maxFailures {
+				return n, again, errors.Join(failures...)
+			}
 		}
 	}
-	return n, nil
+	return n, again, errors.Join(failures...)
 }
 
 func (v *vault) outdated() []Ref {

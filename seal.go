@@ -59,8 +59,14 @@ type vault struct {
 	log        *slog.Logger
 	tell       sync.Once
 
+	// unopened are the changes of hooks that open has failed for.
+	unopened map[Ref]HookChange
+	// resealed are the hooks that reseal has stored.
+	resealed map[Ref]bool
+
 	mu sync.Mutex
-	// stale are the hooks that are not stored as the current key would have it.
+	// stale are the hooks that are not stored as the current key would have it, or
+	// may not be.
 	stale map[Ref]bool
 }
 
@@ -77,7 +83,7 @@ const (
 )
 
 func newVault(store HookStore, cfg Config) (*vault, error) {
-	v := &vault{HookStore: store, seal: cfg.Seal, open: cfg.Open, log: cfg.Logger, stale: map[Ref]bool{}}
+	v := &vault{HookStore: store, seal: cfg.Seal, open: cfg.Open, log: cfg.Logger, unopened: map[Ref]HookChange{}, resealed: map[Ref]bool{}, stale: map[Ref]bool{}}
 	for i, k := range cfg.Keys {
 		field := fmt.Sprintf("config.keys[%d]", i)
 		if err := checkID(field+".id", k.ID); err != nil {
@@ -163,6 +169,9 @@ func (v *vault) tellUnencrypted() {
 func (v *vault) encrypt(ctx context.Context, place string, plain []byte) ([]byte, error) {
 	if v.seal != nil {
 		sealed, err := callSeal(ctx, v.seal, place, plain)
+		if err == nil && len(sealed) == 0 {
+			err = errors.New("Config.Seal returned nothing")
+		}
 		return append([]byte{sealedByHost}, sealed...), err
 	}
 	k := v.keys[0]
@@ -180,8 +189,9 @@ func (v *vault) opened(ctx context.Context, h Hook) (Hook, error) {
 		return Hook{}, fmt.Errorf("hook %q: %w", h.ID, err)
 	}
 	var part secretPart
-	if err := json.Unmarshal(plain, &part); err != nil {
-		return Hook{}, fmt.Errorf("hook %q: %w: the plaintext is not the JSON of a hook", h.ID, ErrSealed)
+	err = json.Unmarshal(plain, &part)
+	if err != nil || len(part.Headers) == 0 && len(part.Secrets) == 0 && len(part.Settings) == 0 {
+		return Hook{}, fmt.Errorf("hook %q: %w: the plaintext is not what was encrypted", h.ID, ErrSealed)
 	}
 	h.Sealed, h.Headers, h.Settings = nil, part.Headers, part.Settings
 	for _, s := range part.Secrets {
@@ -267,30 +277,88 @@ func (v *vault) Hooks(ctx context.Context, q HookQuery) (Page[Hook], error) {
 	return page, nil
 }
 
-// HookChanges implements HookStore. A hook that nothing can open is damaged; any
-// other error of Config.Open ends the call, which can be made again.
+// HookChanges implements HookStore. A hook that nothing can open is damaged. One
+// that Config.Open has failed for comes with an unopenedError, and once more as soon
+// as it can be opened. When ctx ends, what was opened is returned with its error.
+// Only one call may be under way at a time.
 func (v *vault) HookChanges(ctx context.Context, after int64, limit int) ([]HookChange, error) {
-	changes, err := v.HookStore.HookChanges(ctx, after, limit)
+	stored, err := v.HookStore.HookChanges(ctx, after, limit)
 	if err != nil {
 		return nil, err
 	}
-	for i := range changes {
-		c := &changes[i]
-		if c.Err != nil {
+	for _, c := range stored {
+		delete(v.unopened, c.Hook.Ref())
+	}
+	l := look{vault: v}
+	var changes []HookChange
+	for ref, c := range v.unopened {
+		c.Revision = after
+		if c = l.open(ctx, c); l.failed(c) {
 			continue
 		}
-		ref := c.Hook.Ref()
-		h, err := v.opened(ctx, c.Hook)
-		switch {
-		case errors.Is(err, ErrSealed):
-			c.Hook, c.Err = Hook{Tenant: ref.Tenant, ID: ref.ID}, err
-			v.note(ref, false)
-		case err != nil:
-			return nil, err
-		default:
-			v.note(ref, !v.current(c.Hook))
-			c.Hook = h
+		delete(v.unopened, ref)
+		changes = append(changes, c)
+	}
+	for _, c := range stored {
+		opened := l.open(ctx, c)
+		if ctx.Err() != nil {
+			return changes, ctx.Err()
 		}
+		if l.failed(opened) {
+			v.unopened[c.Hook.Ref()] = c
+		}
+		changes = append(changes, opened)
 	}
 	return changes, nil
 }
+
+// A look opens the hooks of one call of HookChanges.
+type look struct {
+	*vault
+	failures int
+	err      error // the last failure of Config.Open
+}
+
+// maxFailures is how often Config.Open may fail in one look. The hooks that are left
+// then are tried at the next, so that a service that is away does not hold it up.
+const maxFailures = 10
+
+// open returns the change as the Manager wants it.
+func (l *look) open(ctx context.Context, c HookChange) HookChange {
+	if c.Err != nil {
+		return c
+	}
+	ref, stale := c.Hook.Ref(), !l.current(c.Hook)
+	if len(c.Hook.Sealed) > 0 && l.failures >= maxFailures {
+		c.Err = &unopenedError{cause: l.err, untried: true}
+	} else if h, err := l.opened(ctx, c.Hook); err == nil {
+		l.note(ref, stale)
+		c.Hook = h
+		return c
+	} else if errors.Is(err, ErrSealed) {
+		c.Err = err
+	} else {
+		l.failures, l.err = l.failures+1, err
+		c.Err = &unopenedError{cause: err}
+	}
+	l.note(ref, l.failed(c)) // It may be stale.
+	c.Hook = Hook{Tenant: ref.Tenant, ID: ref.ID}
+	return c
+}
+
+func (*look) failed(c HookChange) bool { return errors.As(c.Err, new(*unopenedError)) }
+
+// An unopenedError is a failure of Config.Open that is temporary.
+type unopenedError struct {
+	cause   error
+	untried bool // because of the failures for other hooks, such as cause
+}
+
+func (e *unopenedError) Error() string {
+	if e.untried {
+		return "not decrypted after failures for others: " + e.cause.Error()
+	}
+	return e.cause.Error()
+}
+
+func (e *unopenedError) Unwrap() error { return e.cause }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -56,8 +57,8 @@ func (h *host) stored(ref hooks.Ref) hooks.Hook {
 
 func TestTheStoreGetsNoSecretsInClear(t *testing.T) {
 	h := sealing(t, newKey)
-	registered := h.register(secretive("a"))
 	want := secretive("a")
+	registered := h.register(want)
 	assert.Equal(t, want.Headers, registered.Headers)
 	assert.Equal(t, want.Secrets, registered.Secrets)
 	assert.Equal(t, want.Settings, registered.Settings)
@@ -291,16 +292,21 @@ func TestAServiceThatFails(t *testing.T) {
 	}
 	event := hooks.Event{Type: "x"}
 	t.Run("for a while", func(t *testing.T) {
-		_, m, hook := setUp(t)
-		failure = errors.New("the service is away")
-		_, err := m.Trigger(t.Context(), event)
-		require.ErrorIs(t, err, failure)
-		_, err = m.Hook(t.Context(), "", hook.ID)
-		require.ErrorIs(t, err, failure)
-		failure = nil
-		receipt, err := m.Trigger(t.Context(), event)
-		require.NoError(t, err)
-		assert.Equal(t, 1, receipt.Deliveries)
+		synctest.Test(t, func(t *testing.T) {
+			_, m, hook := setUp(t)
+			failure = errors.New("the service is away")
+			_, err := m.Trigger(t.Context(), event)
+			require.ErrorIs(t, err, failure)
+			_, err = m.Trigger(t.Context(), hooks.Event{Tenant: "other", Type: "x"})
+			require.NoError(t, err, "other tenants are not affected")
+			_, err = m.Hook(t.Context(), "", hook.ID)
+			require.ErrorIs(t, err, failure)
+			failure = nil
+			time.Sleep(time.Second)
+			receipt, err := m.Trigger(t.Context(), event)
+			require.NoError(t, err)
+			assert.Equal(t, 1, receipt.Deliveries)
+		})
 	})
 	t.Run("for one hook", func(t *testing.T) {
 		_, m, _ := setUp(t)
@@ -310,15 +316,159 @@ func TestAServiceThatFails(t *testing.T) {
 		_, err = m.Trigger(t.Context(), hooks.Event{Tenant: "other", Type: "x"})
 		require.NoError(t, err)
 	})
-	t.Run("by a panic", func(t *testing.T) {
-		h, _, hook := setUp(t)
-		m := h.manager(h.store, speaks(&testProtocol{name: "lenient"}), func(c *hooks.Config) {
-			c.Seal = func(context.Context, string, []byte) ([]byte, error) { panic("oops") }
-			c.Open = reverse
+	for name, tt := range map[string]struct {
+		seal hooks.Seal
+		says string
+	}{
+		"by a panic":    {func(context.Context, string, []byte) ([]byte, error) { panic("oops") }, "panic: oops"},
+		"by Goexit":     {func(context.Context, string, []byte) ([]byte, error) { runtime.Goexit(); return nil, nil }, "the call ended its goroutine"},
+		"with nothing":  {func(context.Context, string, []byte) ([]byte, error) { return nil, nil }, "Config.Seal returned nothing"},
+		"with an error": {func(context.Context, string, []byte) ([]byte, error) { return []byte("x"), errors.New("denied") }, "denied"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, _, hook := setUp(t)
+			m := h.manager(h.store, speaks(&testProtocol{name: "lenient"}), func(c *hooks.Config) { c.Seal, c.Open = tt.seal, reverse })
+			_, err := m.Update(t.Context(), "", hook.ID, func(h *hooks.Hook) error { h.Name = "new"; return nil })
+			require.ErrorContains(t, err, tt.says)
+			assert.Equal(t, hook, h.hook(hook.Ref()))
 		})
-		_, err := m.Update(t.Context(), "", hook.ID, func(h *hooks.Hook) error { h.Name = "new"; return nil })
-		require.ErrorContains(t, err, "panic: oops")
-		assert.Equal(t, hook, h.hook(hook.Ref()))
+	}
+	for _, plain := range []string{"", "{}", "null", "[]", `{"unknown":1}`} {
+		t.Run("and decrypts to "+plain, func(t *testing.T) {
+			h, _, hook := setUp(t)
+			m := h.manager(h.store, func(c *hooks.Config) {
+				c.Open = func(context.Context, string, []byte) ([]byte, error) { return []byte(plain), nil }
+			})
+			_, err := m.Hook(t.Context(), "", hook.ID)
+			require.ErrorIs(t, err, hooks.ErrSealed)
+		})
+	}
+}
+
+// What waits for a hook that cannot be decrypted for a while is sent when it can be,
+// without an attempt that has failed.
+func TestDeliveriesWaitForTheService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		service := func(c *hooks.Config) {
+			c.Seal = reverse
+			c.Open = func(ctx context.Context, place string, data []byte) ([]byte, error) {
+				if away.Load() {
+					return nil, errors.New("the service is away")
+				}
+				return reverse(ctx, place, data)
+			}
+			c.Schedule = hooks.Retries(time.Second)
+		}
+		h := newHost(t, service)
+		receiver, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
+		h.trigger(hooks.Event{ID: "e", Type: "x"})
+		away.Store(true)
+		h.run(h.manager(h.store, service))
+		time.Sleep(time.Minute)
+		away.Store(false)
+		time.Sleep(10 * time.Second)
+		receiver.Next()
+		attempts := h.attempts(hooks.LogQuery{})
+		require.Len(t, attempts, 1)
+		assert.Equal(t, hooks.Succeeded, attempts[0].State)
+	})
+}
+
+// However often the service fails, and however soon callers give up, all hooks are
+// read in the end, and a service that is away is not asked for each of them.
+func TestManyHooksAndAServiceThatFails(t *testing.T) {
+	const n = 1500
+	for _, tt := range []struct {
+		name string
+		open func(ctx context.Context, call int) error
+		most int // calls in a look
+	}{
+		{"every third call", func(_ context.Context, call int) error {
+			if call%3 == 0 {
+				return errors.New("overloaded")
+			}
+			return nil
+		}, n + 20},
+		{"it is slow", func(ctx context.Context, _ int) error {
+			time.Sleep(10 * time.Millisecond)
+			return ctx.Err()
+		}, 101},
+		{"away at first", func(_ context.Context, call int) error {
+			if call < 100 {
+				return errors.New("away")
+			}
+			return nil
+		}, n + 20},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls, failed := 0, 0
+				var log bytes.Buffer
+				h := newHost(t)
+				for i := range n {
+					require.NoError(t, h.store.CreateHook(t.Context(), hooks.Hook{
+						ID: fmt.Sprint(i), URL: "http://receiver.example/", Events: []string{"*"}, Protocol: "lenient", Sealed: sealedBy(t, fmt.Sprint(i)),
+					}, 0))
+				}
+				m := h.manager(h.store, speaks(&testProtocol{name: "lenient"}), func(c *hooks.Config) {
+					c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+					c.Seal, c.Open = reverse, func(ctx context.Context, place string, data []byte) ([]byte, error) {
+						calls++
+						if err := tt.open(ctx, calls); err != nil {
+							failed++
+							return nil, err
+						}
+						return reverse(ctx, place, data)
+					}
+				})
+				for range 200 {
+					calledBefore, failedBefore := calls, failed
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					receipt, err := m.Trigger(ctx, hooks.Event{Type: "x"})
+					cancel()
+					require.LessOrEqual(t, calls-calledBefore, tt.most)
+					require.LessOrEqual(t, failed-failedBefore, 20)
+					if err == nil {
+						assert.Equal(t, n, receipt.Deliveries)
+						assert.Less(t, strings.Count(log.String(), "level=ERROR"), 50)
+						return
+					}
+					time.Sleep(time.Second)
+				}
+				assert.Fail(t, "not all hooks were read")
+			})
+		})
+	}
+}
+
+// sealedBy returns what reverse has encrypted, as a Manager stores it.
+func sealedBy(t *testing.T, id string) []byte {
+	sealed, err := reverse(t.Context(), "hooks//"+id, []byte(`{"headers":{"X-A":"b"}}`))
+	require.NoError(t, err)
+	return append([]byte("h"), sealed...)
+}
+
+// Two Managers that disagree about the current key do not write all the time, nor
+// does anything get lost.
+func TestTwoCurrentKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		logs := func(c *hooks.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+		protocol := speaks(&testProtocol{name: "lenient"})
+		h := newHost(t, protocol, withKeys(oldKey, newKey))
+		hook := h.register(secretive("a"))
+		h.run(h.Manager)
+		time.Sleep(10 * time.Second)
+		stop := h.run(h.manager(h.store, protocol, withKeys(newKey, oldKey), logs))
+		time.Sleep(24 * time.Hour)
+		stop()
+		got := h.hook(hook.Ref())
+		assert.Less(t, got.Version, int64(80))
+		assert.Greater(t, got.Version, int64(2))
+		got.Version = hook.Version
+		assert.Equal(t, hook, got)
+		assert.Contains(t, log.String(), "another process had stored them with another current key")
 	})
 }
 

@@ -41,7 +41,8 @@ func OpenDB(ctx context.Context, path string) (*sql.DB, error) {
 }
 
 func openDB(ctx context.Context, path string) (*sql.DB, error) {
-	if err := createFile(path); err != nil {
+	path, err := createFile(path)
+	if err != nil {
 		return nil, err
 	}
 	db := sql.OpenDB(connector{dsn: DSN(path)})
@@ -65,21 +66,33 @@ func useLog(ctx context.Context, db *sql.DB, limit time.Duration) error {
 
 // createFile creates the database file if there is none, so that only its owner
 // may read and write it. SQLite gives the files beside it the same permissions.
-//
-// SQLite creates the file itself, with the permissions of a model. If it was done
-// here, a descriptor of the file would have to be closed, which drops the locks
-// that another connection of this process may have taken meanwhile.
-func createFile(path string) (err error) {
+// The path that it returns is still right when the process changes its directory.
+func createFile(path string) (absolute string, err error) {
 	if path == "" || path == ":memory:" {
-		return &hooks.InvalidError{Field: "path", Reason: "must name a file; New takes a database in memory"}
+		return "", &hooks.InvalidError{Field: "path", Reason: "must name a file; New takes a database in memory"}
+	}
+	if !filepath.IsAbs(path) {
+		dir, err := os.Getwd()
+		if err != nil {
+			return "", err
+		}
+		// filepath.Join would take ".." for the parent where a link leads elsewhere.
+		path = dir + string(filepath.Separator) + path
 	}
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.IsDir():
-		return errors.New("it is a directory")
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
+		return "", errors.New("it is a directory")
+	case errors.Is(err, fs.ErrNotExist):
+		err = createNew(path)
 	}
+	return path, err
+}
+
+// createNew has SQLite create the file, with the permissions of a model. If it was
+// done here, a descriptor of the file would have to be closed, which drops the locks
+// that another connection of this process may have taken meanwhile.
+func createNew(path string) (err error) {
 	dir := filepath.Dir(path)
 	if _, err := os.Stat(dir); err != nil {
 		return err

@@ -19,7 +19,8 @@ type Handle interface {
 // DSN returns a data source name with the settings of [OpenDB], for a library or a
 // tool that opens the file itself with the driver "sqlite3"
 // (github.com/mattn/go-sqlite3). Unlike OpenDB, it leaves the permissions of a new
-// file to the umask. DSN escapes the path, which may have any characters.
+// file to the umask. DSN escapes the path, which may have any characters. A
+// relative path is resolved again for each connection.
 func DSN(path string) string {
 	return fileURI(path) + "?_txlock=immediate&_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=on&_synchronous=FULL"
 }

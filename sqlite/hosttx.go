@@ -18,8 +18,14 @@ import (
 // Tx returns a transaction of the host in the form that [hooks.Manager.TriggerTx]
 // takes. The transaction must be in the Store's database and use the driver
 // github.com/mattn/go-sqlite3. It may belong to any handle; [OpenDB] opens one
-// with the right settings. The Tx ends with the transaction, and may be used
-// concurrently if the handle may.
+// with the right settings. The Tx ends with the transaction. It, and others of the
+// same transaction, may be used concurrently if the handle may; but execute nothing
+// else in the transaction during a call, because a call that fails would undo that,
+// too.
+//
+// The Store's database may also be attached to that of the transaction. Then a crash
+// during the commit may commit one of the two and not the other
+// (https://www.sqlite.org/lang_attach.html).
 //
 // Each call of TriggerTx checks the transaction first, which takes some
 // microseconds, and writes nothing if it is not suitable. The error then wraps
@@ -58,15 +64,18 @@ func (t hostTx) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entr
 	}
 	// The context may end in the middle, which undoes this call and no more.
 	always := newReader(context.WithoutCancel(ctx), once{t.handle})
-	err := t.check(always)
-	if err == nil {
-		err = run(always, savepoint)
+	if err := t.check(always); err != nil {
+		return fmt.Errorf("sqlite: %w", plain(err))
 	}
-	if err != nil {
+	// Others that are here are in the same transaction, since it has the lock that
+	// writers need. Their savepoints must not mix.
+	t.store.inHostTx.Lock()
+	defer t.store.inHostTx.Unlock()
+	if err := run(always, savepoint); err != nil {
 		return fmt.Errorf("sqlite: %w", plain(err))
 	}
 	session := newReader(ctx, t.handle)
-	err = (&tx{session, newCache(0)}).enqueue(now, entries)
+	err := (&tx{session, newCache(0)}).enqueue(now, entries)
 	if damage := session.damaged(); damage != nil {
 		err = damage
 	}
@@ -116,7 +125,7 @@ func (t hostTx) check(r *reader) error {
 	version, own := int64(0), false
 	err := r.each(readIdentity, func(found row) error {
 		version = found.int(1)
-		own = own || found.maybeText(0) == t.store.id && t.store.file.is(found.maybeText(2))
+		own = found.maybeText(0) == t.store.id && t.store.file.is(found.maybeText(2))
 		return nil
 	})
 	switch {
@@ -153,8 +162,12 @@ func checkTransaction(r *reader) error {
 var (
 	// takeLock changes nothing, but waits for other writers: a transaction that
 	// has read before could not any more.
-	takeLock     = newStatement("UPDATE hooks_identity SET id = id WHERE 0")
-	readIdentity = newStatement("SELECT id, (SELECT coalesce(max(version), 0) FROM hooks_schema), file FROM hooks_identity, pragma_database_list")
+	takeLock = newStatement("UPDATE hooks_identity SET id = id WHERE 0")
+	// readIdentity also finds the file of the database that the table is in. There
+	// may be several with such a table, if some are attached: SQLite takes that of
+	// temp (which has the number 1), main, or the one that was attached first.
+	readIdentity = newStatement(`SELECT id, (SELECT coalesce(max(version), 0) FROM hooks_schema), file, min(iif(seq = 1, -1, seq))
+		FROM hooks_identity, pragma_table_list('hooks_identity'), pragma_database_list WHERE pragma_database_list.name = schema`)
 	// A checkpoint is refused with SQLITE_LOCKED in a transaction that has read.
 	tryCheckpoint = newStatement("PRAGMA wal_checkpoint(PASSIVE)")
 )

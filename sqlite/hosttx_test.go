@@ -6,9 +6,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,6 +89,14 @@ func beginTx(t testing.TB, db *sql.DB) *sql.Tx {
 	return tx
 }
 
+// copyOf returns the path of a copy of the app's database, which has the same identity.
+func copyOf(t testing.TB, a *app) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "copy.db")
+	execute(t, a.db, "VACUUM INTO ?", path)
+	return path
+}
+
 // stored reports whether the app's database has the event.
 func (a *app) stored(t testing.TB, id string) bool {
 	t.Helper()
@@ -145,6 +155,13 @@ func TestHandlesOfATransaction(t *testing.T) {
 			tx := beginTx(t, a.db)
 			return bare{tx}, txOf(tx)
 		},
+		"*sql.Conn with the file attached to another": func(t *testing.T, a *app) (sqlite.Handle, func(commit bool) error) {
+			a = &app{path: a.path, db: openDB(t, filepath.Join(t.TempDir(), "main.db"))}
+			return conn("ATTACH '"+a.path+"' AS attached; BEGIN IMMEDIATE")(t, a)
+		},
+		"*sql.Conn with a copy of the file attached": func(t *testing.T, a *app) (sqlite.Handle, func(commit bool) error) {
+			return conn("ATTACH '"+copyOf(t, a)+"' AS attached; BEGIN IMMEDIATE")(t, &app{path: a.path, db: openDB(t, a.path)})
+		},
 		"*sql.Conn after BEGIN IMMEDIATE": conn("BEGIN IMMEDIATE"),
 		"*sql.Conn after BEGIN":           conn("BEGIN"),
 		"*sql.Conn after SAVEPOINT":       conn("SAVEPOINT outer"),
@@ -165,6 +182,34 @@ func TestHandlesOfATransaction(t *testing.T) {
 				assert.False(t, a.stored(t, "other"))
 			}
 		})
+	}
+}
+
+// Calls in one transaction do not undo each other's events when some of them fail.
+func TestATransactionThatIsUsedConcurrently(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	tx := beginTx(t, a.db)
+	_, err := a.TriggerTx(t.Context(), a.store.Tx(tx), paid("taken"))
+	require.NoError(t, err)
+	errs := make([]error, 100)
+	var calls sync.WaitGroup
+	for i := range errs {
+		events := []hooks.Event{paid(fmt.Sprint(i))}
+		if i%2 == 1 {
+			events = append(events, paid("taken"))
+		}
+		calls.Go(func() { _, errs[i] = a.TriggerTx(t.Context(), a.store.Tx(tx), events...) })
+	}
+	calls.Wait()
+	require.NoError(t, tx.Commit())
+	for i, err := range errs {
+		if i%2 == 1 {
+			require.ErrorIs(t, err, hooks.ErrDuplicate)
+		} else {
+			require.NoError(t, err)
+		}
+		assert.Equal(t, err == nil, a.stored(t, fmt.Sprint(i)))
 	}
 }
 
@@ -208,9 +253,12 @@ func TestHandlesThatAreNoTransactionOfTheStore(t *testing.T) {
 		}, sqlite.ErrNoTransaction},
 		"of another file": {func(t *testing.T, _ *app) sqlite.Handle { return beginTx(t, other(t, "")) }, hooks.ErrForeignTx},
 		"of a copy of the file": {func(t *testing.T, a *app) sqlite.Handle {
-			path := filepath.Join(t.TempDir(), "copy.db")
-			execute(t, a.db, "VACUUM INTO ?", path)
-			return beginTx(t, openDB(t, path))
+			return beginTx(t, openDB(t, copyOf(t, a)))
+		}, hooks.ErrForeignTx},
+		"of a copy of the file, with the file attached": {func(t *testing.T, a *app) sqlite.Handle {
+			c := connOf(t, openDB(t, copyOf(t, a)))
+			execute(t, c, "ATTACH ? AS attached; BEGIN IMMEDIATE", a.path)
+			return c
 		}, hooks.ErrForeignTx},
 		"of a database in memory": {func(t *testing.T, _ *app) sqlite.Handle {
 			db := openDSN(t, "file::memory:")
@@ -254,7 +302,7 @@ func TestHandlesThatAreNoTransactionOfTheStore(t *testing.T) {
 			case *sql.Conn:
 				if h != nil {
 					_, err := h.ExecContext(t.Context(), "COMMIT")
-					assert.Error(t, err)
+					assert.Equal(t, errors.Is(tt.want, hooks.ErrForeignTx), err == nil, "no transaction is left but its own")
 				}
 			}
 			assert.False(t, a.stored(t, "e"))

@@ -69,6 +69,21 @@ func TestDSNOfARelativePath(t *testing.T) {
 	assert.FileExists(t, ":memory:")
 }
 
+// What was opened stays the same file when the process changes its directory.
+func TestARelativePathAndAnotherDirectory(t *testing.T) {
+	home, elsewhere := t.TempDir(), t.TempDir()
+	t.Chdir(home)
+	db := openDB(t, "app.db")
+	s := openAt(t, "app.db").(*sqlite.Store)
+	t.Chdir(elsewhere)
+	db.SetMaxIdleConns(0) // Each use opens a connection.
+	execute(t, db, "CREATE TABLE orders (id)")
+	execute(t, db, "INSERT INTO orders VALUES ('a')")
+	_, err := s.Hooks(t.Context(), hooks.HookQuery{})
+	require.NoError(t, err)
+	assert.NoFileExists(t, filepath.Join(elsewhere, "app.db"))
+}
+
 // Transactions that read, write and trigger do not fail beside each other and
 // beside the store's own writes.
 func TestManyTransactionsThatReadFirst(t *testing.T) {

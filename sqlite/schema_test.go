@@ -166,7 +166,7 @@ func contentOf(t *testing.T, path string) map[string][32]byte {
 
 // stepsBack take a file back by one version each, the first one from the latest.
 var stepsBack = []string{
-	`DROP TABLE hooks_identity`,
+	`DROP TABLE hooks_identity; UPDATE hooks_hooks SET document = ltrim(document)`,
 	`ALTER TABLE hooks_deliveries DROP COLUMN undecided`,
 	`CREATE TABLE lanes (hook INTEGER NOT NULL, retry INTEGER NOT NULL, due INTEGER NOT NULL, turn INTEGER,
 		PRIMARY KEY (hook, retry)) WITHOUT ROWID;
@@ -255,6 +255,32 @@ func TestLanesInLineAreMigrated(t *testing.T) {
 	again := []string{next(s), next(s)}
 	assert.Equal(t, served, again)
 	assert.Len(t, claim(s, 100, nil), 12-2-3)
+}
+
+// What is secret of a hook of an earlier version is kept as far from the rest of the
+// row as in a new one, whatever size pages have.
+func TestHooksAreMigratedToPagesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1024, 4096, 65536} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "hooks.db")
+			db := openDSN(t, "file:"+path)
+			execute(t, db, fmt.Sprintf("PRAGMA page_size = %d; VACUUM", size))
+			s := openAt(t, path).(*sqlite.Store)
+			require.NoError(t, s.CreateHook(t.Context(), hooks.Hook{ID: "a", Headers: map[string]string{"X-A": "b"}, CreatedAt: purgeStart}, 0))
+			require.NoError(t, s.Close())
+			document := func() (text string) {
+				require.NoError(t, db.QueryRow("SELECT document FROM hooks_hooks").Scan(&text))
+				return text
+			}
+			was := document()
+			execute(t, db, stepsBack[0]+"; UPDATE hooks_schema SET version = version - 1")
+			require.Less(t, len(document()), len(was))
+			require.NoError(t, sqlite.Migrate(t.Context(), db))
+			assert.Equal(t, was, document())
+		})
+	}
 }
 
 func TestNewWantsTheTables(t *testing.T) {

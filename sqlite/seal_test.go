@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
-	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -31,13 +31,13 @@ const (
 )
 
 // findSecrets returns what of the secrets is in the files of the database, in clear
-// or in an encoding.
+// or in an encoding. Like secretsIn, it has another process read them.
 func findSecrets(t *testing.T, path string) (found []string) {
 	t.Helper()
 	files, err := filepath.Glob(path + "*")
 	require.NoError(t, err)
 	for _, file := range files {
-		content, err := os.ReadFile(file)
+		content, err := exec.CommandContext(t.Context(), "cat", file).Output()
 		require.NoError(t, err)
 		for _, secret := range []string{string(firstSecret), string(secondSecret), firstHeader, secondHeader} {
 			for form, text := range map[string]string{

@@ -29,6 +29,8 @@ type Store struct {
 	opened      handles
 	checkpoints *checkpoints // nil: the host's affair
 	aside       aside
+	// inHostTx is held while a transaction of the host's is written to.
+	inHostTx sync.Mutex
 
 	purging  sync.Mutex
 	purged   int64          // the hook whose deliveries Purge removed last
@@ -64,7 +66,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 }
 
 func open(ctx context.Context, path string, o Options) (s *Store, err error) {
-	if err := createFile(path); err != nil {
+	if path, err = createFile(path); err != nil {
 		return nil, err
 	}
 	connect := func(connections int, setUp string) *sql.DB {
