@@ -12,7 +12,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // net/http writes what an endpoint sends unasked to the standard log, as often as
@@ -32,6 +34,9 @@ type watchedConn struct {
 	// given it back. For a moment there may be two: net/http says that one has
 	// given it back after it has given it to the next.
 	underWay atomic.Int32
+	// written is closed when the first request is.
+	written chan struct{}
+	once    sync.Once
 
 	// What follows belongs to the one goroutine that reads at a time.
 	part answerPart
@@ -54,7 +59,7 @@ const (
 )
 
 func (l *hostLog) watch(c net.Conn, host string) *watchedConn {
-	return &watchedConn{Conn: c, in: bufio.NewReader(c), host: host, log: l}
+	return &watchedConn{Conn: c, in: bufio.NewReader(c), host: host, log: l, written: make(chan struct{})}
 }
 
 func (c *watchedConn) Read(p []byte) (int, error) {
@@ -73,7 +78,7 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	next, _ := c.in.Peek(c.in.Buffered()) // which is there
-	if c.underWay.Load() == 0 {
+	if c.waitForFirst(); c.underWay.Load() == 0 {
 		c.reportUnsolicited(next)
 		return 0, io.EOF
 	}
@@ -95,6 +100,32 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	n := copy(p, next)
 	_, _ = c.in.Discard(n) // It is there.
 	return n, nil
+}
+
+// Write is called when a request is under way.
+func (c *watchedConn) Write(p []byte) (int, error) {
+	c.once.Do(func() { close(c.written) })
+	return c.Conn.Write(p)
+}
+
+// firstRequestWait is how long bytes wait for the first request of a connection, which
+// is about to be written unless another connection came earlier.
+const firstRequestWait = time.Second
+
+// waitForFirst waits until the first request is being written. What an endpoint sends
+// as soon as it is connected is an answer to that, or the reason why there is none.
+func (c *watchedConn) waitForFirst() {
+	select {
+	case <-c.written:
+		return
+	default:
+	}
+	timer := time.NewTimer(firstRequestWait)
+	defer timer.Stop()
+	select {
+	case <-c.written:
+	case <-timer.C:
+	}
 }
 
 // lineEnd returns how many bytes of b come before the end of a header, an empty

@@ -10,7 +10,10 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,6 +25,8 @@ type textConn struct {
 	text io.Reader
 	size int
 }
+
+func (textConn) Write(p []byte) (int, error) { return len(p), nil }
 
 func (c textConn) Read(p []byte) (int, error) { return c.text.Read(p[:min(len(p), c.size)]) }
 
@@ -44,7 +49,7 @@ func FuzzWatchedConn(f *testing.F) {
 		var text bytes.Buffer
 		told := newHostLog(slog.New(slog.NewTextHandler(&text, nil)))
 		c := told.watch(textConn{text: bytes.NewReader(raw), size: max(1, int(size))}, "shop.example")
-		c.take()
+		request(c)
 		r := bufio.NewReader(c)
 		got, gotBody, gotErr := readAnswer(r, c.expect)
 		want, wantBody, wantErr := readAnswer(bufio.NewReader(bytes.NewReader(raw)), func(string, *http.Response) {})
@@ -88,6 +93,43 @@ func readAnswer(r *bufio.Reader, expect func(string, *http.Response)) (*http.Res
 	return res, string(body), err
 }
 
+// request does to the connection what net/http does with a request.
+func request(c *watchedConn) {
+	c.take()
+	_, _ = c.Write(nil)
+}
+
+// What an endpoint sends as soon as it is connected belongs to the first request, if
+// there is one soon.
+func TestBytesBeforeTheFirstRequest(t *testing.T) {
+	for name, after := range map[string]time.Duration{"soon": firstRequestWait - 1, "late": firstRequestWait + 1} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newHostLog(slog.New(slog.DiscardHandler)).watch(textConn{text: strings.NewReader("220 mail\r\n"), size: 100}, "mail.example")
+				var got string
+				var err error
+				var reader sync.WaitGroup
+				reader.Go(func() {
+					p := make([]byte, 100)
+					n := 0
+					n, err = c.Read(p)
+					got = string(p[:n])
+				})
+				time.Sleep(after)
+				request(c)
+				reader.Wait()
+				if name == "soon" {
+					assert.NoError(t, err)
+					assert.Equal(t, "220 mail\r\n", got)
+				} else {
+					assert.ErrorIs(t, err, io.EOF)
+					assert.Empty(t, got)
+				}
+			})
+		})
+	}
+}
+
 // However the bytes come, the end of the chunks is found.
 func TestChunkScanner(t *testing.T) {
 	long := strings.Repeat("x", 0x1234)
@@ -116,7 +158,7 @@ func TestWatchedConnAllocations(t *testing.T) {
 	p := make([]byte, 4096)
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
 		text.Reset(answer)
-		c.take()
+		request(c)
 		n, err := c.Read(p)
 		require.NoError(t, err)
 		require.Len(t, answer, n)
