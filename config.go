@@ -141,7 +141,8 @@ type Config struct {
 	// call succeeds. The Manager tries again at most twice a second. To go back to
 	// Keys, set Open without Seal: Run then encrypts again, with Keys, what Seal
 	// encrypted.
-	Seal, Open Seal
+	Seal func(ctx context.Context, place string, plaintext []byte) (sealed []byte, err error)
+	Open func(ctx context.Context, place string, sealed []byte) (plaintext []byte, err error)
 
 	// Decorate adds headers such as traceparent to the request of each delivery
 	// and of [Manager.Test], with any protocol. It is called just before the

@@ -45,17 +45,13 @@ func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 // LogValue is String, for log/slog.
 func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
-// A Seal encrypts or decrypts the secret part of a hook, a few hundred bytes, on
-// behalf of a Manager; see [Config].Seal.
-type Seal func(ctx context.Context, place string, data []byte) ([]byte, error)
-
 // A vault is the HookStore of a Manager: it encrypts the secret part of hooks
 // before they reach the store below, and decrypts it when they leave it. So all
 // stores keep secrets in the same way, and none knows a key.
 type vault struct {
 	HookStore
 	keys       []sealer // the first is the current one
-	seal, open Seal
+	seal, open sealFunc // of the host
 	log        *slog.Logger
 	tell       sync.Once
 
@@ -75,6 +71,9 @@ type sealer struct {
 	id   string
 	aead cipher.AEAD
 }
+
+// A sealFunc is [Config].Seal or Open.
+type sealFunc = func(ctx context.Context, place string, data []byte) ([]byte, error)
 
 // The first byte of Hook.Sealed says who can open the rest.
 const (
@@ -237,7 +236,7 @@ func ofKey(sealed []byte) (id string, data []byte, ok bool) {
 func placeOf(ref Ref) string { return "hooks/" + url.PathEscape(ref.Tenant) + "/" + ref.ID }
 
 // callSeal calls code of the host.
-func callSeal(ctx context.Context, call Seal, place string, data []byte) (result []byte, err error) {
+func callSeal(ctx context.Context, call sealFunc, place string, data []byte) (result []byte, err error) {
 	err = isolate(func() (err error) {
 		result, err = call(ctx, place, data)
 		return err

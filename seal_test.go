@@ -317,7 +317,7 @@ func TestAServiceThatFails(t *testing.T) {
 		require.NoError(t, err)
 	})
 	for name, tt := range map[string]struct {
-		seal hooks.Seal
+		seal func(context.Context, string, []byte) ([]byte, error)
 		says string
 	}{
 		"by a panic":    {func(context.Context, string, []byte) ([]byte, error) { panic("oops") }, "panic: oops"},
