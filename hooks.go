@@ -21,7 +21,7 @@ import (
 type Manager struct {
 	cfg       Config
 	store     Store
-	hooks     *vault
+	hooks     *sealedHooks
 	owner     string
 	log       *slog.Logger
 	protocols map[string]Protocol
@@ -56,14 +56,14 @@ func New(store Store, cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := newVault(store, cfg)
+	sealed, err := newSealedHooks(store, cfg)
 	if err != nil {
 		return nil, err
 	}
 	m := &Manager{
 		cfg:       cfg,
 		store:     store,
-		hooks:     v,
+		hooks:     sealed,
 		owner:     newID(),
 		log:       cfg.Logger,
 		protocols: map[string]Protocol{StandardWebhooks: newStandard(cfg)},
@@ -81,7 +81,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 	for _, t := range cfg.Catalogue {
 		m.catalogue[t.Name] = t.Example
 	}
-	m.index = newIndex(v, m, func(ref Ref) {
+	m.index = newIndex(sealed, m, func(ref Ref) {
 		if e := m.engine.Load(); e != nil {
 			e.dispatch.Renew(ref)
 			e.dispatch.SetTenants(m.index.countTenants())

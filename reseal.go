@@ -20,9 +20,9 @@ const (
 // ctx ends. A hook that is stored so is not touched, so it does not matter where an
 // earlier Run was cut off.
 func (e *engine) reseal(ctx context.Context) {
-	v, interval := e.m.hooks, resealInterval
-	for told := false; v.seals() && sleep(ctx, interval); {
-		n, again, err := v.reseal(ctx)
+	s, interval := e.m.hooks, resealInterval
+	for told := false; s.seals() && sleep(ctx, interval); {
+		n, again, err := s.reseal(ctx)
 		if interval = min(2*interval, maxResealInterval); again == 0 {
 			interval = resealInterval
 		}
@@ -39,7 +39,7 @@ func (e *engine) reseal(ctx context.Context) {
 		case again > 0:
 			told = false
 			e.m.log.Warn("hooks: hooks were encrypted with the current key again: another process had stored them with another current key", "hooks", again)
-		case n > 0, len(v.outdated()) > 0:
+		case n > 0, len(s.outdated()) > 0:
 			told = false
 		case !told:
 			told = true
@@ -51,21 +51,24 @@ func (e *engine) reseal(ctx context.Context) {
 // reseal stores the hooks that are stale. It returns how many, and how many of them
 // it had stored before. It gives up after some failures; which hooks come first is
 // left to chance.
-func (v *vault) reseal(ctx context.Context) (n, again int, err error) {
+func (s *sealedHooks) reseal(ctx context.Context) (n, again int, err error) {
 	var failures []error
-	for _, ref := range v.outdated() {
-		page, err := v.Hooks(ctx, HookQuery{Tenant: ref.Tenant, IDs: []string{ref.ID}})
-		if err == nil && len(page.Items) > 0 {
-			err = v.UpdateHook(ctx, page.Items[0])
+	for _, ref := range s.outdated() {
+		page, err := s.Hooks(ctx, HookQuery{Tenant: ref.Tenant, IDs: []string{ref.ID}})
+		switch {
+		case err == nil && len(page.Items) == 0:
+			err = ErrNotFound
+		case err == nil:
+			err = s.UpdateHook(ctx, page.Items[0])
 		}
 		switch {
 		case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound): // The next look at the changes tells.
 		case err == nil:
 			n++
-			if v.resealed[ref] {
+			if s.resealed[ref] {
 				again++
 			}
-			v.resealed[ref] = true
+			s.resealed[ref] = true
 		default:
 			if failures = append(failures, err); len(failures) == maxFailures {
 				return n, again, errors.Join(failures...)
@@ -75,34 +78,34 @@ func (v *vault) reseal(ctx context.Context) (n, again int, err error) {
 	return n, again, errors.Join(failures...)
 }
 
-func (v *vault) outdated() []Ref {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Collect(maps.Keys(v.stale))
+func (s *sealedHooks) outdated() []Ref {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.stale))
 }
 
 // note remembers whether a hook is stale.
-func (v *vault) note(ref Ref, stale bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+func (s *sealedHooks) note(ref Ref, stale bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if stale {
-		v.stale[ref] = true
+		s.stale[ref] = true
 	} else {
-		delete(v.stale, ref)
+		delete(s.stale, ref)
 	}
 }
 
 // current reports whether the store keeps a hook in this form when it is written
 // now.
-func (v *vault) current(h Hook) bool {
+func (s *sealedHooks) current(h Hook) bool {
 	switch {
-	case !v.seals():
+	case !s.seals():
 		return true
 	case len(h.Sealed) == 0:
 		return len(h.Headers) == 0 && len(h.Secrets) == 0 && len(h.Settings) == 0
-	case v.seal != nil:
+	case s.seal != nil:
 		return h.Sealed[0] == sealedByHost
 	}
 	id, _, ok := ofKey(h.Sealed)
-	return ok && id == v.keys[0].id
+	return ok && id == s.keys[0].id
 }
