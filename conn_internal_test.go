@@ -111,7 +111,7 @@ func TestBytesBeforeTheFirstRequest(t *testing.T) {
 				var reader sync.WaitGroup
 				reader.Go(func() {
 					p := make([]byte, 100)
-					n := 0
+					var n int
 					n, err = c.Read(p)
 					got = string(p[:n])
 				})
