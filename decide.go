@@ -45,7 +45,7 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 	// The first that is left gets all of the time that a filter has, if it needs
 	// it. What there is no time for then is given back.
 	first := slices.Index(verdicts, undecided)
-	slot := first >= 0 && e.waitForSlot(ctx, c, items)
+	slot := first >= 0 && e.waitForSlot(ctx, c, items, verdicts)
 	if slot {
 		e.evaluateInSlot(ctx, c, items, verdicts)
 	}
@@ -77,12 +77,14 @@ func (c *compiled) isQuick(items []item) bool {
 	})
 }
 
-// waitForSlot takes a slot for the hook's tenant. It waits no longer than the
-// leases last, with the time for the filter and for the request.
-func (e *engine) waitForSlot(ctx context.Context, c *compiled, items []item) bool {
+// waitForSlot takes a slot for the hook's tenant. It waits no longer than the leases
+// of those last that may still be sent, with the time for the filter and for the
+// request. What is unwanted was cancelled, and has no lease any more.
+func (e *engine) waitForSlot(ctx context.Context, c *compiled, items []item, verdicts []verdict) bool {
 	until := time.Now().Add(slotWait)
-	for _, it := range items {
-		if last := it.Delivery.Lease.Until.Add(-c.filterTime - c.timeout - e.m.cfg.Lease/8); last.Before(until) {
+	for i, it := range items {
+		last := it.Delivery.Lease.Until.Add(-c.filterTime - c.timeout - e.m.cfg.Lease/8)
+		if verdicts[i] != unwanted && last.Before(until) {
 			until = last
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -115,25 +116,25 @@ func (m *Manager) Stats(ctx context.Context, tenant string, since, until time.Ti
 	if len(hookIDs) > 0 {
 		return m.store.Stats(ctx, tenant, hookIDs, since, until)
 	}
-	all := map[string]Stats{}
-	q := HookQuery{Tenant: tenant, PageQuery: PageQuery{Limit: MaxLimit}}
-	for more := true; more; more = !q.After.IsZero() {
-		page, err := m.store.Hooks(ctx, q)
+	q := HookQuery{Tenant: tenant}
+	for h, err := range all(PageQuery{Limit: MaxLimit}, func(p PageQuery) (Page[Hook], error) {
+		q.PageQuery = p
+		return m.store.Hooks(ctx, q) // which are not decrypted
+	}) {
 		if err != nil {
 			return nil, fmt.Errorf("stats: read the hooks: %w", err)
 		}
-		ids := make([]string, len(page.Items))
-		for i, h := range page.Items {
-			ids[i] = h.ID
-		}
-		stats, err := m.store.Stats(ctx, tenant, ids, since, until)
+		hookIDs = append(hookIDs, h.ID)
+	}
+	stats := make(map[string]Stats, len(hookIDs))
+	for ids := range slices.Chunk(hookIDs, MaxLimit) {
+		some, err := m.store.Stats(ctx, tenant, ids, since, until)
 		if err != nil {
 			return nil, err
 		}
-		maps.Copy(all, stats)
-		q.After = page.Next
+		maps.Copy(stats, some)
 	}
-	return all, nil
+	return stats, nil
 }
 
 // Redeliver sends an ended delivery again, at once and with the whole schedule

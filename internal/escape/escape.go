@@ -12,10 +12,13 @@ const mark = "…"
 // Unprintable returns the text with an escape as in Go for all that is not printable:
 // control characters, line ends, marks of writing direction, characters without
 // width (see [strconv.IsPrint]), and bytes that are no UTF-8. The result has at most
-// limit bytes; what was cut off is marked with "…". It leaves its own result as it is.
+// limit bytes; what was cut off is marked with "…", for which there must be room. It leaves its own result as it is.
 func Unprintable(text string, limit int) string {
 	if len(text) <= limit && !strings.ContainsFunc(text, suspect) {
 		return text
+	}
+	if limit < len(mark) {
+		return ""
 	}
 	var b strings.Builder
 	whole := 0 // how many bytes leave room for the mark
@@ -28,7 +31,7 @@ func Unprintable(text string, limit int) string {
 			part = quoted[1 : len(quoted)-1]
 		}
 		if b.Len()+len(part) > limit {
-			return b.String()[:whole] + mark[:min(len(mark), max(0, limit)/len(mark)*len(mark))]
+			return b.String()[:whole] + mark
 		}
 		b.WriteString(part)
 		if b.Len() <= limit-len(mark) {
