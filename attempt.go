@@ -25,7 +25,7 @@ func (a attempted) interrupted() bool {
 	return a.response.class() == ClassInterrupted && !a.verdict.Success
 }
 
-// attempt makes one request for these deliveries of one hook, judges the answer,
+// attempt makes one request for these deliveries of one hook, judges the response,
 // and fills result. The State of the attempts is set only for a success.
 //
 // The result is complete when attempt returns, and also when the protocol ends
@@ -38,7 +38,7 @@ func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []i
 	}
 	var req Request
 	*result = attempted{jitter: rand.Float64()}
-	defer func() { record(result, c.hook, msgs, req, began, m.cfg.MaxAnswer) }()
+	defer func() { record(result, c.hook, msgs, req, began, m.cfg.MaxResponse) }()
 	sent := m.request(ctx, s, c, msgs, &req, result)
 	m.judge(c, result)
 	result.verdict.Success = result.verdict.Success && sent
@@ -105,14 +105,14 @@ func unsent(ctx context.Context, err error) Response {
 }
 
 // record makes the attempts of what has become of the request.
-func record(a *attempted, h *Hook, msgs []Message, req Request, began time.Time, maxAnswer int) {
+func record(a *attempted, h *Hook, msgs []Message, req Request, began time.Time, maxResponse int) {
 	ended := time.Now()
 	a.ended = roundUp(ended) // so that nothing is due a moment too early
 	a.attempts = make([]Attempt, len(msgs))
 	log := &a.attempts[0]
 	*log = Attempt{
 		Tenant: h.Tenant, HookID: h.ID, StartedAt: stamp(began), Duration: ended.Sub(began).Truncate(time.Microsecond),
-		Request: logged(req), Response: a.response.logged(maxAnswer), State: Succeeded,
+		Request: logged(req), Response: a.response.logged(maxResponse), State: Succeeded,
 	}
 	if !a.verdict.Success {
 		log.State = ""

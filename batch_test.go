@@ -42,7 +42,7 @@ func batching() *testProtocol {
 
 func TestWaitingEventsShareARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, speaks(batching()))
+		h := newHarness(t, speaks(batching()))
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "batching", MaxBatch: 3, MaxInFlight: 1},
 			hookstest.Status(200).Body("thanks"), hookstest.Status(500).Body("oh"), hookstest.Status(200))
 		other, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "batching", MaxBatch: 3})
@@ -93,10 +93,10 @@ func TestWaitingEventsShareARequest(t *testing.T) {
 
 func TestABatchKeepsToOrderingKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, speaks(batching()))
+		h := newHarness(t, speaks(batching()))
 		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "batching", MaxBatch: 3, MaxInFlight: 1}, hookstest.Status(500), hookstest.Status(200))
 		for i, key := range []string{"a", "a", "b", "", "a"} {
-			h.trigger(hooks.Event{ID: fmt.Sprint(i), Type: "a", Key: key})
+			h.trigger(hooks.Event{ID: fmt.Sprint(i), Type: "a", OrderingKey: key})
 		}
 		h.run(h.Manager)
 		pass(time.Hour)
@@ -119,7 +119,7 @@ func TestABatchKeepsToOrderingKeys(t *testing.T) {
 // protocol that has none.
 func TestAHookThatChangesItsProtocolGetsEveryEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, speaks(batching(), &testProtocol{name: "single", traits: hooks.Traits{Schedule: []time.Duration{0, time.Minute}}}))
+		h := runningHarness(t, speaks(batching(), &testProtocol{name: "single", traits: hooks.Traits{Schedule: []time.Duration{0, time.Minute}}}))
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "batching", MaxBatch: 3, MaxInFlight: 1}, hookstest.Status(200).After(time.Second), hookstest.Status(200))
 		h.trigger(hooks.Event{ID: "first", Type: "a"})
 		synctest.Wait()
@@ -152,7 +152,7 @@ func batches(t testing.TB, r *hookstest.Receiver) [][]string {
 
 func TestABatchWaitsForItsWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, speaks(batching()))
+		h := runningHarness(t, speaks(batching()))
 		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "batching", MaxBatch: 3, BatchWindow: 10 * time.Second})
 		trigger := func(ids ...string) {
 			for _, id := range ids {
@@ -185,7 +185,7 @@ func TestABatchWaitsForItsWindow(t *testing.T) {
 // its events can be sent again.
 func TestABatchFailsAsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, speaks(batching()))
+		h := runningHarness(t, speaks(batching()))
 		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "batching", MaxBatch: 20, BatchWindow: time.Second}, hookstest.Status(500))
 		var want []string
 		for i := range 15 {
@@ -198,7 +198,7 @@ func TestABatchFailsAsOne(t *testing.T) {
 			assert.Equal(t, hooks.Dead, d.State)
 			assert.Equal(t, 2, d.Attempts)
 		}
-		r.Answer(hookstest.Status(200))
+		r.Respond(hookstest.Status(200))
 		again := h.delivery("", "7")
 		_, err := h.Redeliver(t.Context(), "", again.ID)
 		require.NoError(t, err)
@@ -212,7 +212,7 @@ func TestABatchFailsAsOne(t *testing.T) {
 // runs again.
 func TestAWindowEndsWithRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, speaks(batching()))
+		h := newHarness(t, speaks(batching()))
 		stop := h.run(h.Manager)
 		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "batching", MaxBatch: 100, BatchWindow: 10 * time.Second})
 		h.trigger(hooks.Event{ID: "a", Type: "a"})
@@ -233,7 +233,7 @@ func TestAWindowEndsWithRun(t *testing.T) {
 // Batches of large events have at most 1 MiB of data.
 func TestABatchIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, speaks(batching()), func(c *hooks.Config) { c.MaxPayload = 2 << 20 })
+		h := newHarness(t, speaks(batching()), func(c *hooks.Config) { c.MaxPayload = 2 << 20 })
 		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "batching", MaxBatch: 100, MaxInFlight: 1})
 		const kib = 1 << 10
 		for i, size := range []int{512 * kib, 512 * kib, 1, 1024 * kib, 1025 * kib, 1, 1} {
@@ -252,7 +252,7 @@ func digits(size int) []byte { return bytes.Repeat([]byte("1"), size) }
 // wait, however many they are.
 func TestGatheringDelaysNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, speaks(batching()), func(c *hooks.Config) { c.MaxInFlight = 4 })
+		h := runningHarness(t, speaks(batching()), func(c *hooks.Config) { c.MaxInFlight = 4 })
 		for range 10 {
 			h.endpoint(hooks.Hook{Events: []string{"slow"}, Protocol: "batching", MaxBatch: 100, BatchWindow: 10 * time.Second})
 		}
@@ -282,9 +282,9 @@ func TestBatchesKeepTheirPromises(t *testing.T) {
 		pauses := rapid.SliceOfN(rapid.IntRange(0, 700), 1, 60).Draw(rt, "pauses")
 		failing := rapid.IntRange(0, 3).Draw(rt, "failing")
 		synctest.Test(t, func(t *testing.T) {
-			h := runningHost(t, speaks(batching()))
-			answers := slices.Repeat([]hookstest.Answer{hookstest.Status(500).After(time.Millisecond)}, failing)
-			r, _ := h.endpoint(hook, append(answers, hookstest.Status(200).After(time.Millisecond))...)
+			h := runningHarness(t, speaks(batching()))
+			responses := slices.Repeat([]hookstest.Response{hookstest.Status(500).After(time.Millisecond)}, failing)
+			r, _ := h.endpoint(hook, append(responses, hookstest.Status(200).After(time.Millisecond))...)
 			var want []string
 			for i, pause := range pauses {
 				want = append(want, fmt.Sprint(i))

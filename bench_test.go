@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// receive answers every request with 200 until its standard input ends.
+// receive responds to every request with 200 until its standard input ends.
 func receive() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -351,7 +351,7 @@ func BenchmarkTrigger(b *testing.B) {
 func settleAll(b *testing.B, store *memory.Store) {
 	b.Helper()
 	at := time.Now()
-	claimed, _, err := store.Claim(b.Context(), hooks.ClaimRequest{Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: 1 << 20}})
+	claimed, _, err := store.Claim(b.Context(), hooks.ClaimRequest{Now: at, Until: at.Add(time.Minute), Limit: hooks.Capacity{Deliveries: 1 << 20}})
 	if err != nil {
 		b.Fatal(err)
 	}

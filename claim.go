@@ -134,7 +134,7 @@ func (e *engine) claimOnce(ctx context.Context) error {
 func (e *engine) claimRequest(c dispatch.Claim[Ref]) ClaimRequest {
 	r := ClaimRequest{
 		Owner: e.m.owner, Now: c.Now, Until: stamp(c.Now.Add(e.m.cfg.Lease)),
-		Limit: room(c.Limit), PerTenant: room(c.PerTenant), Tenants: make(map[string]Room, len(c.Tenants)),
+		Limit: room(c.Limit), PerTenant: room(c.PerTenant), Tenants: make(map[string]Capacity, len(c.Tenants)),
 		PerHook: c.PerQueue, Hooks: c.Queues,
 	}
 	for tenant, of := range c.Tenants {
@@ -143,4 +143,4 @@ func (e *engine) claimRequest(c dispatch.Claim[Ref]) ClaimRequest {
 	return r
 }
 
-func room(r dispatch.Room) Room { return Room{Deliveries: r.Items, Bytes: int64(r.Bytes)} }
+func room(r dispatch.Capacity) Capacity { return Capacity{Deliveries: r.Items, Bytes: int64(r.Bytes)} }

@@ -19,7 +19,7 @@ import (
 type Config struct {
 	// Protocols are spoken besides Standard Webhooks. Default: none.
 	Protocols []Protocol
-	// Catalogue lists the event types that the host triggers. When it is set,
+	// Catalogue lists the event types that the application triggers. When it is set,
 	// other types are refused by Trigger and as exact names in Hook.Events,
 	// which catches misspellings. At most 10,000. Default: any type.
 	Catalogue []EventType
@@ -80,9 +80,9 @@ type Config struct {
 	MaxHooks int
 	// MaxPayload bounds Event.Data, in bytes. Default: 256 KiB, at most 16 MiB.
 	MaxPayload int
-	// MaxAnswer is how many bytes of an answer's body the attempt log keeps.
+	// MaxResponse is how many bytes of a response's body the attempt log keeps.
 	// Default: 16 KiB, at most 1 MiB; negative: none.
-	MaxAnswer int
+	MaxResponse int
 
 	// Lease is how long a delivery belongs to a Manager that took it. One
 	// that crashes leaves its deliveries to others after this time. An
@@ -93,7 +93,7 @@ type Config struct {
 	Grace time.Duration
 	// PollInterval is how often Run asks the store for work that it does not know
 	// of: retries left by others, and events from other processes and from
-	// transactions of the host. [Manager.Wake] makes it ask at once. Default: 100
+	// transactions of the application. [Manager.Wake] makes it ask at once. Default: 100
 	// ms, or 5 s if the store is a [Notifier].
 	PollInterval time.Duration
 	// DisableAfter is how long an endpoint may fail without any success
@@ -198,7 +198,7 @@ type Observer struct {
 	// ten times at once and then once in ten seconds at most, and so is the
 	// line in the log, which says how many were left out.
 	FilterFailed func(Hook, Event, error)
-	// Failure is called when the store or code of the host fails. Run goes on
+	// Failure is called when the store or code of the application fails. Run goes on
 	// and tries again.
 	Failure func(error)
 }
@@ -241,7 +241,7 @@ func (c Config) withDefaults(store Store) (Config, error) {
 	c.MaxInFlightPerHook = cmp.Or(c.MaxInFlightPerHook, 32)
 	c.MaxHooks = cmp.Or(c.MaxHooks, 1000)
 	c.MaxPayload = cmp.Or(c.MaxPayload, 256<<10)
-	c.MaxAnswer = cmp.Or(c.MaxAnswer, maxAnswer)
+	c.MaxResponse = cmp.Or(c.MaxResponse, maxResponse)
 	c.Lease = cmp.Or(c.Lease, time.Minute)
 	c.Grace = cmp.Or(c.Grace, 10*time.Second)
 	c.PollInterval = cmp.Or(c.PollInterval, poll)
@@ -262,8 +262,8 @@ func (c Config) validate() error {
 		return invalid("maxInFlightPerHook", "must be 1 to 10000")
 	case c.MaxPayload < 1 || c.MaxPayload > maxPayloadLimit:
 		return invalid("maxPayload", "must be 1 to %d bytes", maxPayloadLimit)
-	case c.MaxAnswer > maxAnswerLimit:
-		return invalid("maxAnswer", "must be at most %d bytes", maxAnswerLimit)
+	case c.MaxResponse > maxResponseLimit:
+		return invalid("maxResponse", "must be at most %d bytes", maxResponseLimit)
 	case c.Lease < time.Second || c.Lease > time.Hour:
 		return invalid("lease", "must be 1s to 1h")
 	case c.PollInterval < time.Millisecond || c.PollInterval > time.Minute:

@@ -22,7 +22,7 @@ import (
 // watchedConn keeps them back and tells the operator instead.
 
 // A watchedConn is a connection that speaks HTTP/1. Each Read gives the bytes of
-// one part of an answer at most, so that those behind the answer's end, which
+// one part of a response at most, so that those behind the response's end, which
 // net/http would have read along with it, stay here. When net/http reads on though
 // no request is under way, the connection is at its end.
 type watchedConn struct {
@@ -39,7 +39,7 @@ type watchedConn struct {
 	once    sync.Once
 
 	// What follows belongs to the one goroutine that reads at a time.
-	part answerPart
+	part responsePart
 	// rest is how much of the body is to come, in bytes.
 	rest  int64
 	chunk chunkScanner
@@ -48,14 +48,14 @@ type watchedConn struct {
 	lineIsEmpty bool
 }
 
-// An answerPart is what of an answer comes next on a connection.
-type answerPart int
+// An responsePart is what of a response comes next on a connection.
+type responsePart int
 
 const (
-	partHeader  answerPart = iota
-	partBody               // of known length
-	partChunks             // a body in chunks
-	partUnknown            // a body that ends with the connection
+	partHeader  responsePart = iota
+	partBody                 // of known length
+	partChunks               // a body in chunks
+	partUnknown              // a body that ends with the connection
 )
 
 func (l *hostLog) watch(c net.Conn, host string) *watchedConn {
@@ -113,7 +113,7 @@ func (c *watchedConn) Write(p []byte) (int, error) {
 const firstRequestWait = time.Second
 
 // waitForFirst waits until the first request is being written. What an endpoint sends
-// as soon as it is connected is an answer to that, or the reason why there is none.
+// as soon as it is connected is a response to that, or the reason why there is none.
 func (c *watchedConn) waitForFirst() {
 	select {
 	case <-c.written:
@@ -146,7 +146,7 @@ func (c *watchedConn) lineEnd(b []byte) int {
 	return len(b)
 }
 
-// expect says what body follows, after the header of an answer has been read. An
+// expect says what body follows, after the header of a response has been read. An
 // answer without one has given the connection back already.
 func (c *watchedConn) expect(method string, res *http.Response) {
 	switch {
@@ -163,21 +163,21 @@ func (c *watchedConn) expect(method string, res *http.Response) {
 // take is called when a request gets the connection.
 func (c *watchedConn) take() { c.underWay.Add(1) }
 
-// giveBack is called when an answer has been read, by the goroutine that reads
+// giveBack is called when a response has been read, by the goroutine that reads
 // what follows.
 func (c *watchedConn) giveBack() {
 	c.part, c.lineIsEmpty = partHeader, false
 	c.underWay.Add(-1)
 }
 
-// reportUnsolicited tells the operator of bytes that belong to no answer. A server
+// reportUnsolicited tells the operator of bytes that belong to no response. A server
 // may say that it closes an idle connection, by a 408 (RFC 9110, section 15.5.9).
 func (c *watchedConn) reportUnsolicited(b []byte) {
 	if bytes.HasPrefix(b, []byte("HTTP/1.1 408")) || bytes.HasPrefix(b, []byte("HTTP/1.0 408")) {
 		return
 	}
 	const told = 200
-	c.log.warn(c.host, "hooks: an endpoint sent bytes that belong to no answer; the connection is closed",
+	c.log.warn(c.host, "hooks: an endpoint sent bytes that belong to no response; the connection is closed",
 		"bytes", printable(string(b[:min(len(b), told)])))
 }
 

@@ -32,7 +32,7 @@ func (c textConn) Read(p []byte) (int, error) { return c.text.Read(p[:min(len(p)
 
 var bareLF = regexp.MustCompile("(^|[^\r])\n")
 
-// FuzzWatchedConn checks that an answer reads the same through a watchedConn, and
+// FuzzWatchedConn checks that a response reads the same through a watchedConn, and
 // that what follows is not read.
 func FuzzWatchedConn(f *testing.F) {
 	for _, raw := range []string{
@@ -51,8 +51,8 @@ func FuzzWatchedConn(f *testing.F) {
 		c := told.watch(textConn{text: bytes.NewReader(raw), size: max(1, int(size))}, "shop.example")
 		request(c)
 		r := bufio.NewReader(c)
-		got, gotBody, gotErr := readAnswer(r, c.expect)
-		want, wantBody, wantErr := readAnswer(bufio.NewReader(bytes.NewReader(raw)), func(string, *http.Response) {})
+		got, gotBody, gotErr := readResponse(r, c.expect)
+		want, wantBody, wantErr := readResponse(bufio.NewReader(bytes.NewReader(raw)), func(string, *http.Response) {})
 		if bytes.HasPrefix(raw, []byte{0x15, 0x03}) {
 			assert.Error(t, gotErr)
 			return
@@ -81,8 +81,8 @@ func FuzzWatchedConn(f *testing.F) {
 	})
 }
 
-// readAnswer reads as net/http does: the header, and then what expect is told of.
-func readAnswer(r *bufio.Reader, expect func(string, *http.Response)) (*http.Response, string, error) {
+// readResponse reads as net/http does: the header, and then what expect is told of.
+func readResponse(r *bufio.Reader, expect func(string, *http.Response)) (*http.Response, string, error) {
 	res, err := http.ReadResponse(r, nil)
 	if err != nil {
 		return nil, "", err
@@ -152,16 +152,16 @@ func TestChunkScanner(t *testing.T) {
 
 // A read allocates nothing.
 func TestWatchedConnAllocations(t *testing.T) {
-	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+	const response = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 	text := strings.NewReader("")
 	c := newHostLog(slog.New(slog.DiscardHandler)).watch(textConn{text: text, size: 4096}, "shop.example")
 	p := make([]byte, 4096)
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
-		text.Reset(answer)
+		text.Reset(response)
 		request(c)
 		n, err := c.Read(p)
 		require.NoError(t, err)
-		require.Len(t, answer, n)
+		require.Len(t, response, n)
 		c.giveBack()
 	}))
 }

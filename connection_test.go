@@ -42,7 +42,7 @@ func speakBodiless(c *hooks.Config) {
 }
 
 // eachKind runs a test in a bubble for each of requestKinds.
-func eachKind(t *testing.T, f func(t *testing.T, rig *hookstest.Rig, protocol string)) {
+func eachKind(t *testing.T, f func(t *testing.T, harness *hookstest.Harness, protocol string)) {
 	for _, protocol := range requestKinds {
 		t.Run(protocol, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { f(t, hookstest.New(t, speakBodiless), protocol) })
@@ -51,16 +51,16 @@ func eachKind(t *testing.T, f func(t *testing.T, rig *hookstest.Rig, protocol st
 }
 
 // A connServer is an HTTP/1 endpoint that decides about each connection. It
-// answers the first answers requests on it, and closes it at the beginning of the
+// answers the first responses requests on it, and closes it at the beginning of the
 // next.
 type connServer struct {
-	answers     func(conn int) int
+	responses   func(conn int) int
 	conns, seen atomic.Int32
 }
 
 func (s *connServer) serve(c net.Conn) {
 	defer func() { _ = c.Close() }()
-	left := s.answers(int(s.conns.Add(1)))
+	left := s.responses(int(s.conns.Add(1)))
 	reader := bufio.NewReader(c)
 	for {
 		if _, err := reader.Peek(1); err != nil {
@@ -89,22 +89,22 @@ func registerOnce(t *testing.T, m *hooks.Manager, u, protocol string) hooks.Hook
 }
 
 func TestAnIdleConnectionThatIsClosedIsNoFailedAttempt(t *testing.T) {
-	eachKind(t, func(t *testing.T, rig *hookstest.Rig, protocol string) {
-		s := &connServer{answers: func(int) int { return 1 }}
-		serveRaw(t, rig.Network.Listen("shop.example"), s.serve)
-		h := registerOnce(t, rig.Manager, "http://shop.example/in", protocol)
+	eachKind(t, func(t *testing.T, harness *hookstest.Harness, protocol string) {
+		s := &connServer{responses: func(int) int { return 1 }}
+		serveRaw(t, harness.Network.Listen("shop.example"), s.serve)
+		h := registerOnce(t, harness.Manager, "http://shop.example/in", protocol)
 		for _, id := range numbered("e", 10) {
-			triggerIDs(t, rig.Manager, id)
+			triggerIDs(t, harness.Manager, id)
 			synctest.Wait()
 		}
-		log, err := rig.Manager.Logs(t.Context(), hooks.LogQuery{})
+		log, err := harness.Manager.Logs(t.Context(), hooks.LogQuery{})
 		require.NoError(t, err)
 		require.Len(t, log.Items, 10)
 		for _, a := range log.Items {
 			assert.Equal(t, hooks.Succeeded, a.State, a.Error)
 			assert.Equal(t, 1, a.Number)
 		}
-		h, err = rig.Manager.Hook(t.Context(), "", h.ID)
+		h, err = harness.Manager.Hook(t.Context(), "", h.ID)
 		require.NoError(t, err)
 		assert.Equal(t, hooks.Health{}, h.Health)
 	})
@@ -113,10 +113,10 @@ func TestAnIdleConnectionThatIsClosedIsNoFailedAttempt(t *testing.T) {
 // All idle connections are closed at the same time, as by a restart. A request that
 // finds one of them is made twice, and not on one after another.
 func TestIdleConnectionsThatAreClosedTogether(t *testing.T) {
-	eachKind(t, func(t *testing.T, rig *hookstest.Rig, protocol string) {
+	eachKind(t, func(t *testing.T, harness *hookstest.Harness, protocol string) {
 		var restarted atomic.Bool
 		var seen atomic.Int32
-		serveRaw(t, rig.Network.Listen("shop.example"), func(c net.Conn) {
+		serveRaw(t, harness.Network.Listen("shop.example"), func(c net.Conn) {
 			defer func() { _ = c.Close() }()
 			old := !restarted.Load()
 			for reader := bufio.NewReader(c); readNext(reader); {
@@ -128,23 +128,23 @@ func TestIdleConnectionsThatAreClosedTogether(t *testing.T) {
 			}
 		})
 		for range 8 {
-			_, err := rig.Manager.Register(t.Context(), hooks.Hook{
+			_, err := harness.Manager.Register(t.Context(), hooks.Hook{
 				Events: []string{"warm.up"}, URL: "http://shop.example", Schedule: once, Protocol: protocol,
 			})
 			require.NoError(t, err)
 		}
-		registerOnce(t, rig.Manager, "http://shop.example", protocol)
-		_, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "warm.up"})
+		registerOnce(t, harness.Manager, "http://shop.example", protocol)
+		_, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: "warm.up"})
 		require.NoError(t, err)
 		time.Sleep(time.Minute)
 		before := seen.Load()
 		require.Equal(t, int32(9), before)
 
 		restarted.Store(true)
-		_, err = rig.Manager.Trigger(t.Context(), hooks.Event{ID: "e", Type: "order.paid"})
+		_, err = harness.Manager.Trigger(t.Context(), hooks.Event{ID: "e", Type: "order.paid"})
 		require.NoError(t, err)
 		time.Sleep(time.Minute)
-		log, err := rig.Manager.Logs(t.Context(), hooks.LogQuery{EventID: "e"})
+		log, err := harness.Manager.Logs(t.Context(), hooks.LogQuery{EventID: "e"})
 		require.NoError(t, err)
 		require.Len(t, log.Items, 1)
 		assert.Equal(t, hooks.Succeeded, log.Items[0].State, log.Items[0].Error)
@@ -165,27 +165,27 @@ func readNext(reader *bufio.Reader) bool {
 // the attempt has failed.
 func TestAnEndpointThatClosesEveryConnection(t *testing.T) {
 	for _, warm := range []int{0, 1} {
-		eachKind(t, func(t *testing.T, rig *hookstest.Rig, protocol string) {
-			s := &connServer{answers: func(conn int) int {
+		eachKind(t, func(t *testing.T, harness *hookstest.Harness, protocol string) {
+			s := &connServer{responses: func(conn int) int {
 				if conn == 1 {
 					return warm
 				}
 				return 0
 			}}
-			serveRaw(t, rig.Network.Listen("shop.example"), s.serve)
-			h := registerOnce(t, rig.Manager, "http://shop.example/in", protocol)
+			serveRaw(t, harness.Network.Listen("shop.example"), s.serve)
+			h := registerOnce(t, harness.Manager, "http://shop.example/in", protocol)
 			for _, id := range numbered("e", warm+1) {
-				triggerIDs(t, rig.Manager, id)
+				triggerIDs(t, harness.Manager, id)
 				synctest.Wait()
 			}
-			log, err := rig.Manager.Logs(t.Context(), hooks.LogQuery{})
+			log, err := harness.Manager.Logs(t.Context(), hooks.LogQuery{})
 			require.NoError(t, err)
 			require.Len(t, log.Items, warm+1)
 			assert.Equal(t, hooks.Dead, log.Items[0].State)
 			assert.Equal(t, hooks.ClassConnect, log.Items[0].Class, log.Items[0].Error)
 			assert.Equal(t, 1, log.Items[0].Number)
 			assert.Equal(t, warm+2, int(s.seen.Load()))
-			h = stored(t, rig.Manager, h)
+			h = stored(t, harness.Manager, h)
 			assert.Equal(t, 1, h.Health.Failures)
 		})
 	}
@@ -193,32 +193,32 @@ func TestAnEndpointThatClosesEveryConnection(t *testing.T) {
 
 func TestTheSecondRequestIsTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: once, Headers: map[string]string{"X-Shop": "42"}})
+		harness := hookstest.New(t)
+		e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: once, Headers: map[string]string{"X-Shop": "42"}})
 		slow := func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(2 * time.Second)
 			hookstest.Reset()(w, r)
 		}
-		e.Answer(slow, hookstest.Status(204))
-		_, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid", Data: json.RawMessage(`{"total": 1.50}`)})
+		e.Respond(slow, hookstest.Status(204))
+		_, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid", Data: json.RawMessage(`{"total": 1.50}`)})
 		require.NoError(t, err)
 		assert.Equal(t, hooks.Succeeded, e.Settle()[0].State)
 		requests := e.Requests()
 		require.Len(t, requests, 2)
 		for _, r := range requests {
-			assert.NoError(t, r.Verified)
+			assert.NoError(t, r.SignatureErr)
 			r.Header.Del("Connection") // the second asks for none to be kept
 		}
 		assert.Equal(t, requests[0].Header, requests[1].Header)
 		assert.Equal(t, requests[0].Body, requests[1].Body)
-		assert.Equal(t, 2*time.Second, onlyAttempt(t, rig.Manager).Duration.Truncate(time.Second))
+		assert.Equal(t, 2*time.Second, onlyAttempt(t, harness.Manager).Duration.Truncate(time.Second))
 	})
 }
 
 // Not deliveries alone, but whatever is sent.
 func TestEveryRequestSurvivesAClosedConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, speaks(loggingIn(0), verifying()))
+		h := runningHarness(t, speaks(loggingIn(0), verifying()))
 		login := h.receiver(hookstest.Reset(), hookstest.Status(200))
 		r, _ := h.endpoint(hooks.Hook{
 			Events: []string{"*"}, Protocol: "logging-in", Settings: json.RawMessage(`"` + login.URL + `"`),
@@ -241,7 +241,7 @@ func TestEveryRequestSurvivesAClosedConnection(t *testing.T) {
 		require.Len(t, asked.Requests(), 2)
 		assert.Equal(t, asked.Requests()[0].Body, asked.Requests()[1].Body)
 
-		asked.Answer(hookstest.Reset(), hookstest.Status(200))
+		asked.Respond(hookstest.Reset(), hookstest.Status(200))
 		attempts, err := h.Test(t.Context(), hook, hooks.Event{Type: "b"})
 		require.NoError(t, err)
 		assert.Equal(t, hooks.Succeeded, attempts[0].State, attempts[0].Error)
@@ -249,12 +249,12 @@ func TestEveryRequestSurvivesAClosedConnection(t *testing.T) {
 	})
 }
 
-// What is no connection that was closed before an answer ends the attempt.
+// What is no connection that was closed before a response ends the attempt.
 func TestRequestsThatAreNotMadeAgain(t *testing.T) {
-	text := func(answer string, after time.Duration) func(net.Conn) {
+	text := func(response string, after time.Duration) func(net.Conn) {
 		return func(c net.Conn) {
 			readRequest(c)
-			_, _ = io.WriteString(c, answer)
+			_, _ = io.WriteString(c, response)
 			time.Sleep(after)
 			_ = c.Close()
 		}
@@ -270,24 +270,24 @@ func TestRequestsThatAreNotMadeAgain(t *testing.T) {
 		"no TLS":                    {serve: text("HTTP/1.1 400 Bad Request\r\n\r\n", 0), tls: true, conns: 1, class: hooks.ClassTLS},
 		"closed in the handshake":   {serve: func(c net.Conn) { _ = c.Close() }, tls: true, conns: 1, class: hooks.ClassConnect},
 		"silence":                   {serve: text("", time.Hour), conns: 1, class: hooks.ClassTimeout, took: 15 * time.Second},
-		"one byte":                  {serve: text("H", 0), conns: 1, class: hooks.ClassProtocol},
+		"one byte":                  {serve: text("H", 0), conns: 1, class: hooks.ClassHTTP},
 		"half a header":             {serve: text("HTTP/1.1 200 OK\r\nX: y\r\n", 0), conns: 1, class: hooks.ClassConnect},
-		"a provisional answer":      {serve: text("HTTP/1.1 103 Early Hints\r\n\r\n", 0), conns: 1, class: hooks.ClassConnect},
+		"a provisional response":    {serve: text("HTTP/1.1 103 Early Hints\r\n\r\n", 0), conns: 1, class: hooks.ClassConnect},
 		"half a body":               {serve: text("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nwell", 0), conns: 1, class: hooks.ClassBody},
-		"no HTTP":                   {serve: text("220 mail.example.com ESMTP\r\n", 0), conns: 1, class: hooks.ClassProtocol},
+		"no HTTP":                   {serve: text("220 mail.example.com ESMTP\r\n", 0), conns: 1, class: hooks.ClassHTTP},
 		"closed late, then silence": {serve: closedLateThenSilent(10 * time.Second), conns: 2, class: hooks.ClassTimeout, took: 15 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var conns atomic.Int32
-				rig := hookstest.New(t, func(c *hooks.Config) {
+				harness := hookstest.New(t, func(c *hooks.Config) {
 					dial := c.Dial
 					c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 						conns.Add(1)
 						return dial(ctx, network, address)
 					}
 				})
-				l := rig.Network.Listen("shop.example")
+				l := harness.Network.Listen("shop.example")
 				if tt.serve != nil {
 					serveRaw(t, l, tt.serve)
 				} else {
@@ -297,10 +297,10 @@ func TestRequestsThatAreNotMadeAgain(t *testing.T) {
 				if tt.tls {
 					u = "https://shop.example/in"
 				}
-				registerOnce(t, rig.Manager, u, "")
-				triggerIDs(t, rig.Manager, "e1")
+				registerOnce(t, harness.Manager, u, "")
+				triggerIDs(t, harness.Manager, "e1")
 				time.Sleep(time.Minute)
-				a := onlyAttempt(t, rig.Manager)
+				a := onlyAttempt(t, harness.Manager)
 				assert.Equal(t, tt.class, a.Class, a.Error)
 				assert.Equal(t, tt.took, a.Duration)
 				assert.Equal(t, tt.conns, int(conns.Load()))
@@ -326,7 +326,7 @@ func closedLateThenSilent(after time.Duration) func(net.Conn) {
 // resets it.
 func TestConnectionsThatAreClosedOnTCP(t *testing.T) {
 	w := newWire(t)
-	s := &connServer{answers: func(int) int { return 1 }}
+	s := &connServer{responses: func(int) int { return 1 }}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	serveRaw(t, l, s.serve)

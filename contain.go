@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Code of the host may panic, or end its goroutine with [runtime.Goexit], as
+// Code of the application may panic, or end its goroutine with [runtime.Goexit], as
 // the functions of package testing do that fail a test at once. Nothing stops
 // the latter: only deferred functions run from then on. Whoever calls such code
 // has the choice between contain, which costs next to nothing, and isolate,
@@ -38,7 +38,7 @@ func isolate(call func() error) error {
 	return err
 }
 
-// A panicError is a panic in code of the host. Its text leaves the stack out,
+// A panicError is a panic in code of the application. Its text leaves the stack out,
 // which is for the operator's log alone.
 type panicError struct {
 	value any
@@ -47,7 +47,7 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// blame tells the operator that code of the host has panicked or ended its
+// blame tells the operator that code of the application has panicked or ended its
 // goroutine, if err says so. Other errors are no faults of that code.
 func (m *Manager) blame(code string, err error, args ...any) {
 	if p := new(panicError); errors.As(err, &p) {

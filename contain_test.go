@@ -18,15 +18,15 @@ import (
 )
 
 // What becomes of a protocol that panics is in protocol_test.go, but for its
-// Judge, which has an answer to lose.
+// Judge, which has a response to lose.
 
-func TestAPanicInJudgeKeepsTheAnswer(t *testing.T) {
+func TestAPanicInJudgeKeepsTheResponse(t *testing.T) {
 	for name, judge := range map[string]func(hooks.Response) hooks.Verdict{
 		"a panic":        func(hooks.Response) hooks.Verdict { panic("boom") },
 		"runtime.Goexit": func(hooks.Response) hooks.Verdict { runtime.Goexit(); return hooks.Verdict{} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t, speaks(&testProtocol{name: "fragile", judge: judge}))
+			h := newHarness(t, speaks(&testProtocol{name: "fragile", judge: judge}))
 			r := h.receiver(hookstest.Status(202).Header("X-Seen", "1").Body("well"))
 			hook := hooks.Hook{URL: r.URL, Events: []string{"*"}, Protocol: "fragile"}
 			attempts, err := h.Test(t.Context(), hook, hooks.Event{Type: "a"})
@@ -40,10 +40,10 @@ func TestAPanicInJudgeKeepsTheAnswer(t *testing.T) {
 			assert.Equal(t, "well", string(a.Response.Body))
 			assert.Equal(t, "POST", a.Request.Method)
 
-			r.Answer(hookstest.Status(200).Body("we").ThenReset())
+			r.Respond(hookstest.Status(200).Body("we").ThenReset())
 			attempts, err = h.Test(t.Context(), hook, hooks.Event{Type: "a"})
 			require.NoError(t, err)
-			assert.Equal(t, hooks.ClassBody, attempts[0].Class, "why there is no complete answer matters more")
+			assert.Equal(t, hooks.ClassBody, attempts[0].Class, "why there is no complete response matters more")
 			assert.Equal(t, "we", string(attempts[0].Response.Body))
 		})
 	}
@@ -77,17 +77,17 @@ func exiting(where string, armed *atomic.Bool) *testProtocol {
 
 // Calls of the Manager return although the protocol ends its goroutine.
 func TestAProtocolThatEndsItsGoroutine(t *testing.T) {
-	calls := map[string]func(*host, hooks.Hook) error{
-		"secret": func(h *host, hook hooks.Hook) error {
+	calls := map[string]func(*harness, hooks.Hook) error{
+		"secret": func(h *harness, hook hooks.Hook) error {
 			hook.ID = ""
 			_, err := h.Register(h.t.Context(), hook)
 			return err
 		},
-		"compile": func(h *host, hook hooks.Hook) error {
+		"compile": func(h *harness, hook hooks.Hook) error {
 			_, err := h.Update(h.t.Context(), "", hook.ID, func(hook *hooks.Hook) error { hook.Name = "x"; return nil })
 			return err
 		},
-		"verify": func(h *host, hook hooks.Hook) error {
+		"verify": func(h *harness, hook hooks.Hook) error {
 			_, err := h.Verify(h.t.Context(), "", hook.ID)
 			return err
 		},
@@ -95,7 +95,7 @@ func TestAProtocolThatEndsItsGoroutine(t *testing.T) {
 	for where, call := range calls {
 		t.Run(where, func(t *testing.T) {
 			var armed atomic.Bool
-			h := newHost(t, speaks(exiting(where, &armed)))
+			h := newHarness(t, speaks(exiting(where, &armed)))
 			_, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "fragile"})
 			armed.Store(true)
 			returned := false
@@ -115,7 +115,7 @@ func TestAProtocolThatEndsItsGoroutine(t *testing.T) {
 func TestTestOfAProtocolThatEndsItsGoroutine(t *testing.T) {
 	var armed atomic.Bool
 	armed.Store(true)
-	h := newHost(t, speaks(exiting("request", &armed)))
+	h := newHarness(t, speaks(exiting("request", &armed)))
 	r := h.receiver()
 	attempts, err := h.Test(t.Context(), hooks.Hook{URL: r.URL, Events: []string{"*"}, Protocol: "fragile"}, hooks.Event{ID: "e1", Type: "a"})
 	require.NoError(t, err)
@@ -135,7 +135,7 @@ func TestTestOfAProtocolThatEndsItsGoroutine(t *testing.T) {
 func TestAStoredHookWhoseCompileEndsItsGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var armed atomic.Bool
-		h := newHost(t, speaks(exiting("compile", &armed)))
+		h := newHarness(t, speaks(exiting("compile", &armed)))
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "fragile"})
 		plain, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
 		h.trigger(hooks.Event{ID: "e1", Type: "a"})
@@ -159,7 +159,7 @@ func TestATriggerWhoseGoroutineEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var armed atomic.Bool
 		armed.Store(true)
-		h := runningHost(t, speaks(exiting("accepts", &armed)), func(c *hooks.Config) { c.MaxInFlight = 4 })
+		h := runningHarness(t, speaks(exiting("accepts", &armed)), func(c *hooks.Config) { c.MaxInFlight = 4 })
 		_, _ = h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "fragile"})
 		plain, _ := h.endpoint(hooks.Hook{Events: []string{"fine"}})
 		for range 100 {
@@ -176,10 +176,10 @@ func TestATriggerWhoseGoroutineEnds(t *testing.T) {
 	})
 }
 
-// A host that calls the Manager with a panicking store keeps what room there is.
+// An application that calls the Manager with a panicking store keeps what room there is.
 func TestATriggerWhoseStorePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
+		h := newHarness(t)
 		s := &panickingStore{Store: h.store}
 		h.Manager = h.manager(s, func(c *hooks.Config) { c.MaxInFlight = 4 })
 		h.run(h.Manager)

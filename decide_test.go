@@ -20,7 +20,7 @@ import (
 // then.
 func TestAnotherManagerDecides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, ponders(hooks.Traits{}))
+		h := newHarness(t, ponders(hooks.Traits{}))
 		r, hook := h.endpoint(pondering{Takes: 500 * time.Millisecond}.hook("h"))
 		first := h.trigger(hooks.Event{Type: "a"})
 		assert.Equal(t, 1, first.Undecided)
@@ -54,7 +54,7 @@ func TestAnotherManagerDecides(t *testing.T) {
 // A decision is made once: retries do not ask the filter again.
 func TestRetriesAreDecided(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, ponders(hooks.Traits{Schedule: []time.Duration{0, time.Minute}}))
+		h := runningHarness(t, ponders(hooks.Traits{Schedule: []time.Duration{0, time.Minute}}))
 		_, hook := h.endpoint(pondering{Takes: 500 * time.Millisecond, Wants: true}.hook("h"), hookstest.Status(500), hookstest.Status(200))
 		receipt := h.trigger(hooks.Event{Type: "a"})
 		pass(time.Second)
@@ -83,7 +83,7 @@ func TestAFilterThatIsTooSlow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var disabled record[hooks.Hook]
-				h := runningHost(t, ponders(hooks.Traits{Schedule: schedule}), func(c *hooks.Config) { c.Observer.HookDisabled = disabled.add })
+				h := runningHarness(t, ponders(hooks.Traits{Schedule: schedule}), func(c *hooks.Config) { c.Observer.HookDisabled = disabled.add })
 				r, hook := h.endpoint(pondering{Takes: 200 * time.Millisecond, Large: time.Hour, Wants: true}.hook("h"))
 				receipt := h.trigger(hooks.Event{Type: "a", Data: json.RawMessage(`"large"`)})
 				pass(1500 * time.Millisecond)
@@ -119,7 +119,7 @@ func TestAFilterThatIsTooSlow(t *testing.T) {
 // A machine that is slow for a moment disables no hook.
 func TestManySlowFiltersAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, ponders(hooks.Traits{Schedule: []time.Duration{0, time.Hour}}))
+		h := runningHarness(t, ponders(hooks.Traits{Schedule: []time.Duration{0, time.Hour}}))
 		hook := h.register(pondering{Takes: time.Hour}.hook("h"))
 		for range 20 {
 			h.trigger(hooks.Event{Type: "a"})
@@ -133,11 +133,11 @@ func TestManySlowFiltersAtATime(t *testing.T) {
 // A refusal lets the next of an ordering key go.
 func TestUndecidedWithAnOrderingKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, ponders(hooks.Traits{}))
+		h := runningHarness(t, ponders(hooks.Traits{}))
 		hook := pondering{Takes: time.Hour, Large: 200 * time.Millisecond}
 		_, registered := h.endpoint(hook.hook("h"))
-		first := h.trigger(hooks.Event{Type: "a", Key: "k", Data: json.RawMessage(`"large"`)})
-		second := h.trigger(hooks.Event{Type: "a", Key: "k", Data: json.RawMessage(`"large"`)})
+		first := h.trigger(hooks.Event{Type: "a", OrderingKey: "k", Data: json.RawMessage(`"large"`)})
+		second := h.trigger(hooks.Event{Type: "a", OrderingKey: "k", Data: json.RawMessage(`"large"`)})
 		assert.Equal(t, hooks.Blocked, h.delivery("", second.EventID).State)
 		assert.True(t, h.delivery("", second.EventID).Undecided)
 		pass(time.Second)
@@ -154,7 +154,7 @@ func TestUndecidedInABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sizes record[int]
 		traits := hooks.Traits{MaxBatch: 10}
-		h := newHost(t, speaks(&testProtocol{
+		h := newHarness(t, speaks(&testProtocol{
 			name: "pondering", traits: traits,
 			accepts: func(ctx context.Context, _ hooks.Hook, e *hooks.Event) (bool, error) {
 				select {
@@ -197,7 +197,7 @@ func TestUndecidedInABatch(t *testing.T) {
 // as before.
 func TestStoppingInterruptsFilters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, ponders(hooks.Traits{}), func(c *hooks.Config) { c.Grace = 100 * time.Millisecond })
+		h := newHarness(t, ponders(hooks.Traits{}), func(c *hooks.Config) { c.Grace = 100 * time.Millisecond })
 		_, hook := h.endpoint(pondering{Takes: 900 * time.Millisecond, Wants: true}.hook("h"))
 		receipt := h.trigger(hooks.Event{Type: "a"})
 		stop := h.run(h.Manager)
@@ -221,7 +221,7 @@ func TestStoppingInterruptsFilters(t *testing.T) {
 func TestRunEvaluatesOneFilterOfATenantAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var filters counter
-		h := newHost(t, speaks(&testProtocol{name: "counting", accepts: func(context.Context, hooks.Hook, *hooks.Event) (bool, error) {
+		h := newHarness(t, speaks(&testProtocol{name: "counting", accepts: func(context.Context, hooks.Hook, *hooks.Event) (bool, error) {
 			defer filters.begin()()
 			time.Sleep(2 * time.Millisecond)
 			return true, nil
@@ -242,7 +242,7 @@ func TestRunEvaluatesOneFilterOfATenantAtATime(t *testing.T) {
 // Short leases leave less time for a filter, but some.
 func TestFiltersWithinAShortLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, ponders(hooks.Traits{}), func(c *hooks.Config) { c.Lease = time.Second })
+		h := newHarness(t, ponders(hooks.Traits{}), func(c *hooks.Config) { c.Lease = time.Second })
 		r, _ := h.endpoint(pondering{Takes: 50 * time.Millisecond, Wants: true}.hook("h"))
 		h.register(pondering{Takes: 70 * time.Millisecond, Wants: true}.hook("slow"))
 		assert.Equal(t, 2, h.trigger(hooks.Event{Type: "a"}).Undecided)

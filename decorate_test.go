@@ -28,14 +28,14 @@ func decorates(f func(*hooks.Event, http.Header)) func(*hooks.Config) {
 // trace adds the event's ID as a traceparent would be.
 func trace(e *hooks.Event, h http.Header) { h.Set("traceparent", "00-"+e.ID) }
 
-// The headers of the host are sent on each attempt, and logged, whether or not the
+// The headers of the application are sent on each attempt, and logged, whether or not the
 // protocol signs and says what to log.
 func TestDecoratedRequests(t *testing.T) {
 	for _, name := range []string{hooks.StandardWebhooks, "plain"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				plain := speaks(&testProtocol{name: "plain"})
-				h := runningHost(t, decorates(trace), plain)
+				h := runningHarness(t, decorates(trace), plain)
 				r, hook := h.endpoint(hooks.Hook{
 					Protocol: name, Events: []string{"*"}, Schedule: hooks.Retries(time.Minute), Headers: map[string]string{"X-Key": "s3cr3t"},
 				}, hookstest.Status(500), hookstest.Status(200))
@@ -55,7 +55,7 @@ func TestDecoratedRequests(t *testing.T) {
 					assert.Equal(t, []string{want}, logged[i].Request.Header["Traceparent"])
 					assert.NotContains(t, fmt.Sprint(logged[i].Request.Header), "s3cr3t")
 					if name == hooks.StandardWebhooks {
-						assert.NoError(t, requests[i].Verified)
+						assert.NoError(t, requests[i].SignatureErr)
 					}
 				}
 				undecorated, err := h.manager(h.store, plain).Test(t.Context(), hook, hooks.Event{ID: "p", Type: "order.paid"})
@@ -67,7 +67,7 @@ func TestDecoratedRequests(t *testing.T) {
 	}
 }
 
-// What the host must not set is not sent, the rest is, and the log tells once.
+// What the application must not set is not sent, the rest is, and the log tells once.
 func TestDecorateCannotReplaceHeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := http.Header{
@@ -76,7 +76,7 @@ func TestDecorateCannotReplaceHeaders(t *testing.T) {
 			"X-Broken": {"a\r\nX-Injected: b"}, "X-Nul": {"ok", "\x00"}, "X-Latin": {"caf\xe9"}, "no token": {"x"}, "": {"x"}, "X-Long": {strings.Repeat("x", 16<<10)},
 		}
 		var log bytes.Buffer
-		h := runningHost(t, func(c *hooks.Config) {
+		h := runningHarness(t, func(c *hooks.Config) {
 			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 			c.Decorate = func(e *hooks.Event, header http.Header) {
 				assert.Empty(t, header)
@@ -101,7 +101,7 @@ func TestDecorateCannotReplaceHeaders(t *testing.T) {
 		attempts := h.attempts(hooks.LogQuery{})
 		want := []string{"Accept-Encoding", "Content-Length", "Content-Type", "Tracestate", "User-Agent", "Webhook-Id", "Webhook-Signature", "Webhook-Timestamp", "X-Lower", "X-Of-The-Hook"}
 		for i, request := range requests {
-			assert.NoError(t, request.Verified)
+			assert.NoError(t, request.SignatureErr)
 			names := []string{}
 			for name := range request.Header {
 				names = append(names, name)
@@ -136,7 +136,7 @@ func quoted(s string) string {
 func TestDecoratedHeadersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		h := runningHost(t, func(c *hooks.Config) {
+		h := runningHarness(t, func(c *hooks.Config) {
 			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 			c.Decorate = func(e *hooks.Event, header http.Header) {
 				for i := range 1000 {
@@ -162,7 +162,7 @@ func TestDecoratedHeadersAreBounded(t *testing.T) {
 // A request with several events is decorated for each of them.
 func TestADecoratedBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, speaks(batching()), decorates(func(e *hooks.Event, header http.Header) {
+		h := newHarness(t, speaks(batching()), decorates(func(e *hooks.Event, header http.Header) {
 			trace(e, header)
 			header.Add("X-Event", e.ID)
 		}))
@@ -185,7 +185,7 @@ func TestDecorateThatPanicsOrEndsItsGoroutine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
-				h := runningHost(t, decorates(func(e *hooks.Event, header http.Header) {
+				h := runningHarness(t, decorates(func(e *hooks.Event, header http.Header) {
 					trace(e, header)
 					end()
 				}), func(c *hooks.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
@@ -193,7 +193,7 @@ func TestDecorateThatPanicsOrEndsItsGoroutine(t *testing.T) {
 				r.Verify(hook.Secrets[0].Secret)
 				h.trigger(hooks.Event{ID: "e", Type: "a"})
 				got := r.Next()
-				assert.NoError(t, got.Verified)
+				assert.NoError(t, got.SignatureErr)
 				assert.NotContains(t, got.Header, "Traceparent")
 				synctest.Wait()
 				assert.Equal(t, hooks.Succeeded, h.delivery("", "e").State)
@@ -213,7 +213,7 @@ func TestOtherRequestsAreNotDecorated(t *testing.T) {
 			send(ctx, req)
 			return req, err
 		}
-		h := newHost(t, decorates(trace), speaks(asking))
+		h := newHarness(t, decorates(trace), speaks(asking))
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "verifying", Verified: true})
 		_, err := h.Verify(t.Context(), "", hook.ID)
 		require.Error(t, err, "the endpoint does not repeat the header")
@@ -236,7 +236,7 @@ func TestDecorateLeavesTheHeaderOfTheProtocolAlone(t *testing.T) {
 			req.Header, req.LogHeader = header, header
 			return req, err
 		}
-		h := runningHost(t, speaks(shared), decorates(func(e *hooks.Event, header http.Header) { header.Set("X-Event-"+e.ID, "1") }))
+		h := runningHarness(t, speaks(shared), decorates(func(e *hooks.Event, header http.Header) { header.Set("X-Event-"+e.ID, "1") }))
 		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "shared"})
 		for _, id := range []string{"A", "B"} {
 			h.trigger(hooks.Event{ID: id, Type: "a"})

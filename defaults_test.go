@@ -46,7 +46,7 @@ func TestTheScheduleAndTheTimeoutOfTheConfiguration(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				given := hooks.Retries(10*time.Second, 20*time.Second)
-				h := runningHost(t, func(c *hooks.Config) {
+				h := runningHarness(t, func(c *hooks.Config) {
 					c.Schedule, c.Timeout = given, 2*time.Second
 					c.Protocols = []hooks.Protocol{&testProtocol{name: "other", traits: hooks.Traits{Schedule: []time.Duration{0, time.Hour}}}}
 				})
@@ -81,7 +81,7 @@ func TestAHookThatIsBrokenHasASchedule(t *testing.T) {
 	broken.compile = func(hooks.Hook) error { return errors.New("no longer") }
 	for attempts, protocols := range map[int][]hooks.Protocol{3: nil, 2: {broken}} {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHost(t, speaks(&testProtocol{name: "other"}))
+			h := newHarness(t, speaks(&testProtocol{name: "other"}))
 			h.register(hooks.Hook{Events: []string{"*"}, URL: "https://example.com", Protocol: "other"})
 			h.trigger(hooks.Event{ID: "e", Type: "a"})
 			h.Manager = h.manager(h.store, speaks(protocols...), func(c *hooks.Config) {
@@ -98,7 +98,7 @@ func TestAHookThatIsBrokenHasASchedule(t *testing.T) {
 
 func TestTestSendsTheExampleOfTheType(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, func(c *hooks.Config) {
+		h := newHarness(t, func(c *hooks.Config) {
 			c.Catalogue = []hooks.EventType{{Name: "order.paid", Example: json.RawMessage(`{ "total": 1 }`)}, {Name: "order.sent"}}
 		})
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}})
@@ -129,7 +129,7 @@ func TestTestSendsTheExampleOfTheType(t *testing.T) {
 
 // Examples count like the data that they stand for.
 func TestExamplesAreBounded(t *testing.T) {
-	h := newHost(t, func(c *hooks.Config) {
+	h := newHarness(t, func(c *hooks.Config) {
 		c.MaxPayload = 16 << 20
 		c.Catalogue = []hooks.EventType{{Name: "a", Example: json.RawMessage(`"` + strings.Repeat("x", 16<<20-2) + `"`)}}
 	})
@@ -144,7 +144,7 @@ func TestExamplesAreBounded(t *testing.T) {
 // Stats of a tenant with more hooks than a page has are those of all that exist.
 func TestStatsOfAllHooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, func(c *hooks.Config) { c.MaxHooks = -1 })
+		h := runningHarness(t, func(c *hooks.Config) { c.MaxHooks = -1 })
 		r := h.receiver()
 		n := 2*hooks.MaxLimit + 1
 		for i := range n {
@@ -174,7 +174,7 @@ func TestStatsOfAllHooks(t *testing.T) {
 }
 
 func TestStatsOfAllHooksOfAStoreThatFails(t *testing.T) {
-	h := newHost(t)
+	h := newHarness(t)
 	h.register(hooks.Hook{URL: "https://example.com", Events: []string{"*"}})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

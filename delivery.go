@@ -46,7 +46,7 @@ type Delivery struct {
 	EventID   string
 	EventType string
 	// Key is the ordering key of the event, empty for none.
-	Key string
+	OrderingKey string
 
 	State State
 	// Undecided says that the hook's filter has not let the event through yet,
@@ -90,7 +90,7 @@ type Lease struct {
 	Until time.Time
 }
 
-// An Attempt is one try to deliver, as the log keeps it: see [KeepsAnswer] for
+// An Attempt is one try to deliver, as the log keeps it: see [KeepsResponse] for
 // what it drops. Its headers and bodies may be shared and must not be changed.
 type Attempt struct {
 	// DeliveryID and Number, counted from 1, name the attempt.
@@ -109,7 +109,7 @@ type Attempt struct {
 	// Request is what was sent; its secrets are redacted. Its zero value
 	// means that nothing could be sent.
 	Request AttemptRequest
-	// Response is the answer. Its zero value means that there was none.
+	// Response is the response. Its zero value means that there was none.
 	Response AttemptResponse
 
 	// Class says what kind of failure it was. Empty: a success.
@@ -135,30 +135,30 @@ type AttemptRequest struct {
 	BodySHA256 [32]byte
 }
 
-// An AttemptResponse is an answer as the log keeps it.
+// An AttemptResponse is a response as the log keeps it.
 type AttemptResponse struct {
 	Status int
 	// Header has at most 50 fields, whose names and values have at most 8 KiB:
 	// Content-Type, Location and Retry-After first, then the others by name.
 	// One that does not fit is left out.
 	Header http.Header
-	// HeaderTruncated says that the answer had more fields.
+	// HeaderTruncated says that the response had more fields.
 	HeaderTruncated bool
-	// Body is the beginning of the answer, at most [Config].MaxAnswer bytes.
+	// Body is the beginning of the response, at most [Config].MaxResponse bytes.
 	Body []byte
-	// Truncated says that the answer was longer.
+	// Truncated says that the response was longer.
 	Truncated bool
 	// Dropped says that there was a header or a body that the log no longer
-	// keeps, see [KeepsAnswer].
+	// keeps, see [KeepsResponse].
 	Dropped bool
 }
 
-// KeepsAnswer reports whether the log keeps the header and the body of the
+// KeepsResponse reports whether the log keeps the header and the body of the
 // answer to a delivery's attempt with this number once there is a later one: it
 // does for the powers of two, so for the first attempt, the second, the fourth
-// and so on. The answer to the latest attempt is always kept. Of n attempts, at
-// most 2 + log2(n) have an answer; everything else about them stays in the log.
-func KeepsAnswer(number int) bool { return bits.OnesCount(uint(max(0, number))) == 1 }
+// and so on. The response to the latest attempt is always kept. Of n attempts, at
+// most 2 + log2(n) have a response; everything else about them stays in the log.
+func KeepsResponse(number int) bool { return bits.OnesCount(uint(max(0, number))) == 1 }
 
 // An ErrorClass is the kind of a failed attempt.
 type ErrorClass string
@@ -168,33 +168,33 @@ const (
 	// ClassDNS: the name of the endpoint does not resolve, or resolves to addresses
 	// only that the egress policy forbids. The operator's log tells which.
 	ClassDNS ErrorClass = "dns"
-	// ClassConnect: no connection, or two that were lost before an answer: the
+	// ClassConnect: no connection, or two that were lost before a response: the
 	// request is made once more if the first is.
 	ClassConnect ErrorClass = "connect"
 	// ClassTLS: no secure connection, for example because of a wrong certificate;
 	// or one that is not secure, and the endpoint expects TLS.
 	ClassTLS ErrorClass = "tls"
-	// ClassTimeout: the hook's timeout passed before the answer was complete.
+	// ClassTimeout: the hook's timeout passed before the response was complete.
 	ClassTimeout ErrorClass = "timeout"
-	// ClassBlocked: the egress policy forbids the URL's host, address, port or
+	// ClassForbidden: the egress policy forbids the URL's host, address, port or
 	// scheme.
-	ClassBlocked ErrorClass = "blocked"
-	// ClassStatus: an answer whose status is not success.
+	ClassForbidden ErrorClass = "forbidden"
+	// ClassStatus: a response whose status is not success.
 	ClassStatus ErrorClass = "status"
-	// ClassRedirect: a 3xx answer. Redirects are never followed.
+	// ClassRedirect: a 3xx response. Redirects are never followed.
 	ClassRedirect ErrorClass = "redirect"
-	// ClassBody: an answer that broke off in its body.
+	// ClassBody: a response that broke off in its body.
 	ClassBody ErrorClass = "body"
-	// ClassProtocol: an answer that is not HTTP, or whose headers are too large.
-	ClassProtocol ErrorClass = "protocol"
+	// ClassHTTP: a response that is not HTTP, or whose headers are too large.
+	ClassHTTP ErrorClass = "http"
 	// ClassRefused: the endpoint told twice that it does not process the
 	// request, by GOAWAY or REFUSED_STREAM (RFC 9113, sections 6.8 and 8.7).
 	ClassRefused ErrorClass = "refused"
 	// ClassHTTP2: another error of HTTP/2 ended the stream or the connection
-	// before an answer (RFC 9113, section 5.4).
+	// before a response (RFC 9113, section 5.4).
 	ClassHTTP2 ErrorClass = "http2"
 	// ClassRequest: no request could be made of the event, or the code that
-	// makes it or judges the answer panicked or ended its goroutine.
+	// makes it or judges the response panicked or ended its goroutine.
 	ClassRequest ErrorClass = "request"
 	// ClassFilter: the hook's filter could not be evaluated in the time that
 	// it had. Nothing was sent.

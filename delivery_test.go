@@ -10,27 +10,27 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-func TestFewAnswersAreKept(t *testing.T) {
+func TestFewResponsesAreKept(t *testing.T) {
 	t.Parallel()
 	kept := 0
 	for number := 1; number <= 1000; number++ {
 		latest := 0
-		if hooks.KeepsAnswer(number) {
+		if hooks.KeepsResponse(number) {
 			kept++
 		} else {
 			latest = 1
 		}
 		assert.LessOrEqual(t, kept+latest, 2+bits.Len(uint(number))-1, "of %d attempts", number)
 	}
-	assert.True(t, hooks.KeepsAnswer(1), "the first")
+	assert.True(t, hooks.KeepsResponse(1), "the first")
 	for _, number := range []int{-1, 0, 3} {
-		assert.False(t, hooks.KeepsAnswer(number), number)
+		assert.False(t, hooks.KeepsResponse(number), number)
 	}
 }
 
-func ExampleKeepsAnswer() {
+func ExampleKeepsResponse() {
 	for number := 1; number <= 20; number++ {
-		if hooks.KeepsAnswer(number) {
+		if hooks.KeepsResponse(number) {
 			fmt.Print(number, " ")
 		}
 	}

@@ -13,10 +13,10 @@
 //   - When [Manager.Trigger] returns nil, the event is stored, and it is
 //     delivered at least once to every hook that wanted it, whatever crashes.
 //     Every attempt carries the same idempotency key, the event's ID.
-//   - [Manager.TriggerTx] records the event in a transaction of the host: it is
-//     sent if the host commits, and never if it rolls back.
+//   - [Manager.TriggerTx] records the event in a transaction of the application: it is
+//     sent if the application commits, and never if it rolls back.
 //   - An endpoint that hangs or fails delays no other. All that grows has a
-//     bound: requests, answers, payloads, queues in memory, logs.
+//     bound: requests, responses, payloads, queues in memory, logs.
 //   - No request reaches a special-purpose address (loopback, private networks,
 //     cloud metadata and the like) unless [Config] allows it, whatever a name
 //     resolves to and wherever a redirect points.

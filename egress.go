@@ -19,7 +19,7 @@ import (
 // whatever lies outside 2000::/3, which is where the forms that embed an IPv4
 // address are (IPv4-mapped and -compatible, SIIT, NAT64); 6to4 and Teredo are in
 // the registry. It refuses the addresses of this machine as well, because packets
-// to them pass no firewall. The networks that the host allows come first.
+// to them pass no firewall. The networks that the application allows come first.
 //
 // Three checks apply the policy. parseURL and checkLiteral look at a URL when it
 // is stored, to tell its author early. checkRequest looks at scheme, host name and
@@ -98,7 +98,7 @@ func (g *guard) permits(addr netip.Addr) bool { return g.refusal(addr) == "" }
 // starts with the address. Empty: they are not.
 //
 // Dialling an IPv4-mapped address (::ffff:10.0.0.1) reaches the IPv4 address
-// itself, so it is permitted if the host allows that one. Every other form
+// itself, so it is permitted if the application allows that one. Every other form
 // that embeds an IPv4 address is judged as the IPv6 address that it is: who
 // allows 10.0.0.0/8 has not allowed 64:ff9b::10.0.0.1.
 func (g *guard) refusal(addr netip.Addr) string {

@@ -37,9 +37,9 @@ import (
 // virtual time.
 
 const (
-	answerLimit = 16 << 10               // what is kept of an answer, by its documentation
-	impatience  = 100 * time.Millisecond // the timeout of hooks whose endpoint is silent
-	patience    = 10 * time.Second       // for what ought to happen at once
+	responseLimit = 16 << 10               // what is kept of a response, by its documentation
+	impatience    = 100 * time.Millisecond // the timeout of hooks whose endpoint is silent
+	patience      = 10 * time.Second       // for what ought to happen at once
 )
 
 // A wire is a running Manager that reaches the loopback interface, and what its
@@ -105,7 +105,7 @@ func next[T any](t *testing.T, c <-chan T, what string) (got T) {
 
 // loopbackNames answers DNS queries over UDP on the loopback interface:
 // "other.test" is at 127.0.0.1 and "inside.test" at 10.0.0.1, queries for
-// "silent.test" get no answer and those for "broken.test" a SERVFAIL, and no
+// "silent.test" get no response and those for "broken.test" a SERVFAIL, and no
 // other name exists.
 func loopbackNames(t *testing.T) *net.Resolver {
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -118,8 +118,8 @@ func loopbackNames(t *testing.T) *net.Resolver {
 			if err != nil {
 				return
 			}
-			if answer := answerQuery(query[:n]); answer != nil {
-				_, _ = server.WriteTo(answer, from)
+			if response := responseQuery(query[:n]); response != nil {
+				_, _ = server.WriteTo(response, from)
 			}
 		}
 	}()
@@ -128,16 +128,16 @@ func loopbackNames(t *testing.T) *net.Resolver {
 	}}
 }
 
-// answerQuery answers a DNS query of one question (RFC 1035, section 4.1), or
+// responseQuery answers a DNS query of one question (RFC 1035, section 4.1), or
 // returns nil.
-func answerQuery(query []byte) []byte {
+func responseQuery(query []byte) []byte {
 	const (
-		headerSize           = 12
-		typeA                = 1
-		noError              = 0
-		serverFailure        = 2
-		noSuchName           = 3
-		answerWanted  uint16 = 0x8180 // a response, recursion desired and available
+		headerSize            = 12
+		typeA                 = 1
+		noError               = 0
+		serverFailure         = 2
+		noSuchName            = 3
+		responseWanted uint16 = 0x8180 // a response, recursion desired and available
 	)
 	var labels []string
 	end := headerSize
@@ -164,22 +164,22 @@ func answerQuery(query []byte) []byte {
 	default:
 		code = noSuchName
 	}
-	answers := uint16(0)
+	responses := uint16(0)
 	if address.IsValid() && kind == typeA {
-		answers = 1
+		responses = 1
 	}
-	answer := append([]byte(nil), query[:2]...)
-	for _, field := range []uint16{answerWanted | code, 1, answers, 0, 0} {
-		answer = binary.BigEndian.AppendUint16(answer, field)
+	response := append([]byte(nil), query[:2]...)
+	for _, field := range []uint16{responseWanted | code, 1, responses, 0, 0} {
+		response = binary.BigEndian.AppendUint16(response, field)
 	}
-	answer = append(answer, question...)
-	if answers == 1 {
+	response = append(response, question...)
+	if responses == 1 {
 		// A pointer to the name in the question, type A, class IN, a TTL of 0
 		// and 4 bytes of data.
-		answer = append(answer, 0xc0, headerSize, 0, typeA, 0, 1, 0, 0, 0, 0, 0, 4)
-		answer = append(answer, address.AsSlice()...)
+		response = append(response, 0xc0, headerSize, 0, typeA, 0, 1, 0, 0, 0, 0, 0, 4)
+		response = append(response, address.AsSlice()...)
 	}
-	return answer
+	return response
 }
 
 // serveRaw hands each connection to serve. It stays open until the test ends,
@@ -211,7 +211,7 @@ func serveRaw(t *testing.T, l net.Listener, serve func(net.Conn)) {
 	})
 }
 
-// rawEndpoint is an endpoint on TCP that answers every request with this text
+// rawEndpoint is an endpoint on TCP that responses every request with this text
 // and then closes the connection, or leaves it open.
 func rawEndpoint(text string, leaveOpen bool) func(t *testing.T) string {
 	return func(t *testing.T) string {
@@ -242,7 +242,7 @@ func readRequest(c net.Conn) {
 }
 
 // answering is a receiver's URL.
-func answering(a hookstest.Answer) func(t *testing.T) string {
+func responding(a hookstest.Response) func(t *testing.T) string {
 	return func(t *testing.T) string { return hookstest.NewReceiver(t, a).URL }
 }
 
@@ -256,7 +256,7 @@ func redirecting(code int) func(t *testing.T) string {
 	}
 }
 
-// A byteCounter counts what an answer writes.
+// A byteCounter counts what a response writes.
 type byteCounter struct {
 	http.ResponseWriter
 	written *atomic.Int64
@@ -270,16 +270,16 @@ func (w byteCounter) Write(p []byte) (int, error) {
 
 func (w byteCounter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// bounded is the URL of a receiver whose answer is much longer than what may be
+// bounded is the URL of a receiver whose response is much longer than what may be
 // read of it. What the sockets of both sides buffer is some megabytes.
-func bounded(a hookstest.Answer, start func(testing.TB, ...hookstest.Answer) *hookstest.Receiver) func(t *testing.T) string {
+func bounded(a hookstest.Response, start func(testing.TB, ...hookstest.Response) *hookstest.Receiver) func(t *testing.T) string {
 	return func(t *testing.T) string {
 		const tooMuch = 50 << 20
 		var written atomic.Int64
 		r := start(t, func(w http.ResponseWriter, r *http.Request) { a(byteCounter{w, &written}, r) })
 		t.Cleanup(func() {
-			r.Close() // has waited for the answers
-			assert.Greater(t, written.Load(), int64(answerLimit))
+			r.Close() // has waited for the responses
+			assert.Greater(t, written.Load(), int64(responseLimit))
 			assert.Less(t, written.Load(), int64(tooMuch), "much more was read than is kept")
 		})
 		return r.URL
@@ -331,7 +331,7 @@ func withTLS(config func(t *testing.T) *tls.Config) func(t *testing.T) string {
 func port(url string) string { return url[strings.LastIndexByte(url, ':'):] }
 
 // inTwoHours answers with a Retry-After date of two hours from now.
-func inTwoHours(status int) hookstest.Answer {
+func inTwoHours(status int) hookstest.Response {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", time.Now().UTC().Add(2*time.Hour).Format(http.TimeFormat))
 		w.WriteHeader(status)
@@ -346,7 +346,7 @@ type endpointTest struct {
 
 	status int
 	class  hooks.ErrorClass // empty: success
-	// body is how many bytes of the answer are kept.
+	// body is how many bytes of the response are kept.
 	body      int
 	truncated bool
 	// throttled and disabled say what becomes of the hook.
@@ -359,17 +359,17 @@ func endpointTests() map[string]endpointTest {
 		redirect = hooks.ClassRedirect
 		timeout  = hooks.ClassTimeout
 	)
-	plain := func(code int) func(*testing.T) string { return answering(hookstest.Status(code)) }
+	plain := func(code int) func(*testing.T) string { return responding(hookstest.Status(code)) }
 	tooLong := "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n\r\n"
 	return map[string]endpointTest{
 		"200":           {endpoint: plain(200), status: 200},
 		"204":           {endpoint: plain(204), status: 204},
-		"200 and words": {endpoint: answering(hookstest.Status(200).Body("thanks")), status: 200, body: 6},
+		"200 and words": {endpoint: responding(hookstest.Status(200).Body("thanks")), status: 200, body: 6},
 		"301":           {endpoint: redirecting(301), status: 301, class: redirect},
 		"302":           {endpoint: redirecting(302), status: 302, class: redirect},
 		"307":           {endpoint: redirecting(307), status: 307, class: redirect},
 		"304":           {endpoint: plain(304), status: 304, class: redirect},
-		"400":           {endpoint: answering(hookstest.Status(400).Body("what?")), status: 400, class: status, body: 5},
+		"400":           {endpoint: responding(hookstest.Status(400).Body("what?")), status: 400, class: status, body: 5},
 		"404":           {endpoint: plain(404), status: 404, class: status},
 		"410":           {endpoint: plain(410), status: 410, class: status, disabled: true},
 		"413":           {endpoint: plain(413), status: 413, class: status},
@@ -379,26 +379,26 @@ func endpointTests() map[string]endpointTest {
 		"503":           {endpoint: plain(503), status: 503, class: status},
 		"504":           {endpoint: plain(504), status: 504, class: status, throttled: true},
 		"429 with Retry-After in seconds": {
-			endpoint: answering(hookstest.Status(429).Header("Retry-After", "7200")),
+			endpoint: responding(hookstest.Status(429).Header("Retry-After", "7200")),
 			status:   429, class: status, throttled: true,
 		},
-		"429 with Retry-After as a date": {endpoint: answering(inTwoHours(429)), status: 429, class: status, throttled: true},
+		"429 with Retry-After as a date": {endpoint: responding(inTwoHours(429)), status: 429, class: status, throttled: true},
 		"503 with Retry-After in seconds": {
-			endpoint: answering(hookstest.Status(503).Header("Retry-After", "7200")),
+			endpoint: responding(hookstest.Status(503).Header("Retry-After", "7200")),
 			status:   503, class: status, throttled: true,
 		},
-		"503 with Retry-After as a date": {endpoint: answering(inTwoHours(503)), status: 503, class: status, throttled: true},
+		"503 with Retry-After as a date": {endpoint: responding(inTwoHours(503)), status: 503, class: status, throttled: true},
 		"Retry-After sooner than the schedule": {
-			endpoint: answering(hookstest.Status(500).Header("Retry-After", "1")),
+			endpoint: responding(hookstest.Status(500).Header("Retry-After", "1")),
 			status:   500, class: status,
 		},
 
-		"silence before the headers": {endpoint: answering(hookstest.Hang()), timeout: impatience, class: timeout},
+		"silence before the headers": {endpoint: responding(hookstest.Hang()), timeout: impatience, class: timeout},
 		"silence in the headers": {
 			endpoint: rawEndpoint("HTTP/1.1 200 OK\r\nServer: s", true), timeout: impatience, class: timeout,
 		},
 		"silence in the body": {
-			endpoint: answering(hookstest.Status(200).Body("well").ThenHang()),
+			endpoint: responding(hookstest.Status(200).Body("well").ThenHang()),
 			timeout:  time.Second, // enough for the headers, on a busy machine too
 			status:   200, class: timeout, body: 4,
 		},
@@ -410,37 +410,37 @@ func endpointTests() map[string]endpointTest {
 		},
 
 		"a body of 16 KiB": {
-			endpoint: answering(hookstest.Status(200).LargeBody(answerLimit)), status: 200, body: answerLimit,
+			endpoint: responding(hookstest.Status(200).LargeBody(responseLimit)), status: 200, body: responseLimit,
 		},
 		"a body of 16 KiB and a byte": {
-			endpoint: answering(hookstest.Status(200).LargeBody(answerLimit + 1)),
-			status:   200, body: answerLimit, truncated: true,
+			endpoint: responding(hookstest.Status(200).LargeBody(responseLimit + 1)),
+			status:   200, body: responseLimit, truncated: true,
 		},
 		"a body of 100 MB": {
 			endpoint: bounded(hookstest.Status(200).LargeBody(100<<20), hookstest.NewReceiver),
-			status:   200, body: answerLimit, truncated: true,
+			status:   200, body: responseLimit, truncated: true,
 		},
 		"a body of 100 MB, announced": {
 			endpoint: bounded(hookstest.Status(200).LargeBody(100<<20).Header("Content-Length", strconv.Itoa(100<<20)), hookstest.NewReceiver),
-			status:   200, body: answerLimit, truncated: true,
+			status:   200, body: responseLimit, truncated: true,
 		},
 		"an endless body": {
 			endpoint: bounded(hookstest.Status(200).EndlessBody(0), hookstest.NewReceiver),
-			status:   200, body: answerLimit, truncated: true,
+			status:   200, body: responseLimit, truncated: true,
 		},
 		"an endless body over TLS": {
 			endpoint: bounded(hookstest.Status(200).EndlessBody(0), hookstest.NewTLSReceiver),
-			status:   200, body: answerLimit, truncated: true,
+			status:   200, body: responseLimit, truncated: true,
 		},
 		"an endless body of a failure": {
 			endpoint: bounded(hookstest.Status(500).EndlessBody(0), hookstest.NewReceiver),
-			status:   500, class: status, body: answerLimit, truncated: true,
+			status:   500, class: status, body: responseLimit, truncated: true,
 		},
 
-		"a reset":              {endpoint: answering(hookstest.Reset()), class: hooks.ClassConnect},
+		"a reset":              {endpoint: responding(hookstest.Reset()), class: hooks.ClassConnect},
 		"an end without words": {endpoint: rawEndpoint("", false), class: hooks.ClassConnect},
 		"a reset in the body": {
-			endpoint: answering(hookstest.Status(200).Body("we").ThenReset()),
+			endpoint: responding(hookstest.Status(200).Body("we").ThenReset()),
 			status:   200, class: hooks.ClassBody, body: 2,
 		},
 		"an end before that of the body": {
@@ -452,24 +452,24 @@ func endpointTests() map[string]endpointTest {
 			status:   200, class: hooks.ClassBody, body: 4,
 		},
 
-		"bytes that are not HTTP": {endpoint: answering(hookstest.Garbage()), class: hooks.ClassProtocol},
+		"bytes that are not HTTP": {endpoint: responding(hookstest.Garbage()), class: hooks.ClassHTTP},
 		"a greeting that is not HTTP": {
 			endpoint: func(t *testing.T) string {
 				return listenRaw(t, func(c net.Conn) { _, _ = io.WriteString(c, "220 mail.example.com ESMTP\r\n") })
 			},
-			class: hooks.ClassProtocol,
+			class: hooks.ClassHTTP,
 		},
 		"a long line that is not HTTP": {
-			endpoint: rawEndpoint(strings.Repeat("x", 32<<10)+"\r\n", false), class: hooks.ClassProtocol,
+			endpoint: rawEndpoint(strings.Repeat("x", 32<<10)+"\r\n", false), class: hooks.ClassHTTP,
 		},
 		"a header that no store could keep": {
-			endpoint: rawEndpoint("HTTP/1.1 200 OK\r\nX: a\x00b\xffc\r\n\r\n", false), class: hooks.ClassProtocol,
+			endpoint: rawEndpoint("HTTP/1.1 200 OK\r\nX: a\x00b\xffc\r\n\r\n", false), class: hooks.ClassHTTP,
 		},
-		"1 MB of headers":    {endpoint: answering(hookstest.Status(200).HugeHeader()), class: hooks.ClassProtocol},
-		"one header of 1 MB": {endpoint: rawEndpoint(tooLong, true), class: hooks.ClassProtocol},
-		"many provisional answers": {
+		"1 MB of headers":    {endpoint: responding(hookstest.Status(200).HugeHeader()), class: hooks.ClassHTTP},
+		"one header of 1 MB": {endpoint: rawEndpoint(tooLong, true), class: hooks.ClassHTTP},
+		"many provisional responses": {
 			endpoint: rawEndpoint(strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n", 20_000), true),
-			class:    hooks.ClassProtocol,
+			class:    hooks.ClassHTTP,
 		},
 
 		"HTTP/2": {
@@ -481,10 +481,10 @@ func endpointTests() map[string]endpointTest {
 		},
 		"HTTP/2, an endless body": {
 			endpoint: speakingHTTP2(http.HandlerFunc(hookstest.Status(200).EndlessBody(0))),
-			status:   200, body: answerLimit, truncated: true,
+			status:   200, body: responseLimit, truncated: true,
 		},
 		"HTTP/2, 1 MB of headers": {
-			endpoint: speakingHTTP2(http.HandlerFunc(hookstest.Status(200).HugeHeader())), class: hooks.ClassProtocol,
+			endpoint: speakingHTTP2(http.HandlerFunc(hookstest.Status(200).HugeHeader())), class: hooks.ClassHTTP,
 		},
 
 		"TLS": {endpoint: func(t *testing.T) string { return hookstest.NewTLSReceiver(t).URL }, status: 200},
@@ -596,8 +596,8 @@ func (tt endpointTest) checkError(t *testing.T, a hooks.Attempt) {
 	assert.NotEmpty(t, a.Error)
 	assert.True(t, utf8.ValidString(a.Error), "%q", a.Error)
 	assert.NotContains(t, a.Error, "\x00")
-	assert.NotContains(t, a.Error, "127.0.0.1", "an address of the host's network")
-	assert.LessOrEqual(t, len(a.Error), answerLimit, "an endpoint can fill the log by its errors")
+	assert.NotContains(t, a.Error, "127.0.0.1", "an address of the application's network")
+	assert.LessOrEqual(t, len(a.Error), responseLimit, "an endpoint can fill the log by its errors")
 }
 
 // checkNextAt checks that the next attempt follows after the schedule's delay,
@@ -699,23 +699,23 @@ func TestAnAddressThatThePolicyForbidsIsNoHooksURL(t *testing.T) {
 func TestAnEndpointThatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var disabled []hooks.Hook
-		rig := hookstest.New(t, func(c *hooks.Config) {
+		harness := hookstest.New(t, func(c *hooks.Config) {
 			c.Observer.HookDisabled = func(h hooks.Hook) { disabled = append(disabled, h) }
 		})
-		e := rig.Endpoint("*")
-		e.Answer(hookstest.Status(500), hookstest.Status(410))
+		e := harness.Endpoint("*")
+		e.Respond(hookstest.Status(500), hookstest.Status(410))
 		for _, id := range []string{"waiting", "last"} {
-			triggerIDs(t, rig.Manager, id)
+			triggerIDs(t, harness.Manager, id)
 			synctest.Wait()
 		}
 
 		require.Len(t, disabled, 1)
-		h, err := rig.Manager.Hook(t.Context(), "", e.Hook.ID)
+		h, err := harness.Manager.Hook(t.Context(), "", e.Hook.ID)
 		require.NoError(t, err)
 		assert.True(t, h.Disabled)
 		assert.NotEmpty(t, h.DisabledReason)
 		assert.Equal(t, h.DisabledReason, disabled[0].DisabledReason)
-		receipt, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid"})
+		receipt, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid"})
 		require.NoError(t, err)
 		assert.Zero(t, receipt.Deliveries)
 
@@ -725,7 +725,7 @@ func TestAnEndpointThatIsGone(t *testing.T) {
 			assert.NotEmpty(t, d.Reason)
 			assert.Equal(t, 1, d.Attempts)
 			assert.Equal(t, map[string]hooks.State{"waiting": hooks.Cancelled, "last": hooks.Dead}[d.EventID], d.State)
-			_, err = rig.Manager.Redeliver(t.Context(), "", d.ID)
+			_, err = harness.Manager.Redeliver(t.Context(), "", d.ID)
 			require.NoError(t, err)
 		}
 		for _, d := range e.Settle() {
@@ -756,7 +756,7 @@ func TestNothingIsSentWhileAHookIsBeingDisabled(t *testing.T) {
 		start(t, m)
 		triggerIDs(t, m, numbered("e", 100)...)
 		time.Sleep(time.Minute)
-		assert.Less(t, len(r.Requests()), 10, "the first answer was 410")
+		assert.Less(t, len(r.Requests()), 10, "the first response was 410")
 	})
 }
 
@@ -776,56 +776,56 @@ func TestSilenceEndsWithTheTimeout(t *testing.T) {
 	}
 	ok := hookstest.Status(200)
 	tests := map[string]struct {
-		answer  hookstest.Answer
-		raw     func(net.Conn) // in place of answer
-		timeout time.Duration  // the hook's
-		data    string
+		response hookstest.Response
+		raw      func(net.Conn) // in place of response
+		timeout  time.Duration  // the hook's
+		data     string
 		// The rest is what is wanted.
 		success bool
 		status  int
 		body    int
 		took    time.Duration
 	}{
-		"before the headers":                    {answer: hookstest.Hang(), took: timeout},
-		"before the headers, a timeout of 30 s": {answer: hookstest.Hang(), timeout: 30 * time.Second, took: 30 * time.Second},
-		"before the headers, a timeout of 1 ms": {answer: hookstest.Hang(), timeout: time.Millisecond, took: time.Millisecond},
+		"before the headers":                    {response: hookstest.Hang(), took: timeout},
+		"before the headers, a timeout of 30 s": {response: hookstest.Hang(), timeout: 30 * time.Second, took: 30 * time.Second},
+		"before the headers, a timeout of 1 ms": {response: hookstest.Hang(), timeout: time.Millisecond, took: time.Millisecond},
 		"before the request was read": {
 			raw: func(net.Conn) {}, data: `"` + strings.Repeat("x", 200<<10) + `"`, took: timeout,
 		},
 		"headers byte by byte": {
 			raw: dribble("HTTP/1.1 200 OK\r\nX-Padding: xxxxxxxxxxxxxxxx", time.Second), took: timeout,
 		},
-		"provisional answers without end": {
+		"provisional responses without end": {
 			raw: dribble("HTTP/1.1 103 Early Hints\r\n\r\n", 10*time.Millisecond), took: timeout,
 		},
-		"in the body":       {answer: ok.Body("well").ThenHang(), status: 200, body: 4, took: timeout},
-		"a body bit by bit": {answer: ok.EndlessBody(1100 * time.Millisecond), status: 200, body: 14 << 10, took: timeout},
+		"in the body":       {response: ok.Body("well").ThenHang(), status: 200, body: 4, took: timeout},
+		"a body bit by bit": {response: ok.EndlessBody(1100 * time.Millisecond), status: 200, body: 14 << 10, took: timeout},
 		"a long body in time": {
-			answer: ok.EndlessBody(100 * time.Millisecond), success: true, status: 200, body: answerLimit, took: 1600 * time.Millisecond,
+			response: ok.EndlessBody(100 * time.Millisecond), success: true, status: 200, body: responseLimit, took: 1600 * time.Millisecond,
 		},
-		"an answer just in time": {
-			answer: ok.After(timeout - time.Millisecond), success: true, status: 200, took: timeout - time.Millisecond,
+		"a response just in time": {
+			response: ok.After(timeout - time.Millisecond), success: true, status: 200, took: timeout - time.Millisecond,
 		},
-		"an answer too late": {answer: ok.After(timeout + time.Millisecond), took: timeout},
+		"a response too late": {response: ok.After(timeout + time.Millisecond), took: timeout},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rig := hookstest.New(t)
-				e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Timeout: tt.timeout, Schedule: []time.Duration{0, time.Minute}})
-				e.Answer(tt.answer)
+				harness := hookstest.New(t)
+				e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Timeout: tt.timeout, Schedule: []time.Duration{0, time.Minute}})
+				e.Respond(tt.response)
 				if tt.raw != nil {
 					e.Close()
-					serveRaw(t, rig.Network.Listen(strings.TrimPrefix(e.URL, "http://")), tt.raw)
+					serveRaw(t, harness.Network.Listen(strings.TrimPrefix(e.URL, "http://")), tt.raw)
 				}
 				synctest.Wait() // Run is waiting for work
 				start := time.Now()
-				_, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid", Data: []byte(tt.data)})
+				_, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid", Data: []byte(tt.data)})
 				require.NoError(t, err)
 				time.Sleep(50 * time.Second) // less than until the second attempt
 				synctest.Wait()
 
-				a := onlyAttempt(t, rig.Manager)
+				a := onlyAttempt(t, harness.Manager)
 				assert.Equal(t, tt.took, a.Duration)
 				assert.Equal(t, tt.status, a.Response.Status)
 				assert.Len(t, a.Response.Body, tt.body)
@@ -855,15 +855,15 @@ func onlyAttempt(t *testing.T, m *hooks.Manager) hooks.Attempt {
 // A host that swallows connections, as a firewall does, costs a timeout too.
 func TestConnectingEndsWithTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		l := rig.Network.Listen("firewalled.example") // nobody accepts
+		harness := hookstest.New(t)
+		l := harness.Network.Listen("firewalled.example") // nobody accepts
 		defer func() { assert.NoError(t, l.Close()) }()
-		_, err := rig.Manager.Register(t.Context(), hooks.Hook{Events: []string{"*"}, URL: "http://firewalled.example"})
+		_, err := harness.Manager.Register(t.Context(), hooks.Hook{Events: []string{"*"}, URL: "http://firewalled.example"})
 		require.NoError(t, err)
-		triggerIDs(t, rig.Manager, "e1")
+		triggerIDs(t, harness.Manager, "e1")
 		time.Sleep(16 * time.Second)
 		synctest.Wait()
-		a := onlyAttempt(t, rig.Manager)
+		a := onlyAttempt(t, harness.Manager)
 		assert.Equal(t, hooks.ClassTimeout, a.Class)
 		assert.Equal(t, 15*time.Second, a.Duration)
 	})

@@ -59,7 +59,7 @@ func ponders(traits hooks.Traits) func(*hooks.Config) {
 // decided before anything is sent.
 func TestFiltersShareTheTimeOfATrigger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, ponders(hooks.Traits{}))
+		h := newHarness(t, ponders(hooks.Traits{}))
 		r := h.receiver()
 		for i := range 1000 {
 			p := pondering{Wants: i%2 == 0}
@@ -100,7 +100,7 @@ func TestATriggerEndsWithItsContext(t *testing.T) {
 		for name, cause := range map[string]error{"deadline": context.DeadlineExceeded, "cancel": context.Canceled} {
 			t.Run(way+", "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					h := runningHost(t, ponders(hooks.Traits{}))
+					h := runningHarness(t, ponders(hooks.Traits{}))
 					for i := range 40 {
 						h.register(pondering{Takes: time.Hour}.hook(fmt.Sprint("h", i)))
 					}
@@ -139,7 +139,7 @@ func TestATriggerEndsWithItsContext(t *testing.T) {
 // The time for the filters of a batch grows more slowly than the batch.
 func TestTheFiltersOfABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, ponders(hooks.Traits{}))
+		h := newHarness(t, ponders(hooks.Traits{}))
 		for i := range 5 {
 			h.register(pondering{Takes: time.Hour}.hook(fmt.Sprint("h", i)))
 		}
@@ -168,7 +168,7 @@ func TestTheFiltersOfABatch(t *testing.T) {
 // One tenant's filters hold up neither another's triggers nor its deliveries.
 func TestTheFiltersOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, ponders(hooks.Traits{}))
+		h := runningHarness(t, ponders(hooks.Traits{}))
 		for tenant := range 20 {
 			for i := range 10 {
 				hook := pondering{Takes: time.Hour}.hook(fmt.Sprint("h", i))
@@ -197,7 +197,7 @@ func TestFiltersThatFailAreToldOfNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines bytes.Buffer
 		told := map[string]int{}
-		h := newHost(t, func(c *hooks.Config) {
+		h := newHarness(t, func(c *hooks.Config) {
 			c.Logger = slog.New(slog.NewTextHandler(&lines, nil))
 			c.Observer.FilterFailed = func(h hooks.Hook, _ hooks.Event, _ error) { told[h.Tenant]++ }
 		})
@@ -229,7 +229,7 @@ func TestACostlyHookIsCompiledByRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		compiled := 0
 		protocol := &testProtocol{name: "costly", compile: func(hooks.Hook) error { compiled++; return nil }}
-		h := newHost(t, speaks(protocol))
+		h := newHarness(t, speaks(protocol))
 		r, _ := h.endpoint(hooks.Hook{
 			Events: []string{"*"}, Protocol: "costly", Settings: json.RawMessage(`"` + strings.Repeat("x", 5000) + `"`),
 		})

@@ -12,7 +12,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
 )
 
-// An Event is something that happened in the host, to be told to its hooks. It
+// An Event is something that happened in the application, to be told to its hooks. It
 // is stored once, whatever the number of hooks.
 type Event struct {
 	// ID names the event within its tenant; the default is a UUIDv7. The same
@@ -35,8 +35,8 @@ type Event struct {
 	// Key is the ordering key: a hook gets the events of one key one at a
 	// time, in the order in which they were triggered. Empty: no order. At
 	// most 256 bytes.
-	Key string
-	// Metadata is for filters and for the host; it is not sent. At most 50
+	OrderingKey string
+	// Metadata is for filters and for the application; it is not sent. At most 50
 	// entries, 16 KiB in all.
 	Metadata map[string]string
 }
@@ -91,8 +91,8 @@ func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, 
 	return t.receipts(), nil
 }
 
-// TriggerTx records events in a transaction of the host, which the store's
-// package makes a [Tx] of. When the host commits, they are delivered like
+// TriggerTx records events in a transaction of the application, which the store's
+// package makes a [Tx] of. When the application commits, they are delivered like
 // triggered ones; when it rolls back, they never were. Which hooks they go to
 // is decided now, not at the commit. Call [Manager.Wake] after the commit if they
 // should not wait for the next poll. It takes as many events as
@@ -197,10 +197,10 @@ func (m *Manager) addDeliveries(t *trigger, entry *Entry, matches []match) {
 		c := x.hook.outline
 		d := &entry.Deliveries[i]
 		*d = Delivery{
-			ID: newID(), Tenant: e.Tenant, HookID: c.hook.ID, EventID: e.ID, EventType: e.Type, Key: e.Key,
+			ID: newID(), Tenant: e.Tenant, HookID: c.hook.ID, EventID: e.ID, EventType: e.Type, OrderingKey: e.OrderingKey,
 			State: Pending, Undecided: x.verdict == undecided, Due: stamp(t.now.Add(c.schedule[0])), CreatedAt: t.now,
 		}
-		if t.engine == nil || e.Key != "" || d.Due.After(t.now) {
+		if t.engine == nil || e.OrderingKey != "" || d.Due.After(t.now) {
 			continue
 		}
 		if q := t.engine.dispatch.Reserve(d.HookRef(), m.limitsOf(x.hook), len(e.Data)); q != nil {
@@ -260,7 +260,7 @@ func (m *Manager) prepareEvent(e Event, at time.Time) (*Event, error) {
 		checkText("tenant", e.Tenant, maxTenant),
 		checkType("type", e.Type),
 		m.checkCatalogue("type", e.Type),
-		checkText("key", e.Key, maxKey),
+		checkText("key", e.OrderingKey, maxKey),
 		checkEntries("metadata", e.Metadata),
 		checkData("data", e.Data, m.cfg.MaxPayload),
 	)

@@ -231,15 +231,15 @@ func ExampleManager_Logs() {
 	}
 	partner.Close()
 	// Output:
-	// order.paid, attempt 1: the endpoint answered 500 Internal Server Error; out of paper
+	// order.paid, attempt 1: the endpoint responded with 500 Internal Server Error; out of paper
 	// order.paid is pending after 1 attempt
 }
 
 // A partner was down for too long, is well again, and wants what it missed.
 func ExampleManager_Replay() {
-	answers := make(chan int, 1)
+	responses := make(chan int, 1)
 	partner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(<-answers)
+		w.WriteHeader(<-responses)
 	}))
 	attempted := make(chan hooks.Delivery, 1)
 	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
@@ -259,14 +259,14 @@ func ExampleManager_Replay() {
 		log.Fatal(err)
 	}
 
-	answers <- http.StatusServiceUnavailable
+	responses <- http.StatusServiceUnavailable
 	if _, err := m.Trigger(ctx, hooks.Event{Type: "order.paid"}); err != nil {
 		log.Fatal(err)
 	}
 	d := <-attempted
 	fmt.Println(d.State, "because", d.Reason)
 
-	answers <- http.StatusOK
+	responses <- http.StatusOK
 	n, err := m.Replay(ctx, hooks.LogQuery{
 		HookID: hook.ID, Since: time.Now().Add(-24 * time.Hour), States: []hooks.State{hooks.Dead},
 	})
@@ -280,7 +280,7 @@ func ExampleManager_Replay() {
 	fmt.Println(<-stopped)
 	partner.Close()
 	// Output:
-	// dead because the endpoint answered 503 Service Unavailable
+	// dead because the endpoint responded with 503 Service Unavailable
 	// 1 redelivered, succeeded after 2 attempts
 	// <nil>
 }

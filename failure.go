@@ -26,7 +26,7 @@ func classify(ctx context.Context, err error, other ErrorClass) ErrorClass {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ClassInterrupted
 	case errors.As(err, &blocked) && !blocked.ofName:
-		return ClassBlocked
+		return ClassForbidden
 	case blocked != nil, errors.As(err, &dns) && !dns.IsTimeout:
 		return ClassDNS
 	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
@@ -43,10 +43,10 @@ func classify(ctx context.Context, err error, other ErrorClass) ErrorClass {
 }
 
 // plain makes an error fit for the attempt log, which the hook's owner may read:
-// without the URL, which the log has, without addresses of the host's network,
+// without the URL, which the log has, without addresses of the application's network,
 // without words about contexts, and safe to print. What the policy decided about
 // the addresses of a name looks like a name that does not exist: else a hook could
-// find out which names the host's network has.
+// find out which names the application's network has.
 func plain(err error) error {
 	blocked, isBlocked := errAs[*blockedError](err)
 	dns, isDNS := errAs[*net.DNSError](err)
@@ -94,8 +94,8 @@ func withoutAddresses(err error) error {
 var (
 	errForbidden   = errors.New("the egress policy forbids the address of the host")
 	errNoAddress   = errors.New("the host name has no address that requests may go to")
-	errTimeout     = errors.New("no complete answer in time")
-	errInterrupted = errors.New("the sender stopped before the answer was complete")
+	errTimeout     = errors.New("no complete response in time")
+	errInterrupted = errors.New("the sender stopped before the response was complete")
 	errClosed      = errors.New("the endpoint closed the connection")
 	errExpectsTLS  = errors.New("the endpoint expects TLS on this port: use https")
 )

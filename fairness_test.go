@@ -28,11 +28,11 @@ type neighbourhood struct {
 }
 
 // tenants lets so many tenants trigger events for so many hooks each.
-func (n *neighbourhood) tenants(tenants, count int, interval time.Duration, answer hookstest.Answer) {
+func (n *neighbourhood) tenants(tenants, count int, interval time.Duration, response hookstest.Response) {
 	for i := range tenants {
 		name := fmt.Sprintf("attacker-%d", i)
 		for range count {
-			n.hook(name, answer)
+			n.hook(name, response)
 		}
 		n.others.Go(func() {
 			time.Sleep(interval * time.Duration(i) / time.Duration(tenants))
@@ -41,8 +41,8 @@ func (n *neighbourhood) tenants(tenants, count int, interval time.Duration, answ
 	}
 }
 
-func (n *neighbourhood) hook(tenant string, answer hookstest.Answer) hooks.Hook {
-	r := n.network.Receiver(n.t, fmt.Sprintf("%s.example.com", hooksID()), answer)
+func (n *neighbourhood) hook(tenant string, response hookstest.Response) hooks.Hook {
+	r := n.network.Receiver(n.t, fmt.Sprintf("%s.example.com", hooksID()), response)
 	h, err := n.Register(n.t.Context(), hooks.Hook{Tenant: tenant, URL: r.URL, Events: []string{"*"}})
 	require.NoError(n.t, err)
 	return h
@@ -118,20 +118,20 @@ func TestNoTenantIsSlowerBecauseOfAnother(t *testing.T) {
 	t.Parallel()
 	const interval = 100 * time.Millisecond
 	late := hookstest.Status(200).After(4 * time.Second)
-	some := func(tenants, count int, answer hookstest.Answer) func(*neighbourhood) {
-		return func(n *neighbourhood) { n.tenants(tenants, count, interval, answer) }
+	some := func(tenants, count int, response hookstest.Response) func(*neighbourhood) {
+		return func(n *neighbourhood) { n.tenants(tenants, count, interval, response) }
 	}
-	seldom := func(tenants, count int, answer hookstest.Answer) func(*neighbourhood) {
-		return func(n *neighbourhood) { n.tenants(tenants, count, time.Second, answer) }
+	seldom := func(tenants, count int, response hookstest.Response) func(*neighbourhood) {
+		return func(n *neighbourhood) { n.tenants(tenants, count, time.Second, response) }
 	}
 	for name, attack := range map[string]func(*neighbourhood){
-		"100 hooks that answer after 4 s":           some(1, 100, late),
-		"8 hooks that answer after 2 s":             some(1, 8, hookstest.Status(200).After(2*time.Second)),
+		"100 hooks that response after 4 s":         some(1, 100, late),
+		"8 hooks that response after 2 s":           some(1, 8, hookstest.Status(200).After(2*time.Second)),
 		"100 hooks that hang":                       some(1, 100, hookstest.Hang()),
 		"20 tenants, 50 hooks, 4 s":                 seldom(20, 50, late),
 		"200 tenants, 1 hook, 4 s":                  seldom(200, 1, late),
 		"1,000 tenants, 1 hook that hangs":          seldom(1000, 1, hookstest.Hang()),
-		"100 hooks whose answers trickle":           some(1, 100, hookstest.Status(200).EndlessBody(time.Second)),
+		"100 hooks whose responses trickle":         some(1, 100, hookstest.Status(200).EndlessBody(time.Second)),
 		"100 hooks that redirect":                   some(1, 100, hookstest.Redirect(302, "https://example.com/").After(20*time.Millisecond)),
 		"100 hooks that reset the connection":       some(1, 100, hookstest.Reset()),
 		"100 hooks that are overloaded":             some(1, 100, hookstest.Status(429).After(time.Second)),
@@ -166,10 +166,10 @@ func TestNoTenantIsSlowerBecauseOfAnother(t *testing.T) {
 }
 
 // burst is 10,000 deliveries at once.
-func burst(answer hookstest.Answer) func(*neighbourhood) {
+func burst(response hookstest.Response) func(*neighbourhood) {
 	return func(n *neighbourhood) {
 		for range 20 {
-			n.hook("attacker", answer)
+			n.hook("attacker", response)
 		}
 		_, err := n.TriggerBatch(n.t.Context(), slices.Repeat([]hooks.Event{{Tenant: "attacker", Type: "a"}}, 500))
 		require.NoError(n.t, err)
@@ -210,7 +210,7 @@ func newTenants(n *neighbourhood) {
 }
 
 // turning answers at once for so long, and late from then on.
-func turning(quick time.Duration) hookstest.Answer {
+func turning(quick time.Duration) hookstest.Response {
 	began := time.Now()
 	var once sync.Once
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -25,7 +25,7 @@ func TestWorkersThatAProtocolEndsAreReplaced(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var armed atomic.Bool
 				armed.Store(true)
-				h := runningHost(t, speaks(exiting(where, &armed)), func(c *hooks.Config) { c.MaxInFlight = 4 })
+				h := runningHarness(t, speaks(exiting(where, &armed)), func(c *hooks.Config) { c.MaxInFlight = 4 })
 				fragile, _ := h.endpoint(hooks.Hook{Events: []string{"fragile"}, Protocol: "fragile", Schedule: []time.Duration{0, time.Minute}})
 				for i := range 20 {
 					h.trigger(hooks.Event{ID: fmt.Sprint(i), Type: "fragile"})
@@ -62,7 +62,7 @@ func TestAnObserverThatEndsItsGoroutine(t *testing.T) {
 					end()
 				}
 				store := &panickingStore{}
-				h := newHost(t)
+				h := newHarness(t)
 				store.Store = h.store
 				failing := &failingClaims{Store: store}
 				h.Manager = h.manager(failing, func(c *hooks.Config) {

@@ -34,7 +34,7 @@ type Hook struct {
 	// Enabling the hook clears it.
 	DisabledReason string
 	// Verified says that the endpoint has proved that it wants the traffic.
-	// [Manager.Verify] sets it, a change of URL clears it, and a host may set
+	// [Manager.Verify] sets it, a change of URL clears it, and an application may set
 	// it for an endpoint that it knows. Protocols whose
 	// [Traits].RequireVerified is set deliver to verified hooks only.
 	Verified bool
@@ -80,7 +80,7 @@ type Hook struct {
 	// retries), each at most 7 days.
 	Schedule []time.Duration
 	// Timeout bounds one attempt, from the look-up of the name to the last
-	// byte of the answer. Default: the protocol's, see [Config].Timeout. At most
+	// byte of the response. Default: the protocol's, see [Config].Timeout. At most
 	// 30 s.
 	Timeout time.Duration
 	// RateLimit bounds the attempts a second that one Manager makes. Default
@@ -109,7 +109,7 @@ type Hook struct {
 	// Settings are the protocol's own, JSON that only the protocol reads. At
 	// most 64 KiB.
 	Settings json.RawMessage
-	// Metadata is the host's, stored and returned. At most 50 entries, 16 KiB
+	// Metadata is the application's, stored and returned. At most 50 entries, 16 KiB
 	// in all.
 	Metadata map[string]string
 

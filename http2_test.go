@@ -61,16 +61,16 @@ func (c http2Conn) read() (kind, flags byte, stream uint32, payload []byte, err 
 	return header[3], header[4], binary.BigEndian.Uint32(header[5:]), payload, err
 }
 
-// An http2Answer is what the server does with the n-th request, counted from 1
+// An http2Response is what the server does with the n-th request, counted from 1
 // over all connections.
-type http2Answer func(c http2Conn, stream uint32, n int)
+type http2Response func(c http2Conn, stream uint32, n int)
 
 func answered(c http2Conn, stream uint32) {
 	const status200 = 0x88 // an index of HPACK's static table (RFC 7541, appendix A)
 	c.write(frameHeaders, flagEndHeaders|flagEndStream, stream, []byte{status200})
 }
 
-func reset(code uint32) http2Answer {
+func reset(code uint32) http2Response {
 	return func(c http2Conn, stream uint32, _ int) {
 		c.write(frameReset, 0, stream, binary.BigEndian.AppendUint32(nil, code))
 	}
@@ -78,14 +78,14 @@ func reset(code uint32) http2Answer {
 
 // goneAway says that the connection ends, and that requests up to last were
 // processed.
-func goneAway(last, code uint32) http2Answer {
+func goneAway(last, code uint32) http2Response {
 	return func(c http2Conn, _ uint32, _ int) {
 		payload := binary.BigEndian.AppendUint32(nil, last)
 		c.write(frameGoAway, 0, 0, binary.BigEndian.AppendUint32(payload, code))
 	}
 }
 
-// malformed is an answer with a control character in a field.
+// malformed is a response with a control character in a field.
 func malformed(c http2Conn, stream uint32, _ int) {
 	const status200, literal = 0x88, 0x00
 	c.write(frameHeaders, flagEndHeaders|flagEndStream, stream, []byte{status200, literal, 1, 'x', 1, '\x01'})
@@ -93,7 +93,7 @@ func malformed(c http2Conn, stream uint32, _ int) {
 
 func closed(c http2Conn, _ uint32, _ int) { _ = c.Close() }
 
-func both(first, second http2Answer) http2Answer {
+func both(first, second http2Response) http2Response {
 	return func(c http2Conn, stream uint32, n int) {
 		first(c, stream, n)
 		second(c, stream, n)
@@ -102,8 +102,8 @@ func both(first, second http2Answer) http2Answer {
 
 // An http2Server counts its connections and keeps the bodies of its requests.
 type http2Server struct {
-	answer http2Answer
-	config *tls.Config
+	response http2Response
+	config   *tls.Config
 
 	mu     sync.Mutex
 	conns  int
@@ -127,11 +127,11 @@ func (s *http2Server) serve(raw net.Conn) {
 		case err != nil:
 			return
 		case (kind == frameSettings || kind == framePing) && flags&flagAck == 0:
-			answer := payload
+			response := payload
 			if kind == frameSettings {
-				answer = nil
+				response = nil
 			}
-			c.write(kind, flagAck, 0, answer)
+			c.write(kind, flagAck, 0, response)
 		case kind == frameData:
 			bodies[stream] += string(payload)
 		}
@@ -140,27 +140,27 @@ func (s *http2Server) serve(raw net.Conn) {
 			s.bodies = append(s.bodies, bodies[stream])
 			n := len(s.bodies)
 			s.mu.Unlock()
-			s.answer(c, stream, n)
+			s.response(c, stream, n)
 		}
 	}
 }
 
 func TestRequestsThatHTTP2Refuses(t *testing.T) {
 	// In these tests, the server answers the first request of all.
-	inTurn := func(answers ...http2Answer) http2Answer {
+	inTurn := func(responses ...http2Response) http2Response {
 		return func(c http2Conn, stream uint32, n int) {
-			if n == 1 || n-2 >= len(answers) {
+			if n == 1 || n-2 >= len(responses) {
 				answered(c, stream)
 				return
 			}
-			answers[n-2](c, stream, n)
+			responses[n-2](c, stream, n)
 		}
 	}
-	always := func(answer http2Answer) http2Answer {
-		return inTurn(answer, answer, answer, answer)
+	always := func(response http2Response) http2Response {
+		return inTurn(response, response, response, response)
 	}
 	for name, tt := range map[string]struct {
-		answer   http2Answer
+		response http2Response
 		requests int // for the second event
 		class    hooks.ErrorClass
 	}{
@@ -177,30 +177,30 @@ func TestRequestsThatHTTP2Refuses(t *testing.T) {
 		"another error of the stream":     {always(reset(internalError)), 1, hooks.ClassHTTP2},
 		"a closed connection":             {inTurn(closed), 2, ""},
 		"a closed connection, every time": {always(closed), 2, hooks.ClassConnect},
-		"a malformed answer":              {always(malformed), 1, hooks.ClassProtocol},
+		"a malformed response":            {always(malformed), 1, hooks.ClassHTTP},
 		"a protocol error":                {always(reset(protocolError)), 2, hooks.ClassRefused},
 	} {
 		for _, protocol := range requestKinds {
 			t.Run(name+"/"+protocol, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					s := &http2Server{answer: tt.answer, config: &tls.Config{
+					s := &http2Server{response: tt.response, config: &tls.Config{
 						Certificates: []tls.Certificate{selfSigned(t)}, NextProtos: []string{"h2"},
 					}}
-					rig := hookstest.New(t, speakBodiless, func(c *hooks.Config) {
+					harness := hookstest.New(t, speakBodiless, func(c *hooks.Config) {
 						c.TLS = &tls.Config{InsecureSkipVerify: true}
 					})
-					serveRaw(t, rig.Network.Listen("shop.example"), s.serve)
-					h := registerOnce(t, rig.Manager, "https://shop.example/in", protocol)
+					serveRaw(t, harness.Network.Listen("shop.example"), s.serve)
+					h := registerOnce(t, harness.Manager, "https://shop.example/in", protocol)
 					for _, id := range []string{"e1", "e2"} {
-						triggerIDs(t, rig.Manager, id)
+						triggerIDs(t, harness.Manager, id)
 						synctest.Wait()
 					}
 
-					log, err := rig.Manager.Logs(t.Context(), hooks.LogQuery{})
+					log, err := harness.Manager.Logs(t.Context(), hooks.LogQuery{})
 					require.NoError(t, err)
 					require.Len(t, log.Items, 2)
 					assert.Equal(t, tt.class, log.Items[0].Class, log.Items[0].Error)
-					assert.Equal(t, tt.class != "", stored(t, rig.Manager, h).Health.Failures > 0)
+					assert.Equal(t, tt.class != "", stored(t, harness.Manager, h).Health.Failures > 0)
 					require.Len(t, s.bodies, 1+tt.requests)
 					assert.LessOrEqual(t, s.conns, 4)
 					assert.Equal(t, s.bodies[1], s.bodies[tt.requests], "the body is the same")

@@ -37,7 +37,7 @@ func TestEventsReachTheHooksThatWantThem(t *testing.T) {
 		"something else":            {[]string{"invoice.*", "paid", "order.pai", "order.paid.later"}, nil},
 		"the letters in upper case": {[]string{"ORDER.*", "Order.paid"}, []string{"Order.paid"}},
 	}
-	h := newHost(t)
+	h := newHarness(t)
 	for name, tt := range tests {
 		h.register(hooks.Hook{Tenant: "acme", Name: name, URL: "https://example.com", Events: tt.events})
 		h.register(hooks.Hook{Tenant: "acme", Name: name, URL: "https://example.com", Events: tt.events, Disabled: true})
@@ -148,22 +148,22 @@ func TestTheIndexFollowsTheHooks(t *testing.T) {
 // also where nothing runs.
 func TestChangesOfOthersAreSeenWithinASecond(t *testing.T) {
 	changes := map[string]struct {
-		change func(other *host, ref hooks.Ref)
+		change func(other *harness, ref hooks.Ref)
 		want   int
 	}{
-		"registered": {func(other *host, _ hooks.Ref) {
+		"registered": {func(other *harness, _ hooks.Ref) {
 			other.register(hooks.Hook{URL: "https://example.com", Events: []string{"a"}})
 		}, 2},
-		"subscribed": {func(other *host, ref hooks.Ref) {
+		"subscribed": {func(other *harness, ref hooks.Ref) {
 			other.update(ref, func(h *hooks.Hook) { h.Events = []string{"b"} })
 		}, 0},
-		"filtered": {func(other *host, ref hooks.Ref) {
+		"filtered": {func(other *harness, ref hooks.Ref) {
 			other.update(ref, func(h *hooks.Hook) { h.Filter = `data.a == 1` })
 		}, 0},
-		"disabled": {func(other *host, ref hooks.Ref) {
+		"disabled": {func(other *harness, ref hooks.Ref) {
 			other.update(ref, func(h *hooks.Hook) { h.Disabled = true })
 		}, 0},
-		"deleted": {func(other *host, ref hooks.Ref) {
+		"deleted": {func(other *harness, ref hooks.Ref) {
 			require.NoError(other.t, other.Delete(other.t.Context(), ref.Tenant, ref.ID))
 		}, 0},
 	}
@@ -171,7 +171,7 @@ func TestChangesOfOthersAreSeenWithinASecond(t *testing.T) {
 		for _, running := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, running: %v", name, running), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					h := newHost(t)
+					h := newHarness(t)
 					if running {
 						h.run(h.Manager)
 					}
@@ -192,7 +192,7 @@ func TestChangesOfOthersAreSeenWithinASecond(t *testing.T) {
 // What another Manager changes is heeded by deliveries on their way, too.
 func TestADeliveryGoesToTheHookAsItIsNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t)
+		h := runningHarness(t)
 		old, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Minute}}, hookstest.Status(500))
 		h.trigger(hooks.Event{ID: "e", Type: "a"})
 		synctest.Wait()
@@ -232,7 +232,7 @@ func (s *brokenChanges) HookChanges(ctx context.Context, after int64, limit int)
 
 func TestATriggerThatCannotReadTheHooksFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
+		h := newHarness(t)
 		store := &brokenChanges{Store: h.store}
 		var failures []error
 		h.Manager = h.manager(store, func(c *hooks.Config) {
@@ -298,7 +298,7 @@ func (s *slowChanges) HookChanges(ctx context.Context, after int64, limit int) (
 // A store that hangs does not make a call outlast its context: not one that
 // waits while another looks at the store.
 func TestATriggerDoesNotWaitForTheLookOfAnother(t *testing.T) {
-	h := newHost(t)
+	h := newHarness(t)
 	store := newSlowChanges(h.store)
 	h.Manager = h.manager(store)
 	var calls sync.WaitGroup
@@ -327,7 +327,7 @@ func TestATriggerDoesNotWaitForTheLookOfAnother(t *testing.T) {
 // Nor one that looks at the store after its change.
 func TestAChangeDoesNotHangInTheLookAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
+		h := newHarness(t)
 		store := newSlowChanges(h.store)
 		h.Manager = h.manager(store)
 		var registered atomic.Bool
@@ -347,7 +347,7 @@ func TestAChangeDoesNotHangInTheLookAfterIt(t *testing.T) {
 }
 
 func TestTheIndexReadsManyHooks(t *testing.T) {
-	h := newHost(t, func(c *hooks.Config) { c.MaxHooks = -1 })
+	h := newHarness(t, func(c *hooks.Config) { c.MaxHooks = -1 })
 	const n = 2500 // more than one look brings
 	for i := range n {
 		h.register(hooks.Hook{ID: fmt.Sprint(i), URL: "https://example.com", Events: []string{fmt.Sprintf("type.%d", i)}})

@@ -282,9 +282,9 @@ func hookRules() []rule[hooks.Hook] {
 	return rules
 }
 
-// strictHost has a Manager with the default policy whose store is spied on.
-func strictHost(t testing.TB, adjust ...func(*hooks.Config)) (*host, *spyStore) {
-	h := newHost(t)
+// strictHarness has a Manager with the default policy whose store is spied on.
+func strictHarness(t testing.TB, adjust ...func(*hooks.Config)) (*harness, *spyStore) {
+	h := newHarness(t)
 	spy := &spyStore{Store: h.store}
 	lenient := &testProtocol{name: "lenient", compile: func(h hooks.Hook) error {
 		if string(h.Settings) == "13" {
@@ -304,7 +304,7 @@ func TestRegisterRefusesBadHooks(t *testing.T) {
 			continue
 		}
 		t.Run(tt.name, func(t *testing.T) {
-			h, spy := strictHost(t)
+			h, spy := strictHarness(t)
 			good := hooks.Hook{URL: "https://example.com/", Events: []string{"*"}}
 			bad := good
 			tt.refused(&bad)
@@ -336,7 +336,7 @@ func TestUpdateRefusesBadHooks(t *testing.T) {
 			tt.refused = func(h *hooks.Hook) { h.Secrets = nil }
 		}
 		t.Run(tt.name, func(t *testing.T) {
-			h, spy := strictHost(t)
+			h, spy := strictHarness(t)
 			old := h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
 			writes := spy.writes()
 			_, err := h.Update(t.Context(), "", old.ID, func(hook *hooks.Hook) error {
@@ -355,7 +355,7 @@ func TestUpdateRefusesBadHooks(t *testing.T) {
 }
 
 func TestUpdateRefusesAnotherIDOrTenant(t *testing.T) {
-	h, spy := strictHost(t)
+	h, spy := strictHarness(t)
 	old := h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
 	for field, change := range map[string]func(*hooks.Hook){
 		"id":     func(h *hooks.Hook) { h.ID += "x" },
@@ -374,7 +374,7 @@ func TestUpdateRefusesAnotherIDOrTenant(t *testing.T) {
 
 func TestHeadersAreRefusedTwice(t *testing.T) {
 	for _, other := range []string{"x-key", "X_Key", "x.key", "X|KEY"} {
-		h, spy := strictHost(t)
+		h, spy := strictHarness(t)
 		_, err := h.Register(t.Context(), hooks.Hook{
 			URL: "https://example.com/", Events: []string{"*"}, Headers: map[string]string{"X-Key": "1", other: "2"},
 		})
@@ -384,7 +384,7 @@ func TestHeadersAreRefusedTwice(t *testing.T) {
 		assert.Contains(t, invalid.Reason, "twice")
 		assert.Zero(t, spy.writes())
 	}
-	h, _ := strictHost(t)
+	h, _ := strictHarness(t)
 	h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}, Headers: map[string]string{
 		"X-Key": "1", "XKey": "2", "X-Key-": "3", "Content-Type": "text/plain", "user-agent": "x", "Webhook-Identity": "4", "X_Other": "5", "Proxy-Way": "6",
 	}})
@@ -414,14 +414,14 @@ func FuzzCheckHeader(f *testing.F) {
 func TestAllowNetworksLetsHooksIn(t *testing.T) {
 	hook := hooks.Hook{URL: "https://10.1.2.3/", Events: []string{"*"}}
 	for _, networks := range [][]string{{"10.0.0.0/8"}, {"10.1.2.3"}, {"fd00::/8", "::ffff:10.1.2.0/120"}} {
-		h, _ := strictHost(t, func(c *hooks.Config) { c.AllowNetworks = networks })
+		h, _ := strictHarness(t, func(c *hooks.Config) { c.AllowNetworks = networks })
 		h.register(hook)
 	}
-	h, _ := strictHost(t, func(c *hooks.Config) { c.AllowNetworks = []string{"10.2.0.0/16"} })
+	h, _ := strictHarness(t, func(c *hooks.Config) { c.AllowNetworks = []string{"10.2.0.0/16"} })
 	_, err := h.Register(t.Context(), hook)
 	refused(t, err, "url", "10.1.2.3")
 
-	h, _ = strictHost(t, func(c *hooks.Config) { c.AllowHTTP = true })
+	h, _ = strictHarness(t, func(c *hooks.Config) { c.AllowHTTP = true })
 	h.register(hooks.Hook{URL: "http://example.com/", Events: []string{"*"}})
 }
 
@@ -462,13 +462,13 @@ func eventRules() []rule[hooks.Event] {
 		{"metadata with half a character", `metadata["\xc3"]`, "UTF-8", nil, metadata(map[string]string{"\xc3": "\xa9"})},
 	}
 	rules = append(rules, text("tenant", 256, func(e *hooks.Event, s string) { e.Tenant = s })...)
-	return append(rules, text("key", 256, func(e *hooks.Event, s string) { e.Key = s })...)
+	return append(rules, text("key", 256, func(e *hooks.Event, s string) { e.OrderingKey = s })...)
 }
 
 func TestTriggerRefusesBadEvents(t *testing.T) {
 	for _, tt := range eventRules() {
 		t.Run(tt.name, func(t *testing.T) {
-			h, spy := strictHost(t, func(c *hooks.Config) { c.MaxPayload = 1000 })
+			h, spy := strictHarness(t, func(c *hooks.Config) { c.MaxPayload = 1000 })
 			hook := h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
 			good := hooks.Event{ID: "good", Type: "a"}
 			bad := hooks.Event{ID: "bad", Type: "a"}
@@ -507,7 +507,7 @@ func TestTriggerRefusesBadEvents(t *testing.T) {
 					assert.Equal(t, good.Time.Truncate(time.Millisecond), got.Time)
 				}
 				assert.Equal(t, good.Type, got.Type)
-				assert.Equal(t, good.Key, got.Key)
+				assert.Equal(t, good.OrderingKey, got.OrderingKey)
 				assert.Equal(t, good.Metadata, got.Metadata)
 			}
 		})
@@ -515,14 +515,14 @@ func TestTriggerRefusesBadEvents(t *testing.T) {
 }
 
 func TestTestSaysWhichEventIsBad(t *testing.T) {
-	h, _ := strictHost(t)
+	h, _ := strictHarness(t)
 	hook := h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
 	_, err := h.Test(t.Context(), hook, hooks.Event{Type: "a"}, hooks.Event{ID: "not an ID", Type: "a"})
 	refused(t, err, "events[1].id", "characters")
 }
 
 func TestTheDefaultPayload(t *testing.T) {
-	h, _ := strictHost(t)
+	h, _ := strictHarness(t)
 	data := []byte(`"` + strings.Repeat("x", 256<<10-2) + `"`)
 	h.trigger(hooks.Event{Type: "a", Data: data})
 	_, err := h.Trigger(t.Context(), hooks.Event{Type: "a", Data: append(data, ' ')})
@@ -572,7 +572,7 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		{"max payload", "config.maxPayload", "16777216", func(c *hooks.Config) { c.MaxPayload = 16 << 20 }, func(c *hooks.Config) { c.MaxPayload = 16<<20 + 1 }},
 		{"negative max payload", "config.maxPayload", "1 to", func(c *hooks.Config) { c.MaxPayload = 1 }, func(c *hooks.Config) { c.MaxPayload = -1 }},
 		{"negative max log per hook", "config.maxLogPerHook", "negative", func(c *hooks.Config) { c.MaxLogPerHook = 1 }, func(c *hooks.Config) { c.MaxLogPerHook = -1 }},
-		{"max answer", "config.maxAnswer", "1048576", func(c *hooks.Config) { c.MaxAnswer = 1 << 20 }, func(c *hooks.Config) { c.MaxAnswer = 1<<20 + 1 }},
+		{"max answer", "config.maxResponse", "1048576", func(c *hooks.Config) { c.MaxResponse = 1 << 20 }, func(c *hooks.Config) { c.MaxResponse = 1<<20 + 1 }},
 		{"a short lease", "config.lease", "1s to 1h", func(c *hooks.Config) { c.Lease = time.Second }, func(c *hooks.Config) { c.Lease = time.Second - 1 }},
 		{"a long lease", "config.lease", "1s to 1h", func(c *hooks.Config) { c.Lease = time.Hour }, func(c *hooks.Config) { c.Lease = time.Hour + 1 }},
 		{"a negative lease", "config.lease", "1s to 1h", nil, func(c *hooks.Config) { c.Lease = -time.Second }},
@@ -642,7 +642,7 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 }
 
 func TestRotateSecretRefusesBadSecrets(t *testing.T) {
-	h, spy := strictHost(t)
+	h, spy := strictHarness(t)
 	hook := h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}, Secrets: secrets(9)})
 	for _, tt := range []struct {
 		secret hooks.Secret
@@ -671,7 +671,7 @@ func TestRotateSecretRefusesBadSecrets(t *testing.T) {
 }
 
 func TestQueriesAreRefused(t *testing.T) {
-	h, spy := strictHost(t)
+	h, spy := strictHarness(t)
 	h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
 	h.trigger(hooks.Event{Type: "a"})
 	d := h.deliveries(hooks.LogQuery{})[0]
@@ -762,7 +762,7 @@ func FuzzCursor(f *testing.F) {
 // What is refused before it is stored is not sent either.
 func TestRefusedInputReachesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t)
+		h := runningHarness(t)
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}})
 		_, err := h.Test(t.Context(), hook, hooks.Event{Type: "a"}, hooks.Event{Type: "not a type"})
 		require.Error(t, err)

@@ -30,17 +30,17 @@ func TestRetriesAfterTheSecondHaveALeastDelay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rig := hookstest.New(t, seldom, neverDisable)
-				e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: tt.schedule})
-				e.Answer(hookstest.Status(500))
-				triggerIDs(t, rig.Manager, "e1")
+				harness := hookstest.New(t, seldom, neverDisable)
+				e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: tt.schedule})
+				e.Respond(hookstest.Status(500))
+				triggerIDs(t, harness.Manager, "e1")
 				e.Settle()
 				requests := e.Requests()
 				require.Len(t, requests, len(tt.schedule))
 				for i, want := range tt.pauses {
 					checkPause(t, i+2, want, requests[i+1].ReceivedAt.Sub(requests[i].ReceivedAt))
 				}
-				stored, err := rig.Manager.Hook(t.Context(), "", e.Hook.ID)
+				stored, err := harness.Manager.Hook(t.Context(), "", e.Hook.ID)
 				require.NoError(t, err)
 				assert.Equal(t, tt.schedule, stored.Schedule, "the hook keeps what it says")
 			})
@@ -51,7 +51,7 @@ func TestRetriesAfterTheSecondHaveALeastDelay(t *testing.T) {
 // The schedule of a protocol is bounded as that of a hook.
 func TestAProtocolsScheduleIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, speaks(&testProtocol{name: "eager", traits: hooks.Traits{Schedule: make([]time.Duration, 20)}}))
+		h := newHarness(t, speaks(&testProtocol{name: "eager", traits: hooks.Traits{Schedule: make([]time.Duration, 20)}}))
 		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "eager"}, hookstest.Status(500))
 		defer h.run(h.Manager)()
 		h.trigger(hooks.Event{Type: "a"})
@@ -69,7 +69,7 @@ func events(n int) []hooks.Event {
 }
 
 func TestHooksOfATenantAreBounded(t *testing.T) {
-	h := newHost(t, func(c *hooks.Config) { c.MaxHooks = 3 })
+	h := newHarness(t, func(c *hooks.Config) { c.MaxHooks = 3 })
 	hook := hooks.Hook{Tenant: "a", URL: "https://example.com/", Events: []string{"*"}}
 	for range 3 {
 		h.register(hook)
@@ -82,7 +82,7 @@ func TestHooksOfATenantAreBounded(t *testing.T) {
 	require.NoError(t, h.Delete(t.Context(), "a", h.hooks("a")[0].ID))
 	h.register(hook)
 
-	byDefault, all := newHost(t), newHost(t, func(c *hooks.Config) { c.MaxHooks = -1 })
+	byDefault, all := newHarness(t), newHarness(t, func(c *hooks.Config) { c.MaxHooks = -1 })
 	for range 1000 {
 		byDefault.register(hook)
 		all.register(hook)
@@ -92,7 +92,7 @@ func TestHooksOfATenantAreBounded(t *testing.T) {
 	all.register(hook)
 }
 
-func (h *host) hooks(tenant string) (all []hooks.Hook) {
+func (h *harness) hooks(tenant string) (all []hooks.Hook) {
 	for hook, err := range h.AllHooks(h.t.Context(), hooks.HookQuery{Tenant: tenant}) {
 		require.NoError(h.check, err)
 		all = append(all, hook)
@@ -101,7 +101,7 @@ func (h *host) hooks(tenant string) (all []hooks.Hook) {
 }
 
 func TestAHookIsBoundedInAll(t *testing.T) {
-	h, spy := strictHost(t)
+	h, spy := strictHarness(t)
 	hook := hooks.Hook{URL: "https://example.com/", Protocol: "lenient", Settings: json.RawMessage(`"` + strings.Repeat("x", 64<<10-2) + `"`)}
 	for i := range 260 {
 		hook.Events = append(hook.Events, fmt.Sprintf("%0256d", i))
@@ -140,7 +140,7 @@ func TestAHookIsBoundedInAll(t *testing.T) {
 }
 
 func TestACallTakesSoManyEvents(t *testing.T) {
-	h, spy := strictHost(t, func(c *hooks.Config) { c.MaxPayload = 16 << 20 })
+	h, spy := strictHarness(t, func(c *hooks.Config) { c.MaxPayload = 16 << 20 })
 	hook := h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
 	large := events(5)
 	for i := range large {
@@ -161,7 +161,7 @@ func TestACallTakesSoManyEvents(t *testing.T) {
 }
 
 func TestACallMakesSoManyDeliveries(t *testing.T) {
-	h, spy := strictHost(t)
+	h, spy := strictHarness(t)
 	for range 101 {
 		h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
 	}
@@ -175,7 +175,7 @@ func TestACallMakesSoManyDeliveries(t *testing.T) {
 }
 
 func TestPagesAndListsAreBounded(t *testing.T) {
-	h, _ := strictHost(t)
+	h, _ := strictHarness(t)
 	ctx, long, tooMany := t.Context(), make([]string, 1000), make([]string, 1001)
 	page := func(limit int) hooks.PageQuery { return hooks.PageQuery{Limit: limit} }
 	for field, call := range map[string]func(list []string, limit int) error{

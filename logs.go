@@ -203,7 +203,7 @@ func (m *Manager) eventOf(ctx context.Context, d Delivery) *Event {
 	e, err := m.Event(ctx, d.Tenant, d.EventID)
 	if err != nil {
 		m.report("read the event of a cancelled delivery", err)
-		return &Event{ID: d.EventID, Tenant: d.Tenant, Type: d.EventType, Key: d.Key}
+		return &Event{ID: d.EventID, Tenant: d.Tenant, Type: d.EventType, OrderingKey: d.OrderingKey}
 	}
 	return &e
 }

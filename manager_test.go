@@ -26,10 +26,10 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// A host is an application under test: a Manager on a store in memory that
-// reaches nothing but the host's own network. Its methods end the test when
+// A harness is an application under test: a Manager on a store in memory that
+// reaches nothing but the application's own network. Its methods end the test when
 // something fails that should not.
-type host struct {
+type harness struct {
 	*hooks.Manager
 	t         testing.TB
 	check     require.TestingT // t, or that of a property
@@ -38,23 +38,23 @@ type host struct {
 	receivers int
 }
 
-// newHost returns a host whose Manager does not run yet.
-func newHost(t testing.TB, adjust ...func(*hooks.Config)) *host {
-	h := &host{t: t, check: t, store: memory.New(memory.Options{}), network: new(hookstest.Network)}
+// newHarness returns a harness whose Manager does not run yet.
+func newHarness(t testing.TB, adjust ...func(*hooks.Config)) *harness {
+	h := &harness{t: t, check: t, store: memory.New(memory.Options{}), network: new(hookstest.Network)}
 	h.Manager = h.manager(h.store, adjust...)
 	return h
 }
 
-// runningHost returns a host, in a bubble, whose Manager runs until the test
+// runningHarness returns a host, in a bubble, whose Manager runs until the test
 // ends.
-func runningHost(t testing.TB, adjust ...func(*hooks.Config)) *host {
-	h := newHost(t, adjust...)
+func runningHarness(t testing.TB, adjust ...func(*hooks.Config)) *harness {
+	h := newHarness(t, adjust...)
 	h.run(h.Manager)
 	return h
 }
 
 // manager returns another Manager.
-func (h *host) manager(store hooks.Store, adjust ...func(*hooks.Config)) *hooks.Manager {
+func (h *harness) manager(store hooks.Store, adjust ...func(*hooks.Config)) *hooks.Manager {
 	cfg := hooks.Config{Dial: h.network.Dial, AllowHTTP: true, Logger: slog.New(slog.DiscardHandler)}
 	for _, change := range adjust {
 		change(&cfg)
@@ -66,7 +66,7 @@ func (h *host) manager(store hooks.Store, adjust ...func(*hooks.Config)) *hooks.
 
 // run runs a Manager, in a bubble, until stop is called or the test ends. It
 // returns when the Manager is ready to take deliveries over from triggers.
-func (h *host) run(m *hooks.Manager) (stop func()) {
+func (h *harness) run(m *hooks.Manager) (stop func()) {
 	ctx, cancel := context.WithCancel(h.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- m.Run(ctx) }()
@@ -80,32 +80,32 @@ func (h *host) run(m *hooks.Manager) (stop func()) {
 }
 
 // receiver returns a receiver at an address of its own.
-func (h *host) receiver(answers ...hookstest.Answer) *hookstest.Receiver {
+func (h *harness) receiver(responses ...hookstest.Response) *hookstest.Receiver {
 	h.receivers++
-	return h.network.Receiver(h.t, fmt.Sprintf("receiver-%d.example", h.receivers), answers...)
+	return h.network.Receiver(h.t, fmt.Sprintf("receiver-%d.example", h.receivers), responses...)
 }
 
 // endpoint registers a hook at a receiver of its own.
-func (h *host) endpoint(hook hooks.Hook, answers ...hookstest.Answer) (*hookstest.Receiver, hooks.Hook) {
-	r := h.receiver(answers...)
+func (h *harness) endpoint(hook hooks.Hook, responses ...hookstest.Response) (*hookstest.Receiver, hooks.Hook) {
+	r := h.receiver(responses...)
 	hook.URL = r.URL
 	return r, h.register(hook)
 }
 
-func (h *host) register(hook hooks.Hook) hooks.Hook {
+func (h *harness) register(hook hooks.Hook) hooks.Hook {
 	hook, err := h.Register(h.t.Context(), hook)
 	require.NoError(h.check, err)
 	return hook
 }
 
 // hook returns a hook as it is stored.
-func (h *host) hook(ref hooks.Ref) hooks.Hook {
+func (h *harness) hook(ref hooks.Ref) hooks.Hook {
 	hook, err := h.Hook(h.t.Context(), ref.Tenant, ref.ID)
 	require.NoError(h.check, err)
 	return hook
 }
 
-func (h *host) update(ref hooks.Ref, change func(*hooks.Hook)) hooks.Hook {
+func (h *harness) update(ref hooks.Ref, change func(*hooks.Hook)) hooks.Hook {
 	hook, err := h.Update(h.t.Context(), ref.Tenant, ref.ID, func(hook *hooks.Hook) error {
 		change(hook)
 		return nil
@@ -114,14 +114,14 @@ func (h *host) update(ref hooks.Ref, change func(*hooks.Hook)) hooks.Hook {
 	return hook
 }
 
-func (h *host) trigger(e hooks.Event) hooks.Receipt {
+func (h *harness) trigger(e hooks.Event) hooks.Receipt {
 	receipt, err := h.Trigger(h.t.Context(), e)
 	require.NoError(h.check, err)
 	return receipt
 }
 
 // deliveries returns all deliveries that match, newest first.
-func (h *host) deliveries(q hooks.LogQuery) []hooks.Delivery {
+func (h *harness) deliveries(q hooks.LogQuery) []hooks.Delivery {
 	var all []hooks.Delivery
 	for d, err := range h.AllDeliveries(h.t.Context(), q) {
 		require.NoError(h.check, err)
@@ -131,14 +131,14 @@ func (h *host) deliveries(q hooks.LogQuery) []hooks.Delivery {
 }
 
 // delivery returns the only delivery of an event.
-func (h *host) delivery(tenant, eventID string) hooks.Delivery {
+func (h *harness) delivery(tenant, eventID string) hooks.Delivery {
 	all := h.deliveries(hooks.LogQuery{Tenant: tenant, EventID: eventID})
 	require.Len(h.check, all, 1)
 	return all[0]
 }
 
 // attempts returns all attempts that match, newest first.
-func (h *host) attempts(q hooks.LogQuery) []hooks.Attempt {
+func (h *harness) attempts(q hooks.LogQuery) []hooks.Attempt {
 	var all []hooks.Attempt
 	for a, err := range h.AllLogs(h.t.Context(), q) {
 		require.NoError(h.check, err)
@@ -227,7 +227,7 @@ func attemptIDs(list []hooks.Attempt) []string {
 
 func TestRegisterFillsInTheDefaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
+		h := newHarness(t)
 		pass(1500 * time.Microsecond)
 		got, err := h.Register(t.Context(), hooks.Hook{URL: "https://example.com/a", Events: []string{"order.paid"}})
 		require.NoError(t, err)
@@ -249,7 +249,7 @@ func TestRegisterFillsInTheDefaults(t *testing.T) {
 	})
 }
 
-// full is a hook with all that a host can set.
+// full is a hook with all that an application can set.
 func full() hooks.Hook {
 	return hooks.Hook{
 		ID: "A-z_09", Tenant: "acme", Name: "näme", Description: "all of it", Disabled: true, DisabledReason: "holidays",
@@ -263,7 +263,7 @@ func full() hooks.Hook {
 
 func TestRegisterKeepsWhatTheHostChose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
+		h := newHarness(t)
 		given := full()
 		// These are the Manager's.
 		given.Version, given.CreatedAt, given.UpdatedAt = 41, time.Unix(1, 0), time.Unix(2, 0)
@@ -292,7 +292,7 @@ func TestRegisterKeepsWhatTheHostChose(t *testing.T) {
 }
 
 func TestRegisterTidiesUp(t *testing.T) {
-	h := newHost(t)
+	h := newHarness(t)
 	got := h.register(hooks.Hook{
 		URL: "https://example.com", Events: []string{"*"}, DisabledReason: "an enabled hook has none",
 		Secrets: []hooks.SigningSecret{{Secret: hooks.NewSecret(), ExpiresAt: time.Date(2100, 1, 1, 2, 0, 0, 1_999_999, time.FixedZone("CET", 3600))}},
@@ -303,7 +303,7 @@ func TestRegisterTidiesUp(t *testing.T) {
 }
 
 func TestRegisterRefusesATakenID(t *testing.T) {
-	h := newHost(t)
+	h := newHarness(t)
 	first := h.register(hooks.Hook{ID: "a", Tenant: "acme", Name: "first", URL: "https://example.com", Events: []string{"*"}})
 	again := hooks.Hook{ID: "a", Tenant: "acme", Name: "second", URL: "https://example.com", Events: []string{"*"}}
 	_, err := h.Register(t.Context(), again)
@@ -321,7 +321,7 @@ func TestRegisterRefusesATakenID(t *testing.T) {
 }
 
 func TestHookIsNotFound(t *testing.T) {
-	h := newHost(t)
+	h := newHarness(t)
 	h.register(hooks.Hook{ID: "a", Tenant: "acme", URL: "https://example.com", Events: []string{"*"}})
 	for _, ref := range []hooks.Ref{{Tenant: "acme", ID: "b"}, {Tenant: "", ID: "a"}, {Tenant: "acme", ID: ""}, {Tenant: "ACME", ID: "a"}} {
 		_, err := h.Hook(t.Context(), ref.Tenant, ref.ID)
@@ -338,7 +338,7 @@ func TestHookIsNotFound(t *testing.T) {
 
 func TestHooksFilter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, speaks(&testProtocol{name: "other"}))
+		h := newHarness(t, speaks(&testProtocol{name: "other"}))
 		for i, hook := range []hooks.Hook{
 			{ID: "a", Name: "one"},
 			{ID: "c", Name: "two", Disabled: true},
@@ -384,7 +384,7 @@ func TestHooksFilter(t *testing.T) {
 
 func TestHooksArePaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
+		h := newHarness(t)
 		var oldestFirst []string
 		for i := range hooks.DefaultLimit + 2 {
 			if i%3 > 0 { // some at the same time
@@ -452,7 +452,7 @@ func throughText(t require.TestingT, c hooks.Cursor) hooks.Cursor {
 }
 
 func TestUpdateLosesNothing(t *testing.T) {
-	h := newHost(t)
+	h := newHarness(t)
 	hook := h.register(hooks.Hook{URL: "https://example.com", Events: []string{"*"}})
 	const writers = 50
 	var group sync.WaitGroup
@@ -476,7 +476,7 @@ func TestUpdateLosesNothing(t *testing.T) {
 
 func TestUpdateReturnsTheHookAsStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
+		h := newHarness(t)
 		old := h.register(hooks.Hook{URL: "https://example.com", Events: []string{"order.paid"}, Verified: true})
 		pass(time.Second)
 		want := full()
@@ -496,7 +496,7 @@ func TestUpdateReturnsTheHookAsStored(t *testing.T) {
 }
 
 func TestAnErrorOfTheChangeChangesNothing(t *testing.T) {
-	h := newHost(t)
+	h := newHarness(t)
 	hook := full()
 	stored := h.register(hook)
 	refused := errors.New("not today")
@@ -515,7 +515,7 @@ func TestAnErrorOfTheChangeChangesNothing(t *testing.T) {
 }
 
 func TestVerifiedGoesWithTheURL(t *testing.T) {
-	h := newHost(t)
+	h := newHarness(t)
 	hook := h.register(hooks.Hook{URL: "https://example.com", Events: []string{"*"}})
 	assert.False(t, hook.Verified)
 	verify := func(hook *hooks.Hook) { hook.Verified = true }
@@ -523,12 +523,12 @@ func TestVerifiedGoesWithTheURL(t *testing.T) {
 	assert.True(t, h.update(hook.Ref(), func(hook *hooks.Hook) { hook.Name = "x" }).Verified)
 	assert.False(t, h.update(hook.Ref(), func(hook *hooks.Hook) { hook.URL += "/a" }).Verified)
 	got := h.update(hook.Ref(), func(hook *hooks.Hook) { hook.URL, hook.Verified = "https://example.com/b", true })
-	assert.True(t, got.Verified, "a host may say that it knows the new endpoint")
+	assert.True(t, got.Verified, "an application may say that it knows the new endpoint")
 }
 
 func TestEnablingStartsAfresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t)
+		h := runningHarness(t)
 		gone, hook := h.endpoint(hooks.Hook{Events: []string{"*"}}, hookstest.Status(410), hookstest.Status(200))
 		h.trigger(hooks.Event{Type: "a"})
 		synctest.Wait()
@@ -556,26 +556,26 @@ func TestEnablingStartsAfresh(t *testing.T) {
 // says why.
 func TestWaitingDeliveriesOfAHookThatTakesNothing(t *testing.T) {
 	ends := map[string]struct {
-		end    func(h *host, ref hooks.Ref)
+		end    func(h *harness, ref hooks.Ref)
 		reason string
 	}{
-		"deleted":    {func(h *host, ref hooks.Ref) { require.NoError(h.t, h.Delete(h.t.Context(), ref.Tenant, ref.ID)) }, "deleted"},
-		"disabled":   {func(h *host, ref hooks.Ref) { h.update(ref, func(hook *hooks.Hook) { hook.Disabled = true }) }, "disabled"},
-		"unverified": {func(h *host, ref hooks.Ref) { h.update(ref, func(hook *hooks.Hook) { hook.Verified = false }) }, "not verified"},
+		"deleted":    {func(h *harness, ref hooks.Ref) { require.NoError(h.t, h.Delete(h.t.Context(), ref.Tenant, ref.ID)) }, "deleted"},
+		"disabled":   {func(h *harness, ref hooks.Ref) { h.update(ref, func(hook *hooks.Hook) { hook.Disabled = true }) }, "disabled"},
+		"unverified": {func(h *harness, ref hooks.Ref) { h.update(ref, func(hook *hooks.Hook) { hook.Verified = false }) }, "not verified"},
 	}
 	for name, tt := range ends {
 		for _, key := range []string{"", "key"} {
 			t.Run(name+key, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					h := newHost(t, speaks(&testProtocol{name: "strict", traits: hooks.Traits{RequireVerified: true}}))
+					h := newHarness(t, speaks(&testProtocol{name: "strict", traits: hooks.Traits{RequireVerified: true}}))
 					stop := h.run(h.Manager)
 					r, hook := h.endpoint(hooks.Hook{
 						Tenant: "acme", Events: []string{"*"}, Protocol: "strict", Verified: true, Schedule: []time.Duration{0, time.Hour},
 					}, hookstest.Status(500))
-					h.trigger(hooks.Event{ID: "tried", Tenant: "acme", Type: "a", Key: key})
+					h.trigger(hooks.Event{ID: "tried", Tenant: "acme", Type: "a", OrderingKey: key})
 					synctest.Wait()
 					stop()
-					h.trigger(hooks.Event{ID: "new", Tenant: "acme", Type: "a", Key: key})
+					h.trigger(hooks.Event{ID: "new", Tenant: "acme", Type: "a", OrderingKey: key})
 					tt.end(h, hook.Ref())
 					for _, d := range h.deliveries(hooks.LogQuery{Tenant: "acme"}) {
 						assert.False(t, d.State.Ended(), "it is not due yet")
@@ -605,10 +605,10 @@ func TestWaitingDeliveriesOfAHookThatTakesNothing(t *testing.T) {
 // again, so it must not hold back, and keep, what is behind it.
 func TestALineThatADeletedHookHeldBackEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t)
+		h := runningHarness(t)
 		_, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, HoldDead: true, Schedule: []time.Duration{0}}, hookstest.Status(500))
 		for _, id := range []string{"1", "2", "3"} {
-			h.trigger(hooks.Event{ID: id, Type: "a", Key: "key"})
+			h.trigger(hooks.Event{ID: id, Type: "a", OrderingKey: "key"})
 		}
 		pass(time.Minute)
 		require.Equal(t, hooks.Dead, h.delivery("", "1").State)
@@ -648,7 +648,7 @@ func TestRotateSecretOverlaps(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := runningHost(t)
+				h := runningHarness(t)
 				r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}})
 				old := hook.Secrets[0].Secret
 				pass(time.Minute)
@@ -685,7 +685,7 @@ func TestRotateSecretOverlaps(t *testing.T) {
 
 func TestRotateSecretByKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
+		h := newHarness(t)
 		in := func(d time.Duration) time.Time { return time.Now().UTC().Add(d) }
 		symmetric, expiring, lasting, expired := hooks.NewSecret(), hooks.NewSecret(), hooks.NewSecret(), hooks.NewSecret()
 		pair, _ := hooks.NewKeyPair()
@@ -723,7 +723,7 @@ func TestTestSendsWhatADeliveryWould(t *testing.T) {
 		t.Run(fmt.Sprintf("stored: %v", stored), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				spy := &spyStore{Store: memory.New(memory.Options{})}
-				h := newHost(t)
+				h := newHarness(t)
 				var observed record[hooks.Attempt]
 				h.Manager = h.manager(spy, func(c *hooks.Config) {
 					c.Observer.Attempt = func(_ hooks.Delivery, a hooks.Attempt, _ *hooks.Event) { observed.add(a) }
@@ -747,7 +747,7 @@ func TestTestSendsWhatADeliveryWould(t *testing.T) {
 				attempts, err := h.Test(t.Context(), hook,
 					hooks.Event{ID: "e1", Type: "a", Data: json.RawMessage(`[ 1 ]`)},
 					hooks.Event{ID: "e2", Type: "b", Tenant: "not acme"},
-					hooks.Event{ID: "e3", Type: "c", Key: "key"})
+					hooks.Event{ID: "e3", Type: "c", OrderingKey: "key"})
 				require.NoError(t, err)
 				require.Len(t, attempts, 3)
 				for i, a := range attempts {
@@ -769,7 +769,7 @@ func TestTestSendsWhatADeliveryWould(t *testing.T) {
 					}
 				}
 				for _, request := range r.Requests() {
-					assert.NoError(t, request.Verified)
+					assert.NoError(t, request.SignatureErr)
 					if request.ID == "e1" {
 						assert.Equal(t, `[ 1 ]`, string(request.Data))
 					}
@@ -785,7 +785,7 @@ func TestTestSendsWhatADeliveryWould(t *testing.T) {
 
 func TestTestOfAFailingEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
+		h := newHarness(t)
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Timeout: 2 * time.Second},
 			hookstest.Status(410).Body("no more"), hookstest.Hang(), hookstest.Reset(), hookstest.Reset(), hookstest.Redirect(302, "http://elsewhere.example"))
 		for _, want := range []hooks.ErrorClass{hooks.ClassStatus, hooks.ClassTimeout, hooks.ClassConnect, hooks.ClassRedirect} {
@@ -807,7 +807,7 @@ func TestTestOfAFailingEndpoint(t *testing.T) {
 }
 
 func TestTriggerSaysWhereTheEventGoes(t *testing.T) {
-	h := newHost(t)
+	h := newHarness(t)
 	for id, events := range map[string][]string{"all": {"*"}, "orders": {"order.*", "order.paid"}, "users": {"user.created"}} {
 		h.register(hooks.Hook{ID: id, URL: "https://example.com", Events: events})
 	}
@@ -816,19 +816,19 @@ func TestTriggerSaysWhereTheEventGoes(t *testing.T) {
 	data := []byte(" {\"total\": 1e2}\n")
 	metadata := map[string]string{"region": "eu"}
 	at := time.Date(2024, 2, 29, 12, 0, 0, 123_456_789, time.FixedZone("", -3600))
-	given := hooks.Event{ID: "e1", Type: "order.paid", Time: at, Data: data, Key: "key", Metadata: metadata}
+	given := hooks.Event{ID: "e1", Type: "order.paid", Time: at, Data: data, OrderingKey: "key", Metadata: metadata}
 	assert.Equal(t, hooks.Receipt{EventID: "e1", Deliveries: 2}, h.trigger(given))
 	data[0], metadata["region"] = 'x', "us"
 	got, err := h.Event(t.Context(), "", "e1")
 	require.NoError(t, err)
 	assert.Equal(t, hooks.Event{
 		ID: "e1", Type: "order.paid", Time: time.Date(2024, 2, 29, 13, 0, 0, 123e6, time.UTC),
-		Data: json.RawMessage(" {\"total\": 1e2}\n"), Key: "key", Metadata: map[string]string{"region": "eu"},
+		Data: json.RawMessage(" {\"total\": 1e2}\n"), OrderingKey: "key", Metadata: map[string]string{"region": "eu"},
 	}, got)
 	for _, d := range h.deliveries(hooks.LogQuery{EventID: "e1"}) {
 		assert.Contains(t, []string{"all", "orders"}, d.HookID)
 		assert.Equal(t, "order.paid", d.EventType)
-		assert.Equal(t, "key", d.Key)
+		assert.Equal(t, "key", d.OrderingKey)
 		assert.Equal(t, hooks.Pending, d.State)
 		assert.Zero(t, d.Attempts)
 	}
@@ -846,7 +846,7 @@ func TestTriggerSaysWhereTheEventGoes(t *testing.T) {
 }
 
 func TestEventsAreReadTogether(t *testing.T) {
-	h := newHost(t)
+	h := newHarness(t)
 	for _, id := range []string{"a", "b", "c"} {
 		h.trigger(hooks.Event{ID: id, Type: "order.paid", Data: []byte(`"` + id + `"`)})
 	}
@@ -862,7 +862,7 @@ func TestEventsAreReadTogether(t *testing.T) {
 }
 
 func TestTriggerBatchIsAllOrNone(t *testing.T) {
-	h := newHost(t)
+	h := newHarness(t)
 	h.register(hooks.Hook{URL: "https://example.com", Events: []string{"*"}})
 	h.trigger(hooks.Event{ID: "taken", Type: "a"})
 
@@ -880,7 +880,7 @@ func TestTriggerBatchIsAllOrNone(t *testing.T) {
 	for name, events := range map[string][]hooks.Event{
 		"a stored ID":          {{ID: "n1", Type: "a"}, {ID: "taken", Type: "a"}, {ID: "n2", Type: "a"}},
 		"one ID twice":         {{ID: "n1", Type: "a"}, {ID: "n2", Type: "a"}, {ID: "n1", Type: "a"}},
-		"a stored ID, keyed":   {{ID: "n1", Type: "a", Key: "k"}, {ID: "taken", Type: "a", Key: "k"}},
+		"a stored ID, keyed":   {{ID: "n1", Type: "a", OrderingKey: "k"}, {ID: "taken", Type: "a", OrderingKey: "k"}},
 		"nothing but a double": {{ID: "taken", Type: "other"}},
 	} {
 		_, err := h.TriggerBatch(t.Context(), events)
@@ -895,7 +895,7 @@ func TestTriggerBatchIsAllOrNone(t *testing.T) {
 
 func TestARefusedTriggerIsNotDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t)
+		h := runningHarness(t)
 		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
 		for range 100 { // more than any buffer of one hook holds
 			_, err := h.TriggerBatch(t.Context(), []hooks.Event{{ID: "n", Type: "a"}, {ID: "n", Type: "a"}})
@@ -908,7 +908,7 @@ func TestARefusedTriggerIsNotDelivered(t *testing.T) {
 }
 
 func TestAContextThatHasEnded(t *testing.T) {
-	h := newHost(t)
+	h := newHarness(t)
 	old := h.register(hooks.Hook{ID: "a", URL: "https://example.com", Events: []string{"*"}})
 	h.trigger(hooks.Event{Type: "a"}) // the hooks are known
 	ended, cancel := context.WithCancel(t.Context())
@@ -930,7 +930,7 @@ func TestAContextThatHasEnded(t *testing.T) {
 }
 
 func TestTriggerTxRefusesWhatIsNoTransactionOfItsStore(t *testing.T) {
-	h, spy := strictHost(t, func(*hooks.Config) {})
+	h, spy := strictHarness(t, func(*hooks.Config) {})
 	h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
 	writes := spy.writes()
 	foreign := memory.New(memory.Options{})
@@ -956,7 +956,7 @@ func TestTriggerTxRefusesWhatIsNoTransactionOfItsStore(t *testing.T) {
 
 func TestTriggerTx(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t)
+		h := runningHarness(t)
 		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
 
 		lost := h.store.Begin()
@@ -975,7 +975,7 @@ func TestTriggerTx(t *testing.T) {
 		require.ErrorAs(t, err, &invalid)
 		assert.Equal(t, "events[1].type", invalid.Field)
 		pass(time.Hour)
-		assert.Empty(t, r.Requests(), "the host has not committed")
+		assert.Empty(t, r.Requests(), "the application has not committed")
 		_, err = h.Event(t.Context(), "", "e1")
 		require.ErrorIs(t, err, hooks.ErrNotFound)
 
@@ -994,8 +994,8 @@ func TestTriggerTx(t *testing.T) {
 
 // history makes a log of two tenants over three hours: deliveries that
 // succeeded, died, were cancelled and still wait, some at the same time.
-func history(t *testing.T) *host {
-	h := runningHost(t)
+func history(t *testing.T) *harness {
+	h := runningHarness(t)
 	_, good := h.endpoint(hooks.Hook{ID: "good", Events: []string{"*"}})
 	h.endpoint(hooks.Hook{ID: "bad", Events: []string{"order.*"}, Schedule: []time.Duration{0, time.Minute}}, hookstest.Status(500))
 	h.endpoint(hooks.Hook{ID: "slow", Events: []string{"order.paid"}, Schedule: []time.Duration{0, 100 * time.Hour}}, hookstest.Status(500))
@@ -1265,7 +1265,7 @@ func TestStats(t *testing.T) {
 
 func TestRedeliver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t)
+		h := runningHarness(t)
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Minute}}, hookstest.Status(500))
 		h.trigger(hooks.Event{ID: "e", Type: "a"})
 		synctest.Wait()
@@ -1296,7 +1296,7 @@ func TestRedeliver(t *testing.T) {
 		assert.Equal(t, hooks.Dead, h.delivery("", "e").State)
 
 		// What succeeded or was cancelled can be sent again as well.
-		r.Answer(hookstest.Status(200))
+		r.Respond(hookstest.Status(200))
 		for range 2 {
 			_, err = h.Redeliver(t.Context(), "", d.ID)
 			require.NoError(t, err)
@@ -1360,7 +1360,7 @@ func TestReplay(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t)
+		h := runningHarness(t)
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{time.Hour, time.Hour}}, hookstest.Hang())
 		h.trigger(hooks.Event{ID: "waits", Type: "a"})
 		d := h.delivery("", "waits")
@@ -1401,14 +1401,14 @@ func TestCatalogue(t *testing.T) {
 	}
 	want := slices.Clone(catalogue)
 	want[0].Example = bytes.Clone(want[0].Example)
-	h := newHost(t, func(c *hooks.Config) { c.Catalogue = catalogue })
+	h := newHarness(t, func(c *hooks.Config) { c.Catalogue = catalogue })
 	catalogue[0].Name = "changed"
 	catalogue[0].Example[0] = '['
 	assert.Equal(t, want, h.EventTypes(), "New copies its configuration")
 	h.EventTypes()[0].Name = "changed"
 	h.EventTypes()[0].Example[0] = '['
 	assert.Equal(t, want, h.EventTypes())
-	assert.Empty(t, newHost(t).EventTypes())
+	assert.Empty(t, newHarness(t).EventTypes())
 
 	hook := hooks.Hook{URL: "https://example.com", Events: []string{"order.paid", "order.*", "refund.*", "*"}}
 	h.register(hook)
@@ -1432,9 +1432,9 @@ func TestCatalogue(t *testing.T) {
 
 func TestTheObserverIsToldOfAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var h *host
+		var h *harness
 		var seen record[hooks.Delivery]
-		h = newHost(t, func(c *hooks.Config) {
+		h = newHarness(t, func(c *hooks.Config) {
 			c.Observer.Attempt = func(d hooks.Delivery, a hooks.Attempt, e *hooks.Event) {
 				assert.Equal(t, d.ID, a.DeliveryID)
 				assert.Equal(t, d.Attempts, a.Number)
@@ -1452,7 +1452,7 @@ func TestTheObserverIsToldOfAttempts(t *testing.T) {
 		h.endpoint(hooks.Hook{Tenant: "acme", Events: []string{"b"}, Schedule: []time.Duration{0}, HoldDead: true}, hookstest.Reset())
 		h.trigger(hooks.Event{ID: "a", Tenant: "acme", Type: "a"})
 		pass(time.Hour)
-		h.trigger(hooks.Event{ID: "b", Tenant: "acme", Type: "b", Key: "key"})
+		h.trigger(hooks.Event{ID: "b", Tenant: "acme", Type: "b", OrderingKey: "key"})
 		pass(time.Hour)
 		got := seen.all()
 		require.Equal(t, []string{"a", "a", "b"}, eventIDs(got))
@@ -1464,7 +1464,7 @@ func TestTheObserverIsToldOfAttempts(t *testing.T) {
 func TestAHookIsDisabledWhenItsEndpointFailsForTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var disabled record[hooks.Hook]
-		h := runningHost(t, func(c *hooks.Config) {
+		h := runningHarness(t, func(c *hooks.Config) {
 			c.DisableAfter, c.PollInterval = 2*time.Hour, time.Minute
 			c.Observer.HookDisabled = disabled.add
 		})
@@ -1473,7 +1473,7 @@ func TestAHookIsDisabledWhenItsEndpointFailsForTooLong(t *testing.T) {
 		well, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
 		h.trigger(hooks.Event{Type: "a"})
 		pass(90 * time.Minute)
-		r.Answer(hookstest.Status(200), hookstest.Status(503)) // one success is a new beginning
+		r.Respond(hookstest.Status(200), hookstest.Status(503)) // one success is a new beginning
 		pass(15 * time.Minute)
 		h.trigger(hooks.Event{ID: "e", Type: "a"})
 		pass(2 * time.Hour)
@@ -1497,7 +1497,7 @@ func TestAHookIsDisabledWhenItsEndpointFailsForTooLong(t *testing.T) {
 }
 
 // What a Manager stored while its configuration was another can still be
-// disabled: by the host, and after it has failed for too long.
+// disabled: by the application, and after it has failed for too long.
 func TestAHookThatIsNoLongerValidCanBeDisabled(t *testing.T) {
 	tests := map[string]struct {
 		stored, now func(*hooks.Config)
@@ -1520,7 +1520,7 @@ func TestAHookThatIsNoLongerValidCanBeDisabled(t *testing.T) {
 				if tt.now == nil {
 					tt.now = none
 				}
-				h := newHost(t, tt.stored)
+				h := newHarness(t, tt.stored)
 				hook := tt.hook
 				hook.URL, hook.Schedule = "http://nowhere.example", slices.Repeat([]time.Duration{10 * time.Minute}, 100)
 				if hook.Events == nil {
@@ -1549,7 +1549,7 @@ func TestTheObserverIsToldOfFiltersThatFail(t *testing.T) {
 		err         error
 	}
 	var failures []failure
-	h := newHost(t, func(c *hooks.Config) {
+	h := newHarness(t, func(c *hooks.Config) {
 		c.Observer.FilterFailed = func(hook hooks.Hook, e hooks.Event, err error) {
 			failures = append(failures, failure{hook.ID, e.ID, err})
 		}
@@ -1574,7 +1574,7 @@ func TestAnObserverThatPanicsIsContained(t *testing.T) {
 			calls.add(name)
 			panic(name)
 		}
-		h := newHost(t)
+		h := newHarness(t)
 		broken := &brokenChanges{Store: h.store}
 		h.Manager = h.manager(broken, func(c *hooks.Config) {
 			c.Observer = hooks.Observer{
@@ -1626,14 +1626,14 @@ func TestTenantsAreApart(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		inBubble(t, func(t *testing.T) {
-			h := newHost(t)
+			h := newHarness(t)
 			h.check = rt
 			h.run(h.Manager)
 			tenants := map[string]*tenantModel{}
 			for _, name := range []string{"", "a", "a/b"} {
 				// Half of the requests fail, so that there is something to send again.
-				answers := slices.Repeat([]hookstest.Answer{hookstest.Status(200), hookstest.Status(500)}, 50)
-				tenants[name] = &tenantModel{receiver: h.receiver(answers...), hooks: map[string]string{}, events: map[string]string{}}
+				responses := slices.Repeat([]hookstest.Response{hookstest.Status(200), hookstest.Status(500)}, 50)
+				tenants[name] = &tenantModel{receiver: h.receiver(responses...), hooks: map[string]string{}, events: map[string]string{}}
 			}
 			name := rapid.SampledFrom(slices.Sorted(maps.Keys(tenants)))
 			id := rapid.SampledFrom([]string{"1", "2", "3"})
@@ -1686,7 +1686,7 @@ func TestTenantsAreApart(t *testing.T) {
 					model := tenants[tenant]
 					data := fmt.Sprintf(`"event %d of %s"`, step, tenant)
 					receipt, err := h.Trigger(t.Context(), hooks.Event{
-						ID: id, Tenant: tenant, Type: "a", Data: json.RawMessage(data), Key: rapid.SampledFrom([]string{"", "key"}).Draw(rt, "key"),
+						ID: id, Tenant: tenant, Type: "a", Data: json.RawMessage(data), OrderingKey: rapid.SampledFrom([]string{"", "key"}).Draw(rt, "key"),
 					})
 					if model.events[id] != "" {
 						require.ErrorIs(rt, err, hooks.ErrDuplicate)
@@ -1740,7 +1740,7 @@ func (m *tenantModel) changed(t require.TestingT, id, label string, err error) {
 }
 
 // compare compares the model with what the tenant sees.
-func (m *tenantModel) compare(h *host, tenant string) {
+func (m *tenantModel) compare(h *harness, tenant string) {
 	ctx := h.t.Context()
 	page, err := h.Hooks(ctx, hooks.HookQuery{Tenant: tenant})
 	require.NoError(h.check, err)

@@ -24,7 +24,7 @@ type ending struct {
 
 // endings has the observer record every end, and checks that it is stored by
 // then.
-func endings(t *testing.T, h **host, ends *record[ending]) func(*hooks.Config) {
+func endings(t *testing.T, h **harness, ends *record[ending]) func(*hooks.Config) {
 	return func(c *hooks.Config) {
 		c.Observer.Ended = func(d hooks.Delivery, e *hooks.Event) {
 			assert.Contains(t, (*h).deliveries(hooks.LogQuery{Tenant: d.Tenant, DeliveryIDs: []string{d.ID}}), d, "as it is stored")
@@ -36,58 +36,58 @@ func endings(t *testing.T, h **host, ends *record[ending]) func(*hooks.Config) {
 // Whatever ends a delivery, the observer is told of it once, with the event.
 func TestTheObserverIsToldOfEnds(t *testing.T) {
 	once, twice := hooks.Retries(), hooks.Retries(time.Minute)
-	event := hooks.Event{ID: "e", Tenant: "acme", Type: "order.paid", Key: "key", Data: []byte(`{"x":1}`), Metadata: map[string]string{"a": "b"}}
+	event := hooks.Event{ID: "e", Tenant: "acme", Type: "order.paid", OrderingKey: "key", Data: []byte(`{"x":1}`), Metadata: map[string]string{"a": "b"}}
 	tests := map[string]struct {
-		hook    hooks.Hook
-		answers []hookstest.Answer
+		hook      hooks.Hook
+		responses []hookstest.Response
 		// do is done a second after the trigger.
-		do   func(h *host, hook hooks.Hook, deliveryID string)
+		do   func(h *harness, hook hooks.Hook, deliveryID string)
 		want []hooks.State
 	}{
 		"succeeded":               {hook: hooks.Hook{Schedule: once}, want: []hooks.State{hooks.Succeeded}},
-		"succeeded after a retry": {hook: hooks.Hook{Schedule: twice}, answers: []hookstest.Answer{hookstest.Status(500), hookstest.Status(200)}, want: []hooks.State{hooks.Succeeded}},
-		"dead":                    {hook: hooks.Hook{Schedule: twice}, answers: []hookstest.Answer{hookstest.Status(500)}, want: []hooks.State{hooks.Dead}},
-		"gone":                    {hook: hooks.Hook{Schedule: twice}, answers: []hookstest.Answer{hookstest.Status(410)}, want: []hooks.State{hooks.Dead}},
+		"succeeded after a retry": {hook: hooks.Hook{Schedule: twice}, responses: []hookstest.Response{hookstest.Status(500), hookstest.Status(200)}, want: []hooks.State{hooks.Succeeded}},
+		"dead":                    {hook: hooks.Hook{Schedule: twice}, responses: []hookstest.Response{hookstest.Status(500)}, want: []hooks.State{hooks.Dead}},
+		"gone":                    {hook: hooks.Hook{Schedule: twice}, responses: []hookstest.Response{hookstest.Status(410)}, want: []hooks.State{hooks.Dead}},
 		"dead and redelivered": {
-			hook: hooks.Hook{Schedule: once}, answers: []hookstest.Answer{hookstest.Status(500), hookstest.Status(200)},
-			do: func(h *host, _ hooks.Hook, id string) {
+			hook: hooks.Hook{Schedule: once}, responses: []hookstest.Response{hookstest.Status(500), hookstest.Status(200)},
+			do: func(h *harness, _ hooks.Hook, id string) {
 				_, err := h.Redeliver(h.t.Context(), "acme", id)
 				assert.NoError(h.t, err)
 			},
 			want: []hooks.State{hooks.Dead, hooks.Succeeded},
 		},
 		"held and cancelled": {
-			hook: hooks.Hook{Schedule: once, HoldDead: true}, answers: []hookstest.Answer{hookstest.Status(500)},
+			hook: hooks.Hook{Schedule: once, HoldDead: true}, responses: []hookstest.Response{hookstest.Status(500)},
 			do: cancel, want: []hooks.State{hooks.Dead, hooks.Cancelled},
 		},
 		"cancelled before a retry": {
-			hook: hooks.Hook{Schedule: twice}, answers: []hookstest.Answer{hookstest.Status(500)},
+			hook: hooks.Hook{Schedule: twice}, responses: []hookstest.Response{hookstest.Status(500)},
 			do: cancel, want: []hooks.State{hooks.Cancelled},
 		},
 		"disabled": {
 			hook: hooks.Hook{Schedule: []time.Duration{time.Minute}},
-			do: func(h *host, hook hooks.Hook, _ string) {
+			do: func(h *harness, hook hooks.Hook, _ string) {
 				h.update(hook.Ref(), func(hook *hooks.Hook) { hook.Disabled = true })
 			},
 			want: []hooks.State{hooks.Cancelled},
 		},
 		"deleted": {
 			hook: hooks.Hook{Schedule: []time.Duration{time.Minute}},
-			do: func(h *host, hook hooks.Hook, _ string) {
+			do: func(h *harness, hook hooks.Hook, _ string) {
 				assert.NoError(h.t, h.Delete(h.t.Context(), "acme", hook.ID))
 			},
 			want: []hooks.State{hooks.Cancelled},
 		},
 		"dead after its hook was deleted": {
-			hook: hooks.Hook{Schedule: once, HoldDead: true, Timeout: 10 * time.Second}, answers: []hookstest.Answer{hookstest.Hang()},
-			do: func(h *host, hook hooks.Hook, _ string) {
+			hook: hooks.Hook{Schedule: once, HoldDead: true, Timeout: 10 * time.Second}, responses: []hookstest.Response{hookstest.Hang()},
+			do: func(h *harness, hook hooks.Hook, _ string) {
 				assert.NoError(h.t, h.Delete(h.t.Context(), "acme", hook.ID))
 			},
 			want: []hooks.State{hooks.Dead},
 		},
 		"not verified": {
 			hook: hooks.Hook{Schedule: []time.Duration{time.Minute}, Protocol: "verifying", Verified: true},
-			do: func(h *host, hook hooks.Hook, _ string) {
+			do: func(h *harness, hook hooks.Hook, _ string) {
 				h.update(hook.Ref(), func(hook *hooks.Hook) { hook.Verified = false })
 			},
 			want: []hooks.State{hooks.Cancelled},
@@ -98,11 +98,11 @@ func TestTheObserverIsToldOfEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var ends record[ending]
-				var h *host
-				h = newHost(t, endings(t, &h, &ends), speaks(verifying()))
+				var h *harness
+				h = newHarness(t, endings(t, &h, &ends), speaks(verifying()))
 				h.run(h.Manager)
 				tt.hook.Tenant, tt.hook.Events = "acme", []string{"*"}
-				_, hook := h.endpoint(tt.hook, tt.answers...)
+				_, hook := h.endpoint(tt.hook, tt.responses...)
 				h.trigger(event)
 				pass(time.Second)
 				if tt.do != nil {
@@ -123,7 +123,7 @@ func TestTheObserverIsToldOfEnds(t *testing.T) {
 	}
 }
 
-func cancel(h *host, _ hooks.Hook, deliveryID string) {
+func cancel(h *harness, _ hooks.Hook, deliveryID string) {
 	_, err := h.Cancel(h.t.Context(), "acme", deliveryID)
 	assert.NoError(h.t, err)
 }
@@ -142,8 +142,8 @@ func TestTheObserverIsToldOfWhatAFilterRefusesLate(t *testing.T) {
 			}
 			return e.Type != "unwanted", nil
 		}
-		var h *host
-		h = newHost(t, endings(t, &h, &ends), speaks(p))
+		var h *harness
+		h = newHarness(t, endings(t, &h, &ends), speaks(p))
 		h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "p", MaxBatch: 10})
 		for i := range 5 {
 			assert.Equal(t, 1, h.trigger(hooks.Event{ID: fmt.Sprint(i), Type: []string{"wanted", "unwanted"}[i%2]}).Undecided)
@@ -167,7 +167,7 @@ func TestTheObserverIsToldOfWhatAFilterRefusesLate(t *testing.T) {
 func TestTheObserverIsNotToldOfAnEndThatWasRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ends, others record[ending]
-		h := newHost(t)
+		h := newHarness(t)
 		slow := h.manager(&faultyStore{Store: h.store, settle: func(context.Context) error {
 			time.Sleep(3 * time.Second) // beyond the lease
 			return nil
@@ -209,13 +209,13 @@ func (s *blindStore) Events(ctx context.Context, tenant string, ids []string) ([
 func TestTheObserverIsToldOfWhatIsCancelledWithoutItsEvent(t *testing.T) {
 	var ends record[ending]
 	var failures record[error]
-	h := newHost(t)
+	h := newHarness(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	store := &blindStore{Store: h.store, cancelled: cancel}
 	h.Manager = h.manager(store, endings(t, &h, &ends), func(c *hooks.Config) { c.Observer.Failure = failures.add })
 	h.register(hooks.Hook{URL: "https://example.com", Events: []string{"*"}})
-	h.trigger(hooks.Event{ID: "e", Type: "a", Key: "k", Data: []byte("1")})
-	h.trigger(hooks.Event{ID: "f", Type: "a", Key: "k", Data: []byte("2")})
+	h.trigger(hooks.Event{ID: "e", Type: "a", OrderingKey: "k", Data: []byte("1")})
+	h.trigger(hooks.Event{ID: "f", Type: "a", OrderingKey: "k", Data: []byte("2")})
 	blocked := h.delivery("", "f")
 	require.Equal(t, hooks.Blocked, blocked.State)
 	d, err := h.Cancel(ctx, "", blocked.ID)
@@ -229,7 +229,7 @@ func TestTheObserverIsToldOfWhatIsCancelledWithoutItsEvent(t *testing.T) {
 	store.failing.Store(true)
 	d, err = h.Cancel(t.Context(), "", h.delivery("", "e").ID)
 	require.NoError(t, err)
-	assert.Equal(t, ending{d, hooks.Event{ID: "e", Type: "a", Key: "k"}}, ends.all()[1])
+	assert.Equal(t, ending{d, hooks.Event{ID: "e", Type: "a", OrderingKey: "k"}}, ends.all()[1])
 	require.Len(t, failures.all(), 1)
 	assert.ErrorContains(t, failures.all()[0], "down")
 }

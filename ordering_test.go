@@ -18,9 +18,9 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
 )
 
-// answerByEvent answers 500 to the events for which failing says so, after some
+// respondByEvent responds with 500 to the events for which failing says so, after some
 // time, in which another request of the same key would show.
-func answerByEvent(failing func(eventID string) bool) hookstest.Answer {
+func respondByEvent(failing func(eventID string) bool) hookstest.Response {
 	return func(w http.ResponseWriter, r *http.Request) {
 		status := 200
 		if failing(r.Header.Get("Webhook-Id")) {
@@ -42,17 +42,17 @@ func spaced(t *testing.T, requests []hookstest.Request) {
 }
 
 func TestOneKeyGoesInOrderOneAtATime(t *testing.T) {
-	ways := map[string]func(h *host, events []hooks.Event){
-		"triggers": func(h *host, events []hooks.Event) {
+	ways := map[string]func(h *harness, events []hooks.Event){
+		"triggers": func(h *harness, events []hooks.Event) {
 			for _, e := range events {
 				h.trigger(e)
 			}
 		},
-		"a batch": func(h *host, events []hooks.Event) {
+		"a batch": func(h *harness, events []hooks.Event) {
 			_, err := h.TriggerBatch(h.t.Context(), events)
 			require.NoError(h.t, err)
 		},
-		"a transaction": func(h *host, events []hooks.Event) {
+		"a transaction": func(h *harness, events []hooks.Event) {
 			tx := h.store.Begin()
 			for _, e := range events {
 				_, err := h.TriggerTx(h.t.Context(), tx, e)
@@ -65,16 +65,16 @@ func TestOneKeyGoesInOrderOneAtATime(t *testing.T) {
 		for _, running := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, running: %v", name, running), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					h := newHost(t)
+					h := newHarness(t)
 					if running {
 						h.run(h.Manager)
 					}
-					r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}}, answerByEvent(always("none")))
+					r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}}, respondByEvent(always("none")))
 					var events []hooks.Event
 					var want []string
 					for i := range 20 {
 						want = append(want, fmt.Sprintf("e%02d", i))
-						events = append(events, hooks.Event{ID: want[i], Type: "a", Key: "key"})
+						events = append(events, hooks.Event{ID: want[i], Type: "a", OrderingKey: "key"})
 					}
 					send(h, events)
 					if !running {
@@ -91,13 +91,13 @@ func TestOneKeyGoesInOrderOneAtATime(t *testing.T) {
 
 func TestAFailingHeadHoldsItsKeyBackAndNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t)
+		h := runningHarness(t)
 		var repaired atomic.Bool
-		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Hour, time.Hour}}, answerByEvent(func(id string) bool { return id == "a1" && !repaired.Load() }))
+		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Hour, time.Hour}}, respondByEvent(func(id string) bool { return id == "a1" && !repaired.Load() }))
 		well, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
 		for _, e := range []hooks.Event{
-			{ID: "a1", Key: "a"}, {ID: "a2", Key: "a"}, {ID: "b1", Key: "b"}, {ID: "free"}, {ID: "a3", Key: "a"}, {ID: "b2", Key: "b"},
-			{ID: "A1", Key: "A"}, {ID: "elsewhere", Key: "a", Tenant: "acme"},
+			{ID: "a1", OrderingKey: "a"}, {ID: "a2", OrderingKey: "a"}, {ID: "b1", OrderingKey: "b"}, {ID: "free"}, {ID: "a3", OrderingKey: "a"}, {ID: "b2", OrderingKey: "b"},
+			{ID: "A1", OrderingKey: "A"}, {ID: "elsewhere", OrderingKey: "a", Tenant: "acme"},
 		} {
 			e.Type = "a"
 			h.trigger(e)
@@ -123,18 +123,18 @@ func TestAFailingHeadHoldsItsKeyBackAndNothingElse(t *testing.T) {
 }
 
 func TestADeadHead(t *testing.T) {
-	type step func(h *host, dead hooks.Delivery)
-	redeliver := func(h *host, d hooks.Delivery) {
+	type step func(h *harness, dead hooks.Delivery)
+	redeliver := func(h *harness, d hooks.Delivery) {
 		_, err := h.Redeliver(h.t.Context(), "", d.ID)
 		require.NoError(h.t, err)
 	}
-	cancel := func(h *host, d hooks.Delivery) {
+	cancel := func(h *harness, d hooks.Delivery) {
 		got, err := h.Cancel(h.t.Context(), "", d.ID)
 		require.NoError(h.t, err)
 		assert.Equal(h.t, hooks.Cancelled, got.State)
 		assert.False(h.t, got.Held)
 	}
-	heal := func(*host, hooks.Delivery) {}
+	heal := func(*harness, hooks.Delivery) {}
 	tests := map[string]struct {
 		hold   bool
 		before []string // attempts until the operator acts
@@ -156,12 +156,12 @@ func TestADeadHead(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := runningHost(t)
+				h := runningHarness(t)
 				var repaired atomic.Bool
 				r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, HoldDead: tt.hold, Schedule: []time.Duration{0, time.Minute}},
-					answerByEvent(func(id string) bool { return id == "1" && !repaired.Load() }))
+					respondByEvent(func(id string) bool { return id == "1" && !repaired.Load() }))
 				for _, id := range []string{"1", "2", "3"} {
-					h.trigger(hooks.Event{ID: id, Type: "a", Key: "key"})
+					h.trigger(hooks.Event{ID: id, Type: "a", OrderingKey: "key"})
 				}
 				pass(time.Hour)
 				require.Equal(t, tt.before, receivedIDs(r))
@@ -192,10 +192,10 @@ func TestADeadHead(t *testing.T) {
 
 func TestCancellingWithinALine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t)
-		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Hour}}, answerByEvent(always("1")))
+		h := runningHarness(t)
+		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Hour}}, respondByEvent(always("1")))
 		for _, id := range []string{"1", "2", "3"} {
-			h.trigger(hooks.Event{ID: id, Type: "a", Key: "key"})
+			h.trigger(hooks.Event{ID: id, Type: "a", OrderingKey: "key"})
 		}
 		pass(time.Minute)
 		for _, id := range []string{"2", "1"} { // one that is blocked, then the head
@@ -210,10 +210,10 @@ func TestCancellingWithinALine(t *testing.T) {
 
 func TestASentAgainDeliveryTakesItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t)
-		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Hour}}, answerByEvent(always("2")))
+		h := runningHarness(t)
+		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Hour}}, respondByEvent(always("2")))
 		for _, id := range []string{"1", "2", "3", "4"} {
-			h.trigger(hooks.Event{ID: id, Type: "a", Key: "key"})
+			h.trigger(hooks.Event{ID: id, Type: "a", OrderingKey: "key"})
 		}
 		pass(time.Minute)
 		require.Equal(t, []string{"1", "2"}, receivedIDs(r))
@@ -227,13 +227,13 @@ func TestASentAgainDeliveryTakesItsPlace(t *testing.T) {
 
 func TestReplayKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t)
+		h := runningHarness(t)
 		var repaired atomic.Bool
-		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}}, answerByEvent(func(string) bool { return !repaired.Load() }))
+		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}}, respondByEvent(func(string) bool { return !repaired.Load() }))
 		var want []string
 		for i := range 10 {
 			want = append(want, fmt.Sprintf("e%d", i))
-			h.trigger(hooks.Event{ID: want[i], Type: "a", Key: "key"})
+			h.trigger(hooks.Event{ID: want[i], Type: "a", OrderingKey: "key"})
 			pass(time.Second)
 		}
 		require.Equal(t, want, receivedIDs(r))
@@ -251,16 +251,16 @@ func TestReplayKeepsTheOrder(t *testing.T) {
 
 // A job is one delivery.
 type job struct {
-	event    string
-	sequence int
-	key      string
-	line     *line // nil without a key
-	failures int   // answers of 500 before those of 200
-	answers  int
-	step     int
-	state    hooks.State // leased counts as pending
-	held     bool
-	sending  int // requests under way
+	event     string
+	sequence  int
+	key       string
+	line      *line // nil without a key
+	failures  int   // responses of 500 before those of 200
+	responses int
+	step      int
+	state     hooks.State // leased counts as pending
+	held      bool
+	sending   int // requests under way
 }
 
 // A line is the jobs of one hook and key that wait: the one whose turn it is,
@@ -325,7 +325,7 @@ func (h *orderedHook) serve(w http.ResponseWriter, r *http.Request) {
 	j := h.begin(r.Header.Get("Webhook-Id"))
 	select {
 	case <-time.After(latency):
-		w.WriteHeader(h.answer(j))
+		w.WriteHeader(h.response(j))
 	case <-r.Context().Done():
 		h.cut(j)
 		panic(http.ErrAbortHandler)
@@ -348,14 +348,14 @@ func (h *orderedHook) begin(event string) *job {
 	return j
 }
 
-func (h *orderedHook) answer(j *job) int {
+func (h *orderedHook) response(j *job) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	// One that was cut may come again at the same instant, but is over now.
 	h.expect(j.sending == 1, "%s is sent %d times at a time", j.event, j.sending)
 	j.sending--
-	j.answers++
-	if j.answers > j.failures {
+	j.responses++
+	if j.responses > j.failures {
 		j.end(hooks.Succeeded, false)
 		return 200
 	}
@@ -396,7 +396,7 @@ func (h *orderedHook) compare(t require.TestingT, stored map[string]hooks.Delive
 // An orderedWorld is what the property is about: hooks, Managers that come and
 // go on one store, and an operator.
 type orderedWorld struct {
-	*host
+	*harness
 	grace  time.Duration
 	hooks  []*orderedHook
 	stops  []func()
@@ -425,16 +425,16 @@ func (w *orderedWorld) triggerSome(rt *rapid.T) {
 	var events []hooks.Event
 	for range rapid.IntRange(1, 4).Draw(rt, "events") {
 		w.events++
-		e := hooks.Event{ID: fmt.Sprint(w.events), Type: "a", Key: rapid.SampledFrom([]string{"", "a", "a", "b"}).Draw(rt, "key")}
+		e := hooks.Event{ID: fmt.Sprint(w.events), Type: "a", OrderingKey: rapid.SampledFrom([]string{"", "a", "a", "b"}).Draw(rt, "key")}
 		events = append(events, e)
 		for _, h := range w.hooks {
 			h.mu.Lock()
-			j := &job{event: e.ID, sequence: w.events, key: e.Key, failures: rapid.SampledFrom([]int{0, 0, 1, 2, 3, 50}).Draw(rt, "failures")}
-			if e.Key != "" {
-				if h.lines[e.Key] == nil {
-					h.lines[e.Key] = &line{}
+			j := &job{event: e.ID, sequence: w.events, key: e.OrderingKey, failures: rapid.SampledFrom([]int{0, 0, 1, 2, 3, 50}).Draw(rt, "failures")}
+			if e.OrderingKey != "" {
+				if h.lines[e.OrderingKey] == nil {
+					h.lines[e.OrderingKey] = &line{}
 				}
-				j.line = h.lines[e.Key]
+				j.line = h.lines[e.OrderingKey]
 			}
 			j.line.join(j)
 			h.jobs[e.ID] = j
@@ -522,7 +522,7 @@ func (w *orderedWorld) stop(rt *rapid.T) {
 func (w *orderedWorld) crash(rt *rapid.T) {
 	at := time.Now().UTC().Truncate(time.Millisecond)
 	_, _, err := w.store.Claim(w.t.Context(), hooks.ClaimRequest{
-		Owner: "ghost", Now: at, Until: at.Add(3 * time.Second), Limit: hooks.Room{Deliveries: rapid.IntRange(1, 5).Draw(rt, "taken")},
+		Owner: "ghost", Now: at, Until: at.Add(3 * time.Second), Limit: hooks.Capacity{Deliveries: rapid.IntRange(1, 5).Draw(rt, "taken")},
 	})
 	require.NoError(rt, err)
 }
@@ -535,14 +535,14 @@ func (w *orderedWorld) compare(t require.TestingT) {
 }
 
 // answers counts the logged attempts that were not broken off, by event.
-func (w *orderedWorld) answers(hookID string) map[string]int {
-	answers := map[string]int{}
+func (w *orderedWorld) responses(hookID string) map[string]int {
+	responses := map[string]int{}
 	for _, a := range w.attempts(hooks.LogQuery{HookID: hookID, PageQuery: hooks.PageQuery{Limit: 10_000}}) {
 		if a.Class != hooks.ClassInterrupted {
-			answers[a.EventID]++
+			responses[a.EventID]++
 		}
 	}
-	return answers
+	return responses
 }
 
 // Whatever fails and whoever comes and goes: of each hook and key there is one
@@ -552,7 +552,7 @@ func TestOrderingKeysUnderFailure(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		inBubble(t, func(t *testing.T) {
-			w := &orderedWorld{host: newHost(t), grace: rapid.SampledFrom([]time.Duration{-1, time.Minute}).Draw(rt, "grace")}
+			w := &orderedWorld{harness: newHarness(t), grace: rapid.SampledFrom([]time.Duration{-1, time.Minute}).Draw(rt, "grace")}
 			w.check = rt
 			for range rapid.IntRange(1, 2).Draw(rt, "hooks") {
 				w.addHook(rt)
@@ -577,9 +577,9 @@ func TestOrderingKeysUnderFailure(t *testing.T) {
 			pass(10 * time.Minute)
 			w.compare(rt)
 			for _, h := range w.hooks {
-				answers := w.answers(h.id)
+				responses := w.responses(h.id)
 				for _, j := range h.jobs {
-					require.Equal(rt, j.answers, answers[j.event], "attempts of %s", j.event)
+					require.Equal(rt, j.responses, responses[j.event], "attempts of %s", j.event)
 					held := j.line != nil && j.line.head != nil && j.line.head.held
 					require.True(rt, j.state.Ended() || held, "%s waits for nothing: it is %s", j.event, j.state)
 				}

@@ -200,12 +200,12 @@ func TestNamesOfWhichThePolicyPermitsSomeAddresses(t *testing.T) {
 			_, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort(name, "443"))
 			require.Error(t, err, name)
 			assert.ElementsMatch(t, want, dialled, name)
-			class := classify(t.Context(), err, ClassProtocol)
+			class := classify(t.Context(), err, ClassHTTP)
 			switch {
 			case len(want) > 0:
 				assert.Equal(t, ClassConnect, class, name)
 			case name == "10.0.0.1":
-				assert.Equal(t, ClassBlocked, class)
+				assert.Equal(t, ClassForbidden, class)
 			default:
 				assert.Equal(t, ClassDNS, class, name)
 				assert.Equal(t, errNoAddress, plain(err), name)

@@ -23,7 +23,7 @@ func TestWhatCanBeAllowedIsAHint(t *testing.T) {
 		{"http://example.com/", "must be https", "Config.AllowHTTP can allow http"},
 		{"https://example.com:0/", "must have a port of 1 to 65535, or none and no colon before it", ""},
 	} {
-		h, spy := strictHost(t, func(c *hooks.Config) { c.AllowHosts = []string{"example.com", "10.1.2.3"} })
+		h, spy := strictHarness(t, func(c *hooks.Config) { c.AllowHosts = []string{"example.com", "10.1.2.3"} })
 		for _, protocol := range []string{"", "any-url"} {
 			if protocol != "" && (tt.hint == "" || strings.HasPrefix(tt.url, "http:")) {
 				continue // Such a protocol stores it, and the deliveries fail.
@@ -41,7 +41,7 @@ func TestWhatCanBeAllowedIsAHint(t *testing.T) {
 }
 
 // Ports and host names are looked at for each request, whoever makes it, with a
-// dialer of the host's as well.
+// dialer of the application's as well.
 func TestPortsAndHostsOfEachRequest(t *testing.T) {
 	loginAt := func(u string) *testProtocol {
 		return &testProtocol{name: "logging-in", request: func(ctx context.Context, send hooks.Send, h hooks.Hook, _ []hooks.Message) (hooks.Request, error) {
@@ -69,7 +69,7 @@ func TestPortsAndHostsOfEachRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHost(t, func(c *hooks.Config) { c.AllowPorts = []int{25, 6667} }, speaks(loginAt(tt.login)))
+				h := newHarness(t, func(c *hooks.Config) { c.AllowPorts = []int{25, 6667} }, speaks(loginAt(tt.login)))
 				r := h.network.Receiver(t, "shop.example")
 				login := h.network.Receiver(t, "login.example")
 				hook := hooks.Hook{URL: tt.url, Events: []string{"*"}}
@@ -89,7 +89,7 @@ func TestPortsAndHostsOfEachRequest(t *testing.T) {
 					assert.Len(t, r.Requests(), 1)
 					return
 				}
-				assert.Equal(t, hooks.ClassBlocked, a.Class)
+				assert.Equal(t, hooks.ClassForbidden, a.Class)
 				assert.Equal(t, "the egress policy forbids it: "+tt.says, a.Error)
 				assert.Empty(t, r.Requests())
 				assert.Empty(t, login.Requests())

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A Protocol is what deliveries look like on the wire and which answers count
-// as success. [StandardWebhooks] is the default one; a host adds others with
+// A Protocol is what deliveries look like on the wire and which responses count
+// as success. [StandardWebhooks] is the default one; an application adds others with
 // [Config].Protocols. Its methods may be called concurrently.
 type Protocol interface {
 	// Name is what Hook.Protocol says to choose the protocol.
@@ -61,7 +61,7 @@ type Endpoint interface {
 	// first. An error is a failed attempt; of those that are no
 	// [AttemptError] the class is [ClassRequest].
 	Request(ctx context.Context, send Send, msgs []Message) (Request, error)
-	// Judge says what an answer means, or the lack of one.
+	// Judge says what a response means, or the lack of one.
 	Judge(r Response) Verdict
 	// Verify asks the endpoint whether it wants the traffic. Nil means that
 	// it does; an [AttemptError] carries what was wrong. Each request that it
@@ -81,9 +81,9 @@ type Message struct {
 }
 
 // Send makes one request under the rules for all outgoing requests: the egress
-// policy, no redirects, no proxy, bounded answers, and the time of ctx. A request
-// whose connection is lost before an answer begins is made once more, on a fresh
-// one. Send always returns; Response.Err is set when there is no complete answer.
+// policy, no redirects, no proxy, bounded responses, and the time of ctx. A request
+// whose connection is lost before a response begins is made once more, on a fresh
+// one. Send always returns; Response.Err is set when there is no complete response.
 type Send func(ctx context.Context, r Request) Response
 
 // A Request is what a protocol wants sent. The fields are shared with the
@@ -95,9 +95,9 @@ type Request struct {
 	// Header has canonical keys.
 	Header http.Header
 	Body   []byte
-	// MaxAnswer bounds the body of the answer that is read, in bytes. Default:
-	// 16 KiB, or [Config].MaxAnswer if that is more.
-	MaxAnswer int
+	// MaxResponse bounds the body of the response that is read, in bytes. Default:
+	// 16 KiB, or [Config].MaxResponse if that is more.
+	MaxResponse int
 
 	// LogURL and LogHeader are what the attempt log keeps of URL and Header.
 	// Default: the URL without its query, and every value redacted.
@@ -107,14 +107,14 @@ type Request struct {
 	LogBodySHA256 [32]byte
 }
 
-// A Response is an answer to a request, or the reason why there is none.
+// A Response is a response to a request, or the reason why there is none.
 type Response struct {
-	// Status, Header and Body are the answer's, as far as it came.
+	// Status, Header and Body are the response's, as far as it came.
 	Status    int
 	Header    http.Header
 	Body      []byte
 	Truncated bool
-	// Err is nil when the answer came whole or was truncated at MaxAnswer.
+	// Err is nil when the response came whole or was truncated at MaxResponse.
 	Err *AttemptError
 }
 
@@ -124,11 +124,11 @@ func (r Response) Failure() *AttemptError {
 		return r.Err
 	}
 	return &AttemptError{
-		Class: r.class(), Err: fmt.Errorf("the endpoint answered %d %s", r.Status, http.StatusText(r.Status)), Response: &r,
+		Class: r.class(), Err: fmt.Errorf("the endpoint responded with %d %s", r.Status, http.StatusText(r.Status)), Response: &r,
 	}
 }
 
-// A Verdict is what an answer means for the delivery and its hook.
+// A Verdict is what a response means for the delivery and its hook.
 type Verdict struct {
 	// Success ends the delivery well.
 	Success bool
@@ -146,7 +146,7 @@ type AttemptError struct {
 	Class ErrorClass
 	// Err is the cause, fit to be shown to the hook's owner. It may be nil.
 	Err error
-	// Response is the answer, if one came.
+	// Response is the response, if one came.
 	Response *Response
 }
 

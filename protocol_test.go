@@ -116,7 +116,7 @@ func post(h hooks.Hook, msg hooks.Message) (hooks.Request, error) {
 }
 
 // A protocol like Okta's: endpoints are asked first whether they want the
-// traffic, by a GET whose header they repeat in their answer.
+// traffic, by a GET whose header they repeat in their response.
 func verifying() *testProtocol {
 	return &testProtocol{
 		name:   "verifying",
@@ -127,13 +127,13 @@ func verifying() *testProtocol {
 				return err
 			}
 			r := send(ctx, hooks.Request{Method: "GET", URL: u, Header: http.Header{"X-Challenge": {"c4a1"}}})
-			var answer struct{ Verification string }
+			var response struct{ Verification string }
 			switch {
 			case r.Err != nil:
 				return r.Err
 			case r.Status != 200:
 				return &hooks.AttemptError{Class: hooks.ClassStatus, Err: fmt.Errorf("status %d", r.Status), Response: &r}
-			case json.Unmarshal(r.Body, &answer) != nil || answer.Verification != "c4a1":
+			case json.Unmarshal(r.Body, &response) != nil || response.Verification != "c4a1":
 				return &hooks.AttemptError{Class: hooks.ClassBody, Err: errors.New("another challenge"), Response: &r}
 			}
 			return nil
@@ -143,8 +143,8 @@ func verifying() *testProtocol {
 
 func TestOnlyVerifiedHooksReceive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, speaks(verifying()))
-		echo := hookstest.Answer(func(w http.ResponseWriter, r *http.Request) {
+		h := runningHarness(t, speaks(verifying()))
+		echo := hookstest.Response(func(w http.ResponseWriter, r *http.Request) {
 			assert.Equal(t, "GET", r.Method)
 			_, _ = fmt.Fprintf(w, `{"verification":%q}`, r.Header.Get("X-Challenge"))
 		})
@@ -154,9 +154,9 @@ func TestOnlyVerifiedHooksReceive(t *testing.T) {
 		assert.Zero(t, h.trigger(event).Deliveries)
 
 		for _, tt := range []struct {
-			answer hookstest.Answer
-			class  hooks.ErrorClass
-			status int
+			response hookstest.Response
+			class    hooks.ErrorClass
+			status   int
 		}{
 			{hookstest.Status(200).Body(`{"verification":"guess"}`), hooks.ClassBody, 200},
 			{hookstest.Status(500).Body(`{"verification":"c4a1"}`), hooks.ClassStatus, 500},
@@ -164,7 +164,7 @@ func TestOnlyVerifiedHooksReceive(t *testing.T) {
 			{hookstest.Hang(), hooks.ClassTimeout, 0},
 			{hookstest.Reset(), hooks.ClassConnect, 0},
 		} {
-			r.Answer(tt.answer)
+			r.Respond(tt.response)
 			_, err := h.Verify(t.Context(), "acme", hook.ID)
 			var failure *hooks.AttemptError
 			require.ErrorAs(t, err, &failure)
@@ -176,7 +176,7 @@ func TestOnlyVerifiedHooksReceive(t *testing.T) {
 			assert.Zero(t, h.trigger(event).Deliveries)
 		}
 
-		r.Answer(echo, hookstest.Status(200))
+		r.Respond(echo, hookstest.Status(200))
 		verified, err := h.Verify(t.Context(), "acme", hook.ID)
 		require.NoError(t, err)
 		assert.True(t, verified.Verified)
@@ -196,7 +196,7 @@ func TestOnlyVerifiedHooksReceive(t *testing.T) {
 func TestVerifyNoticesAChangeMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := verifying()
-		h := newHost(t, speaks(p))
+		h := newHarness(t, speaks(p))
 		_, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "verifying"})
 		p.verify = func(context.Context, hooks.Send, hooks.Hook) error {
 			h.update(hook.Ref(), func(hook *hooks.Hook) { hook.URL = "http://elsewhere.example" })
@@ -209,7 +209,7 @@ func TestVerifyNoticesAChangeMeanwhile(t *testing.T) {
 }
 
 // A protocol like Webitel's: it logs in before each delivery, at the URL that
-// is the hook's Settings, and sends what the answer says along.
+// is the hook's Settings, and sends what the response says along.
 func loggingIn(schedule ...time.Duration) *testProtocol {
 	return &testProtocol{
 		name:   "logging-in",
@@ -241,7 +241,7 @@ func loggingIn(schedule ...time.Duration) *testProtocol {
 
 func TestAnAuthRequestComesBeforeEachDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, speaks(loggingIn(0, time.Minute)))
+		h := runningHarness(t, speaks(loggingIn(0, time.Minute)))
 		login := h.receiver(hookstest.Status(200).Body("t0ken-1"), hookstest.Status(200).Body("t0ken-2"))
 		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "logging-in", Settings: json.RawMessage(`"` + login.URL + `/login"`)},
 			hookstest.Status(500), hookstest.Status(200))
@@ -268,25 +268,25 @@ func TestAnAuthRequestComesBeforeEachDelivery(t *testing.T) {
 
 func TestAFailedAuthRequestIsAFailedAttempt(t *testing.T) {
 	tests := map[string]struct {
-		answer hookstest.Answer
-		class  hooks.ErrorClass
-		status int
+		response hookstest.Response
+		class    hooks.ErrorClass
+		status   int
 	}{
 		"refused":   {hookstest.Status(401).Body("who?"), hooks.ClassStatus, 401},
 		"hangs":     {hookstest.Hang(), hooks.ClassTimeout, 0},
 		"is reset":  {hookstest.Reset(), hooks.ClassConnect, 0},
-		"no HTTP":   {hookstest.Garbage(), hooks.ClassProtocol, 0},
+		"no HTTP":   {hookstest.Garbage(), hooks.ClassHTTP, 0},
 		"cut short": {hookstest.Status(200).Body("t0k").ThenReset(), hooks.ClassBody, 200},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := runningHost(t, speaks(loggingIn(0, time.Minute)))
-				answers := []hookstest.Answer{tt.answer, hookstest.Status(200)}
+				h := runningHarness(t, speaks(loggingIn(0, time.Minute)))
+				responses := []hookstest.Response{tt.response, hookstest.Status(200)}
 				if tt.class == hooks.ClassConnect { // which takes two requests
-					answers = append([]hookstest.Answer{tt.answer}, answers...)
+					responses = append([]hookstest.Response{tt.response}, responses...)
 				}
-				login := h.receiver(answers...)
+				login := h.receiver(responses...)
 				r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "logging-in", Settings: json.RawMessage(`"` + login.URL + `"`)})
 				h.trigger(hooks.Event{ID: "e", Type: "a"})
 				pass(10 * time.Second)
@@ -304,7 +304,7 @@ func TestAFailedAuthRequestIsAFailedAttempt(t *testing.T) {
 				pass(time.Hour)
 				assert.Equal(t, hooks.Succeeded, h.delivery("", "e").State)
 				assert.Len(t, r.Requests(), 1)
-				assert.Len(t, login.Requests(), len(answers))
+				assert.Len(t, login.Requests(), len(responses))
 			})
 		})
 	}
@@ -323,12 +323,12 @@ func TestAnAuthRequestKeepsToTheEgressPolicy(t *testing.T) {
 		"with userinfo": {"http://me:s3cr3t@127.0.0.1:1024/login", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t, speaks(loggingIn()), func(c *hooks.Config) { c.Dial, c.AllowHTTP = nil, tt.allowHTTP })
+			h := newHarness(t, speaks(loggingIn()), func(c *hooks.Config) { c.Dial, c.AllowHTTP = nil, tt.allowHTTP })
 			attempts, err := h.Test(t.Context(), hooks.Hook{
 				URL: "https://receiver.example", Events: []string{"*"}, Protocol: "logging-in", Settings: json.RawMessage(`"` + tt.login + `"`),
 			}, hooks.Event{Type: "a"})
 			require.NoError(t, err)
-			want := hooks.ClassBlocked
+			want := hooks.ClassForbidden
 			if strings.Contains(tt.login, "@") {
 				want = hooks.ClassRequest
 			}
@@ -342,7 +342,7 @@ func TestAnAuthRequestKeepsToTheEgressPolicy(t *testing.T) {
 func TestGETWithAQuery(t *testing.T) {
 	for _, logURL := range []string{"", "what the log says"} {
 		synctest.Test(t, func(t *testing.T) {
-			h := runningHost(t, speaks(&testProtocol{
+			h := runningHarness(t, speaks(&testProtocol{
 				name: "query",
 				request: func(_ context.Context, _ hooks.Send, h hooks.Hook, msgs []hooks.Message) (hooks.Request, error) {
 					u, err := url.Parse(h.URL)
@@ -378,7 +378,7 @@ func TestTheLogKeepsOfHeadersWhatTheProtocolSays(t *testing.T) {
 		{http.Header{}, http.Header{}},
 		{http.Header{"X-List": {"1", "2"}}, http.Header{"X-List": {"1", "2"}}},
 	} {
-		h := newHost(t, speaks(&testProtocol{
+		h := newHarness(t, speaks(&testProtocol{
 			name: "plain",
 			request: func(_ context.Context, _ hooks.Send, h hooks.Hook, msgs []hooks.Message) (hooks.Request, error) {
 				req, err := post(h, msgs[0])
@@ -400,7 +400,7 @@ func TestTheLogKeepsOfHeadersWhatTheProtocolSays(t *testing.T) {
 func TestMessagesNameTheirAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var messages record[hooks.Message]
-		h := runningHost(t, speaks(&testProtocol{
+		h := runningHarness(t, speaks(&testProtocol{
 			name:   "noted",
 			traits: hooks.Traits{Schedule: []time.Duration{0, time.Minute}},
 			request: func(_ context.Context, _ hooks.Send, h hooks.Hook, msgs []hooks.Message) (hooks.Request, error) {
@@ -429,7 +429,7 @@ func TestEachAttemptHasItsOwnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var left, slept record[time.Duration]
 		var errs record[error]
-		h := runningHost(t, speaks(&testProtocol{
+		h := runningHarness(t, speaks(&testProtocol{
 			name:   "timed",
 			traits: hooks.Traits{Timeout: 5 * time.Second, Schedule: []time.Duration{0}},
 			request: func(ctx context.Context, _ hooks.Send, h hooks.Hook, msgs []hooks.Message) (hooks.Request, error) {
@@ -466,7 +466,7 @@ func TestEachAttemptHasItsOwnTime(t *testing.T) {
 // A hook that another Manager stored is compiled when its delivery is claimed.
 func TestCompileMayUseTheManager(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, speaks(&testProtocol{name: "nested"}))
+		h := newHarness(t, speaks(&testProtocol{name: "nested"}))
 		nested, _ := h.endpoint(hooks.Hook{Events: []string{"a"}, Protocol: "nested"})
 		plain, _ := h.endpoint(hooks.Hook{Events: []string{"b"}})
 		h.trigger(hooks.Event{Type: "a"})
@@ -487,27 +487,27 @@ func TestCompileMayUseTheManager(t *testing.T) {
 func TestAProtocolJudgesAndSchedules(t *testing.T) {
 	schedule := []time.Duration{0, 300 * time.Millisecond, 600 * time.Millisecond}
 	tests := map[string]struct {
-		answers  []hookstest.Answer
-		attempts int
-		state    hooks.State
+		responses []hookstest.Response
+		attempts  int
+		state     hooks.State
 	}{
-		"success":             {[]hookstest.Answer{hookstest.Status(204)}, 1, hooks.Succeeded},
-		"refused":             {[]hookstest.Answer{hookstest.Status(404)}, 1, hooks.Dead},
-		"failing":             {[]hookstest.Answer{hookstest.Status(500)}, 3, hooks.Dead},
-		"failing for a while": {[]hookstest.Answer{hookstest.Status(502), hookstest.Status(500), hookstest.Status(200)}, 3, hooks.Succeeded},
-		"failing and refused": {[]hookstest.Answer{hookstest.Status(503), hookstest.Status(400)}, 2, hooks.Dead},
+		"success":             {[]hookstest.Response{hookstest.Status(204)}, 1, hooks.Succeeded},
+		"refused":             {[]hookstest.Response{hookstest.Status(404)}, 1, hooks.Dead},
+		"failing":             {[]hookstest.Response{hookstest.Status(500)}, 3, hooks.Dead},
+		"failing for a while": {[]hookstest.Response{hookstest.Status(502), hookstest.Status(500), hookstest.Status(200)}, 3, hooks.Succeeded},
+		"failing and refused": {[]hookstest.Response{hookstest.Status(503), hookstest.Status(400)}, 2, hooks.Dead},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := runningHost(t, speaks(&testProtocol{
+				h := runningHarness(t, speaks(&testProtocol{
 					name:   "judging",
 					traits: hooks.Traits{Schedule: schedule},
 					judge: func(r hooks.Response) hooks.Verdict {
 						return hooks.Verdict{Success: r.Status/100 == 2, Permanent: r.Status/100 == 4}
 					},
 				}))
-				r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "judging"}, tt.answers...)
+				r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "judging"}, tt.responses...)
 				h.trigger(hooks.Event{ID: "e", Type: "a"})
 				pass(time.Hour)
 				assert.Equal(t, tt.state, h.delivery("", "e").State)
@@ -525,7 +525,7 @@ func TestAProtocolJudgesAndSchedules(t *testing.T) {
 
 func TestAProtocolDisablesAndThrottles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, speaks(&testProtocol{
+		h := runningHarness(t, speaks(&testProtocol{
 			name:   "judging",
 			traits: hooks.Traits{Schedule: []time.Duration{0, time.Second, time.Second}},
 			judge: func(r hooks.Response) hooks.Verdict {
@@ -557,7 +557,7 @@ func TestAProtocolDisablesAndThrottles(t *testing.T) {
 
 func TestAnyURLIsStoredAndFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, speaks(&testProtocol{name: "any", traits: hooks.Traits{AnyURL: true}}))
+		h := runningHarness(t, speaks(&testProtocol{name: "any", traits: hooks.Traits{AnyURL: true}}))
 		for i, text := range []string{"", "not_work_url", "ftp://example.com/a", "/a", "http://", "https://me:s3cr3t@example.com/", "://", "http://exa mple.com"} {
 			hook := h.register(hooks.Hook{URL: text, Events: []string{fmt.Sprint(i)}, Protocol: "any"})
 			assert.Equal(t, text, h.hook(hook.Ref()).URL)
@@ -587,7 +587,7 @@ func TestSecretsOfAnotherForm(t *testing.T) {
 			mac.Write(body)
 			return hex.EncodeToString(mac.Sum(nil))
 		}
-		h := newHost(t, func(c *hooks.Config) {
+		h := newHarness(t, func(c *hooks.Config) {
 			c.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		}, speaks(&testProtocol{
 			name:   "hex",
@@ -626,7 +626,7 @@ func TestSecretsOfAnotherForm(t *testing.T) {
 		assert.Equal(t, sign(first, []byte("{}")), r.Requests()[0].Header.Get("X-Signature"))
 		assert.Equal(t, sign(second, []byte("{}")), r.Requests()[1].Header.Get("X-Signature"))
 
-		slog.New(slog.NewTextHandler(&log, nil)).Info("a host may log it", "hook", rotated)
+		slog.New(slog.NewTextHandler(&log, nil)).Info("an application may log it", "hook", rotated)
 		for _, v := range []any{rotated, &rotated, rotated.Secrets, h.attempts(hooks.LogQuery{}), h.deliveries(hooks.LogQuery{})} {
 			_, _ = fmt.Fprintf(&log, "%v %+v %#v %s %q\n", v, v, v, v, v)
 			text, err := json.Marshal(v)
@@ -645,7 +645,7 @@ func TestSecretsOfAnotherForm(t *testing.T) {
 // in a secret of another form is chance, and no reason to go on signing with it.
 func TestRotationReplacesSecretsOfAnotherForm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, speaks(&testProtocol{name: "own", secret: func() (hooks.Secret, error) { return "x9_kQ2mB7vLr", nil }}))
+		h := newHarness(t, speaks(&testProtocol{name: "own", secret: func() (hooks.Secret, error) { return "x9_kQ2mB7vLr", nil }}))
 		hook := h.register(hooks.Hook{
 			URL: "https://example.com", Events: []string{"*"}, Protocol: "own",
 			Secrets: []hooks.SigningSecret{{Secret: "f4_Zt81pWcAe"}, {Secret: "plain"}},
@@ -660,7 +660,7 @@ func TestRotationReplacesSecretsOfAnotherForm(t *testing.T) {
 }
 
 func TestRotationOfAHookWithoutSecrets(t *testing.T) {
-	h := newHost(t, speaks(&testProtocol{name: "unsigned"}))
+	h := newHarness(t, speaks(&testProtocol{name: "unsigned"}))
 	hook := h.register(hooks.Hook{URL: "https://example.com", Events: []string{"*"}, Protocol: "unsigned"})
 	require.Empty(t, hook.Secrets)
 	_, err := h.RotateSecret(t.Context(), "", hook.ID, hooks.Rotation{})
@@ -673,7 +673,7 @@ func TestRotationOfAHookWithoutSecrets(t *testing.T) {
 
 func TestAProtocolHasItsOwnFilter(t *testing.T) {
 	var failed []string
-	h := newHost(t, speaks(&testProtocol{
+	h := newHarness(t, speaks(&testProtocol{
 		name: "filtering",
 		accepts: func(_ context.Context, h hooks.Hook, e *hooks.Event) (bool, error) {
 			if e.Type == "odd" {
@@ -697,7 +697,7 @@ func TestAProtocolHasItsOwnFilter(t *testing.T) {
 	assert.ElementsMatch(t, []string{"1 cannot tell", "2 cannot tell"}, failed)
 }
 
-// Code of the host that panics costs an attempt, or the call it is part of, and
+// Code of the application that panics costs an attempt, or the call it is part of, and
 // nothing else.
 func TestPanicsOfAProtocolAreContained(t *testing.T) {
 	boom := errors.New("boom")
@@ -721,11 +721,11 @@ func TestPanicsOfAProtocolAreContained(t *testing.T) {
 			verify: func(context.Context, hooks.Send, hooks.Hook) error { bang("verify"); return nil },
 		}
 	}
-	in := func(t *testing.T, where string, f func(h *host, hook hooks.Hook, r *hookstest.Receiver, armed *atomic.Bool)) {
+	in := func(t *testing.T, where string, f func(h *harness, hook hooks.Hook, r *hookstest.Receiver, armed *atomic.Bool)) {
 		t.Run(where, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var armed atomic.Bool
-				h := runningHost(t, speaks(newProtocol(&armed, where)))
+				h := runningHarness(t, speaks(newProtocol(&armed, where)))
 				r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "fragile"})
 				plain, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
 				armed.Store(true)
@@ -738,7 +738,7 @@ func TestPanicsOfAProtocolAreContained(t *testing.T) {
 		})
 	}
 
-	in(t, "compile", func(h *host, hook hooks.Hook, _ *hookstest.Receiver, _ *atomic.Bool) {
+	in(t, "compile", func(h *harness, hook hooks.Hook, _ *hookstest.Receiver, _ *atomic.Bool) {
 		again := hook
 		again.ID = ""
 		_, err := h.Register(h.t.Context(), again)
@@ -752,7 +752,7 @@ func TestPanicsOfAProtocolAreContained(t *testing.T) {
 		require.NoError(h.t, err)
 		assert.Len(h.t, page.Items, 2)
 	})
-	in(t, "secret", func(h *host, hook hooks.Hook, _ *hookstest.Receiver, _ *atomic.Bool) {
+	in(t, "secret", func(h *harness, hook hooks.Hook, _ *hookstest.Receiver, _ *atomic.Bool) {
 		hook.ID = ""
 		assert.NotPanics(h.t, func() {
 			_, err := h.Register(h.t.Context(), hook)
@@ -760,7 +760,7 @@ func TestPanicsOfAProtocolAreContained(t *testing.T) {
 		})
 	})
 	for _, where := range []string{"request", "judge"} {
-		in(t, where, func(h *host, hook hooks.Hook, _ *hookstest.Receiver, armed *atomic.Bool) {
+		in(t, where, func(h *harness, hook hooks.Hook, _ *hookstest.Receiver, armed *atomic.Bool) {
 			h.trigger(hooks.Event{ID: "e", Type: "a"})
 			synctest.Wait()
 			log := h.attempts(hooks.LogQuery{HookID: hook.ID})
@@ -778,12 +778,12 @@ func TestPanicsOfAProtocolAreContained(t *testing.T) {
 			assert.Equal(h.t, hooks.Succeeded, h.deliveries(hooks.LogQuery{HookID: hook.ID})[0].State)
 		})
 	}
-	in(t, "accepts", func(h *host, hook hooks.Hook, r *hookstest.Receiver, _ *atomic.Bool) {
+	in(t, "accepts", func(h *harness, hook hooks.Hook, r *hookstest.Receiver, _ *atomic.Bool) {
 		assert.Equal(h.t, 1, h.trigger(hooks.Event{Type: "a"}).Deliveries, "only the other hook's")
 		synctest.Wait()
 		assert.Empty(h.t, r.Requests())
 	})
-	in(t, "verify", func(h *host, hook hooks.Hook, _ *hookstest.Receiver, _ *atomic.Bool) {
+	in(t, "verify", func(h *harness, hook hooks.Hook, _ *hookstest.Receiver, _ *atomic.Bool) {
 		_, err := h.Verify(h.t.Context(), "", hook.ID)
 		assert.ErrorContains(h.t, err, "boom")
 		assert.False(h.t, h.hook(hook.Ref()).Verified)
@@ -794,7 +794,7 @@ func TestPanicsOfAProtocolAreContained(t *testing.T) {
 func TestAStoredHookThatDoesNotCompile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fragile := &testProtocol{name: "fragile", traits: hooks.Traits{Schedule: []time.Duration{0, time.Minute, time.Minute}}}
-		h := newHost(t, speaks(fragile))
+		h := newHarness(t, speaks(fragile))
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "fragile"})
 		plain, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
 		h.trigger(hooks.Event{ID: "e1", Type: "a"})
@@ -823,7 +823,7 @@ func TestAStoredHookThatDoesNotCompile(t *testing.T) {
 func TestAProtocolThatIsNoLongerSpoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old := speaks(&testProtocol{name: "old"})
-		h := newHost(t, old)
+		h := newHarness(t, old)
 		stop := h.run(h.Manager)
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "old", Schedule: []time.Duration{0, time.Hour}}, hookstest.Status(500), hookstest.Status(200))
 		plain, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
@@ -890,7 +890,7 @@ func TestRequestsThatCannotBeMade(t *testing.T) {
 	}
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t, speaks(&testProtocol{
+			h := newHarness(t, speaks(&testProtocol{
 				name: "odd",
 				request: func(_ context.Context, _ hooks.Send, h hooks.Hook, msgs []hooks.Message) (hooks.Request, error) {
 					req, err := post(h, msgs[0])
@@ -909,7 +909,7 @@ func TestRequestsThatCannotBeMade(t *testing.T) {
 }
 
 func TestARequestNeedsOnlyAURL(t *testing.T) {
-	h := newHost(t, speaks(&testProtocol{
+	h := newHarness(t, speaks(&testProtocol{
 		name: "bare",
 		request: func(_ context.Context, _ hooks.Send, h hooks.Hook, _ []hooks.Message) (hooks.Request, error) {
 			u, err := url.Parse(h.URL)
@@ -924,7 +924,7 @@ func TestARequestNeedsOnlyAURL(t *testing.T) {
 	assert.Equal(t, "POST", r.Requests()[0].Method)
 }
 
-func TestAnswersAreBoundedByTheProtocol(t *testing.T) {
+func TestResponsesAreBoundedByTheProtocol(t *testing.T) {
 	for _, tt := range []struct {
 		limit, size, seen, logged int
 	}{
@@ -932,14 +932,14 @@ func TestAnswersAreBoundedByTheProtocol(t *testing.T) {
 		{0, 16<<10 + 1, 16 << 10, 16 << 10},
 		{4, 5, 4, 4},
 		{4, 4, 4, 4},
-		{20 << 10, 30 << 10, 20 << 10, 16 << 10}, // the log keeps 16 KiB of any answer
+		{20 << 10, 30 << 10, 20 << 10, 16 << 10}, // the log keeps 16 KiB of any response
 	} {
 		var seen hooks.Response
-		h := newHost(t, speaks(&testProtocol{
+		h := newHarness(t, speaks(&testProtocol{
 			name: "bounded",
 			request: func(_ context.Context, _ hooks.Send, h hooks.Hook, msgs []hooks.Message) (hooks.Request, error) {
 				req, err := post(h, msgs[0])
-				req.MaxAnswer = tt.limit
+				req.MaxResponse = tt.limit
 				return req, err
 			},
 			judge: func(r hooks.Response) hooks.Verdict { seen = r; return hooks.Verdict{Success: true} },
@@ -975,7 +975,7 @@ func TestAManagerSpeaksSeveralProtocols(t *testing.T) {
 			}}
 		}
 		protocols := []hooks.Protocol{speaker("one"), speaker("two")}
-		h := &host{t: t, check: t, store: memory.New(memory.Options{}), network: new(hookstest.Network)}
+		h := &harness{t: t, check: t, store: memory.New(memory.Options{}), network: new(hookstest.Network)}
 		h.Manager = h.manager(h.store, speaks(protocols...))
 		protocols[1] = speaker("three") // New copies its configuration
 		h.run(h.Manager)

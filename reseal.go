@@ -104,7 +104,7 @@ func (s *sealedHooks) current(h Hook) bool {
 	case len(h.Sealed) == 0:
 		return len(h.Headers) == 0 && len(h.Secrets) == 0 && len(h.Settings) == 0
 	case s.seal != nil:
-		return h.Sealed[0] == sealedByHost
+		return h.Sealed[0] == sealedByApplication
 	}
 	id, _, ok := ofKey(h.Sealed)
 	return ok && id == s.keys[0].id

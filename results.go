@@ -21,11 +21,11 @@ type about struct {
 type batch struct {
 	settlements []Settlement
 	about       []about
-	size        int // bytes of the answers
+	size        int // bytes of the responses
 }
 
 // results are what workers leave for the settler. wait holds workers up while
-// there are more than limit, or their answers have more than maxSize bytes; put
+// there are more than limit, or their responses have more than maxSize bytes; put
 // never blocks.
 type results struct {
 	limit   int

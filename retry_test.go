@@ -22,7 +22,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// Retries over days of virtual time. As no attempt takes any unless its answer
+// Retries over days of virtual time. As no attempt takes any unless its response
 // does, times are compared exactly.
 
 const day = 24 * time.Hour
@@ -78,34 +78,34 @@ var standardSchedule = []time.Duration{
 }
 
 func TestSchedules(t *testing.T) {
-	const answerTime = 3 * time.Second
-	down := hookstest.Status(500).After(answerTime)
-	up := hookstest.Status(200).After(answerTime)
+	const responseTime = 3 * time.Second
+	down := hookstest.Status(500).After(responseTime)
+	up := hookstest.Status(200).After(responseTime)
 	custom := []time.Duration{10 * time.Second, time.Second, 0, time.Minute}
 	tests := map[string]struct {
-		schedule []time.Duration // the hook's
-		answers  []hookstest.Answer
-		attempts []time.Duration // wanted: the pause before each
-		state    hooks.State
+		schedule  []time.Duration // the hook's
+		responses []hookstest.Response
+		attempts  []time.Duration // wanted: the pause before each
+		state     hooks.State
 	}{
-		"the default, always down":        {answers: []hookstest.Answer{down}, attempts: standardSchedule, state: hooks.Dead},
-		"the default, up at the last":     {answers: append(slices.Repeat([]hookstest.Answer{down}, 9), up), attempts: standardSchedule, state: hooks.Succeeded},
-		"the default, up at the third":    {answers: []hookstest.Answer{down, down, up}, attempts: standardSchedule[:3], state: hooks.Succeeded},
-		"a hook's own, always down":       {schedule: custom, answers: []hookstest.Answer{down}, attempts: custom, state: hooks.Dead},
-		"a hook's own, up at the last":    {schedule: custom, answers: []hookstest.Answer{down, down, down, up}, attempts: custom, state: hooks.Succeeded},
-		"a hook's own, one attempt":       {schedule: custom[:1], answers: []hookstest.Answer{down}, attempts: custom[:1], state: hooks.Dead},
-		"a hook's own, up at the first":   {schedule: custom, answers: []hookstest.Answer{up}, attempts: custom[:1], state: hooks.Succeeded},
-		"a hook's own of the longest day": {schedule: []time.Duration{0, 7 * day}, answers: []hookstest.Answer{down}, attempts: []time.Duration{0, 7 * day}, state: hooks.Dead},
+		"the default, always down":        {responses: []hookstest.Response{down}, attempts: standardSchedule, state: hooks.Dead},
+		"the default, up at the last":     {responses: append(slices.Repeat([]hookstest.Response{down}, 9), up), attempts: standardSchedule, state: hooks.Succeeded},
+		"the default, up at the third":    {responses: []hookstest.Response{down, down, up}, attempts: standardSchedule[:3], state: hooks.Succeeded},
+		"a hook's own, always down":       {schedule: custom, responses: []hookstest.Response{down}, attempts: custom, state: hooks.Dead},
+		"a hook's own, up at the last":    {schedule: custom, responses: []hookstest.Response{down, down, down, up}, attempts: custom, state: hooks.Succeeded},
+		"a hook's own, one attempt":       {schedule: custom[:1], responses: []hookstest.Response{down}, attempts: custom[:1], state: hooks.Dead},
+		"a hook's own, up at the first":   {schedule: custom, responses: []hookstest.Response{up}, attempts: custom[:1], state: hooks.Succeeded},
+		"a hook's own of the longest day": {schedule: []time.Duration{0, 7 * day}, responses: []hookstest.Response{down}, attempts: []time.Duration{0, 7 * day}, state: hooks.Dead},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rig := hookstest.New(t, seldom)
-				e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: tt.schedule})
-				e.Answer(tt.answers...)
+				harness := hookstest.New(t, seldom)
+				e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: tt.schedule})
+				e.Respond(tt.responses...)
 				e.Patience = 14 * day
 				start := time.Now()
-				triggerIDs(t, rig.Manager, "e1")
+				triggerIDs(t, harness.Manager, "e1")
 				settled := e.Settle()
 				time.Sleep(2 * day) // and nothing more comes
 
@@ -113,15 +113,15 @@ func TestSchedules(t *testing.T) {
 				require.Len(t, requests, len(tt.attempts))
 				assert.Equal(t, tt.attempts[0], requests[0].ReceivedAt.Sub(start), "the first has no jitter")
 				for i, r := range requests {
-					assert.NoError(t, r.Verified)
+					assert.NoError(t, r.SignatureErr)
 					assert.Equal(t, "e1", r.ID)
 					if i > 0 {
-						ended := requests[i-1].ReceivedAt.Add(answerTime)
+						ended := requests[i-1].ReceivedAt.Add(responseTime)
 						checkPause(t, i+1, tt.attempts[i], r.ReceivedAt.Sub(ended))
 					}
 				}
 				require.Len(t, settled, 1)
-				last := requests[len(requests)-1].ReceivedAt.Add(answerTime)
+				last := requests[len(requests)-1].ReceivedAt.Add(responseTime)
 				assert.Equal(t, tt.state, settled[0].State)
 				assert.Equal(t, len(tt.attempts), settled[0].Attempts)
 				assert.Equal(t, last.UTC(), settled[0].EndedAt)
@@ -130,10 +130,10 @@ func TestSchedules(t *testing.T) {
 				health := hooks.Health{}
 				if tt.state == hooks.Dead {
 					health.Failures = len(tt.attempts)
-					health.FailingSince = requests[0].ReceivedAt.Add(answerTime).UTC()
+					health.FailingSince = requests[0].ReceivedAt.Add(responseTime).UTC()
 				}
-				assert.Equal(t, health, stored(t, rig.Manager, e.Hook).Health)
-				checkLog(t, rig.Manager, requests, tt.state)
+				assert.Equal(t, health, stored(t, harness.Manager, e.Hook).Health)
+				checkLog(t, harness.Manager, requests, tt.state)
 			})
 		})
 	}
@@ -163,10 +163,10 @@ func checkLog(t *testing.T, m *hooks.Manager, requests []hookstest.Request, last
 // The retries of deliveries that failed together do not come together.
 func TestRetriesAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Hour}})
-		e.Answer(hookstest.Status(500))
-		triggerIDs(t, rig.Manager, numbered("e", 30)...)
+		harness := hookstest.New(t)
+		e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Hour}})
+		e.Respond(hookstest.Status(500))
+		triggerIDs(t, harness.Manager, numbered("e", 30)...)
 		e.Settle()
 		moments := map[time.Time]bool{}
 		for _, r := range e.Requests()[30:] {
@@ -176,10 +176,10 @@ func TestRetriesAreSpread(t *testing.T) {
 	})
 }
 
-// An asking answer fails with a status and, maybe, a Retry-After.
+// An asking response fails with a status and, maybe, a Retry-After.
 type asking struct {
 	status int
-	// after is how long from the answer Retry-After asks to wait. It has the
+	// after is how long from the response Retry-After asks to wait. It has the
 	// form that is named, or is missing or nonsense.
 	after time.Duration
 	form  string
@@ -202,7 +202,7 @@ func drawAsking(t *rapid.T) asking {
 	}
 }
 
-// header returns the Retry-After of an answer given now, and the moment it asks
+// header returns the Retry-After of a response given now, and the moment it asks
 // for.
 func (a asking) header(now time.Time) (value string, asked time.Time) {
 	switch a.form {
@@ -223,7 +223,7 @@ func (a asking) header(now time.Time) (value string, asked time.Time) {
 }
 
 // bounds returns the earliest and the latest moment for the attempt that
-// follows an answer given now.
+// follows a response given now.
 func (a asking) bounds(now time.Time) (earliest, latest time.Time) {
 	_, asked := a.header(now)
 	if limit := now.Add(day); asked.After(limit) {
@@ -247,24 +247,24 @@ func (a asking) bounds(now time.Time) (earliest, latest time.Time) {
 // endpoint asked for, up to a day, and none much later.
 func TestRetryAfterMovesTheNextAttempt(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		answers := rapid.SliceOfN(rapid.Custom(drawAsking), 1, 4).Draw(rt, "answers")
+		responses := rapid.SliceOfN(rapid.Custom(drawAsking), 1, 4).Draw(rt, "answers")
 		var fault string // told outside of the bubble, where rapid is
-		synctest.Test(t, func(t *testing.T) { fault = giveAnswers(t, answers) })
+		synctest.Test(t, func(t *testing.T) { fault = giveResponses(t, responses) })
 		if fault != "" {
 			rt.Fatal(fault)
 		}
 	})
 }
 
-// giveAnswers has an endpoint fail with these answers and then succeed, and
+// giveResponses has an endpoint fail with these responses and then succeed, and
 // says which attempt came at the wrong time.
-func giveAnswers(t *testing.T, answers []asking) (fault string) {
+func giveResponses(t *testing.T, responses []asking) (fault string) {
 	var gave []time.Time
 	schedule := []time.Duration{0}
-	script := make([]hookstest.Answer, len(answers))
+	script := make([]hookstest.Response, len(responses))
 	least := time.Second // from the third retry on
-	for i := range answers {
-		a := &answers[i]
+	for i := range responses {
+		a := &responses[i]
 		schedule = append(schedule, a.pause)
 		if i >= 2 && a.pause < time.Second {
 			a.pause = least
@@ -279,14 +279,14 @@ func giveAnswers(t *testing.T, answers []asking) (fault string) {
 			w.WriteHeader(a.status)
 		}
 	}
-	rig := hookstest.New(t, seldom, neverDisable)
-	e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: schedule})
-	e.Answer(append(script, hookstest.Status(200))...)
-	triggerIDs(t, rig.Manager, "e1")
+	harness := hookstest.New(t, seldom, neverDisable)
+	e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: schedule})
+	e.Respond(append(script, hookstest.Status(200))...)
+	triggerIDs(t, harness.Manager, "e1")
 	if d := e.Settle()[0]; d.State != hooks.Succeeded || d.Attempts != len(schedule) {
 		return fmt.Sprintf("the delivery has %s after %d attempts", d.State, d.Attempts)
 	}
-	for i, a := range answers {
+	for i, a := range responses {
 		earliest, latest := a.bounds(gave[i])
 		at := e.Requests()[i+1].ReceivedAt
 		if at.Before(earliest) || at.After(latest) {
@@ -300,10 +300,10 @@ func giveAnswers(t *testing.T, answers []asking) (fault string) {
 // all of it as soon as the time has passed.
 func TestAThrottledEndpointIsLeftAlone(t *testing.T) {
 	const waiting = 50
-	ask := func(status int) hookstest.Answer { return hookstest.Status(status).Header("Retry-After", "100") }
+	ask := func(status int) hookstest.Response { return hookstest.Status(status).Header("Retry-After", "100") }
 	tests := map[string]struct {
 		maxInFlight int // the hook's
-		answer      hookstest.Answer
+		response    hookstest.Response
 		quiet       time.Duration // wanted
 	}{
 		"429":                         {1, ask(429), 100 * time.Second},
@@ -327,15 +327,15 @@ func TestAThrottledEndpointIsLeftAlone(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rig := hookstest.New(t, seldom)
-				e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, MaxInFlight: tt.maxInFlight})
+				harness := hookstest.New(t, seldom)
+				e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, MaxInFlight: tt.maxInFlight})
 				start := time.Now()
-				e.Answer(func(w http.ResponseWriter, r *http.Request) {
+				e.Respond(func(w http.ResponseWriter, r *http.Request) {
 					if time.Now().Equal(start) {
-						tt.answer(w, r)
+						tt.response(w, r)
 					}
 				})
-				triggerIDs(t, rig.Manager, numbered("e", waiting+1)...)
+				triggerIDs(t, harness.Manager, numbered("e", waiting+1)...)
 				for _, d := range e.Settle() {
 					assert.Equal(t, hooks.Succeeded, d.State)
 				}
@@ -348,7 +348,7 @@ func TestAThrottledEndpointIsLeftAlone(t *testing.T) {
 					assert.Equal(t, waiting+1, early)
 					return
 				}
-				// Those that were under way when the first answer came.
+				// Those that were under way when the first response came.
 				assert.LessOrEqual(t, early, cmp.Or(tt.maxInFlight, 32))
 				assert.GreaterOrEqual(t, requests[early].ReceivedAt.Sub(start), tt.quiet)
 				assert.LessOrEqual(t, requests[early].ReceivedAt.Sub(start), tt.quiet+time.Second)
@@ -381,10 +381,10 @@ func TestWhatWaitsInTheStoreGoesWhenTheThrottleEnds(t *testing.T) {
 // up to a minute.
 func TestThrottlesGrow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}, MaxInFlight: 1})
-		e.Answer(hookstest.Status(429))
-		triggerIDs(t, rig.Manager, numbered("e", 12)...)
+		harness := hookstest.New(t)
+		e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}, MaxInFlight: 1})
+		e.Respond(hookstest.Status(429))
+		triggerIDs(t, harness.Manager, numbered("e", 12)...)
 		e.Settle()
 		requests := e.Requests()
 		require.Len(t, requests, 12)
@@ -400,16 +400,16 @@ func TestThrottlesGrow(t *testing.T) {
 // While the endpoint is left alone, what is triggered waits too.
 func TestTriggersForAThrottledEndpointWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		e := rig.Endpoint("*")
-		other := rig.Endpoint("*")
-		e.Answer(hookstest.Status(429).Header("Retry-After", "100"), hookstest.Status(200))
+		harness := hookstest.New(t)
+		e := harness.Endpoint("*")
+		other := harness.Endpoint("*")
+		e.Respond(hookstest.Status(429).Header("Retry-After", "100"), hookstest.Status(200))
 		start := time.Now()
 		for i := range 9 {
-			triggerIDs(t, rig.Manager, fmt.Sprint("e", i))
+			triggerIDs(t, harness.Manager, fmt.Sprint("e", i))
 			time.Sleep(10 * time.Second)
 		}
-		assert.Equal(t, start.Add(100*time.Second).UTC(), stored(t, rig.Manager, e.Hook).Health.ThrottledUntil)
+		assert.Equal(t, start.Add(100*time.Second).UTC(), stored(t, harness.Manager, e.Hook).Health.ThrottledUntil)
 		for _, d := range e.Settle() {
 			assert.Equal(t, hooks.Succeeded, d.State)
 		}
@@ -418,7 +418,7 @@ func TestTriggersForAThrottledEndpointWait(t *testing.T) {
 		for _, r := range requests[1:] {
 			assert.GreaterOrEqual(t, r.ReceivedAt.Sub(start), 100*time.Second)
 		}
-		assert.Equal(t, hooks.Health{}, stored(t, rig.Manager, e.Hook).Health)
+		assert.Equal(t, hooks.Health{}, stored(t, harness.Manager, e.Hook).Health)
 		for i, r := range other.Requests() {
 			assert.Equal(t, time.Duration(i)*10*time.Second, r.ReceivedAt.Sub(start), "another endpoint does not wait")
 		}
@@ -468,13 +468,13 @@ func TestAHookIsDisabledAfterALongFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var w watcher
-				rig := hookstest.New(t, seldom, w.watch, func(c *hooks.Config) { c.DisableAfter = tt.disableAfter })
-				e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
-				e.Answer(hookstest.Status(500))
+				harness := hookstest.New(t, seldom, w.watch, func(c *hooks.Config) { c.DisableAfter = tt.disableAfter })
+				e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
+				e.Respond(hookstest.Status(500))
 				start := time.Now()
-				failFor(t, rig.Manager, "e", tt.failing)
+				failFor(t, harness.Manager, "e", tt.failing)
 
-				h := stored(t, rig.Manager, e.Hook)
+				h := stored(t, harness.Manager, e.Hook)
 				assert.Equal(t, start.UTC(), h.Health.FailingSince)
 				if tt.want == 0 {
 					assert.False(t, h.Disabled)
@@ -497,20 +497,20 @@ func TestAHookIsDisabledAfterALongFailure(t *testing.T) {
 func TestASuccessEndsALongFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w watcher
-		rig := hookstest.New(t, seldom, w.watch, func(c *hooks.Config) { c.DisableAfter = day })
-		e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
-		e.Answer(hookstest.Status(500))
-		failFor(t, rig.Manager, "a", 12*time.Hour)
-		e.Answer(hookstest.Status(200))
-		triggerIDs(t, rig.Manager, "good")
+		harness := hookstest.New(t, seldom, w.watch, func(c *hooks.Config) { c.DisableAfter = day })
+		e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
+		e.Respond(hookstest.Status(500))
+		failFor(t, harness.Manager, "a", 12*time.Hour)
+		e.Respond(hookstest.Status(200))
+		triggerIDs(t, harness.Manager, "good")
 		synctest.Wait()
-		assert.Equal(t, hooks.Health{}, stored(t, rig.Manager, e.Hook).Health)
-		e.Answer(hookstest.Status(500))
+		assert.Equal(t, hooks.Health{}, stored(t, harness.Manager, e.Hook).Health)
+		e.Respond(hookstest.Status(500))
 		time.Sleep(12 * time.Hour)
-		failFor(t, rig.Manager, "b", 12*time.Hour)
-		assert.False(t, stored(t, rig.Manager, e.Hook).Disabled)
-		failFor(t, rig.Manager, "c", 12*time.Hour)
-		assert.True(t, stored(t, rig.Manager, e.Hook).Disabled)
+		failFor(t, harness.Manager, "b", 12*time.Hour)
+		assert.False(t, stored(t, harness.Manager, e.Hook).Disabled)
+		failFor(t, harness.Manager, "c", 12*time.Hour)
+		assert.True(t, stored(t, harness.Manager, e.Hook).Disabled)
 		assert.Len(t, w.disabled, 1)
 	})
 }
@@ -519,34 +519,34 @@ func TestASuccessEndsALongFailure(t *testing.T) {
 func TestEnablingClearsWhatWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w watcher
-		rig := hookstest.New(t, seldom, w.watch, func(c *hooks.Config) { c.DisableAfter = day })
-		e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
-		e.Answer(hookstest.Status(500))
-		failFor(t, rig.Manager, "a", day)
-		require.True(t, stored(t, rig.Manager, e.Hook).Disabled)
+		harness := hookstest.New(t, seldom, w.watch, func(c *hooks.Config) { c.DisableAfter = day })
+		e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
+		e.Respond(hookstest.Status(500))
+		failFor(t, harness.Manager, "a", day)
+		require.True(t, stored(t, harness.Manager, e.Hook).Disabled)
 
-		enabled, err := rig.Manager.Update(t.Context(), "", e.Hook.ID, func(h *hooks.Hook) error {
+		enabled, err := harness.Manager.Update(t.Context(), "", e.Hook.ID, func(h *hooks.Hook) error {
 			h.Disabled = false
 			return nil
 		})
 		require.NoError(t, err)
-		for _, h := range []hooks.Hook{enabled, stored(t, rig.Manager, e.Hook)} {
+		for _, h := range []hooks.Hook{enabled, stored(t, harness.Manager, e.Hook)} {
 			assert.False(t, h.Disabled)
 			assert.Empty(t, h.DisabledReason)
 			assert.Equal(t, hooks.Health{}, h.Health)
 		}
 
-		triggerIDs(t, rig.Manager, "still-bad")
+		triggerIDs(t, harness.Manager, "still-bad")
 		synctest.Wait()
-		h := stored(t, rig.Manager, e.Hook)
+		h := stored(t, harness.Manager, e.Hook)
 		assert.False(t, h.Disabled, "the failure has just begun")
 		assert.Equal(t, 1, h.Health.Failures)
-		e.Answer(hookstest.Status(200))
-		triggerIDs(t, rig.Manager, "good")
+		e.Respond(hookstest.Status(200))
+		triggerIDs(t, harness.Manager, "good")
 		synctest.Wait()
 		requests := e.Requests()
 		assert.Equal(t, "good", requests[len(requests)-1].ID)
-		assert.Equal(t, hooks.Health{}, stored(t, rig.Manager, e.Hook).Health)
+		assert.Equal(t, hooks.Health{}, stored(t, harness.Manager, e.Hook).Health)
 		assert.Len(t, w.disabled, 1)
 	})
 }
@@ -554,20 +554,20 @@ func TestEnablingClearsWhatWas(t *testing.T) {
 // Health.ThrottledUntil is cleared too, so the endpoint may be asked at once.
 func TestEnablingEndsTheThrottle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		e := rig.Endpoint("*")
-		e.Answer(hookstest.Status(429).Header("Retry-After", "86400"), hookstest.Status(200))
-		triggerIDs(t, rig.Manager, "throttling")
+		harness := hookstest.New(t)
+		e := harness.Endpoint("*")
+		e.Respond(hookstest.Status(429).Header("Retry-After", "86400"), hookstest.Status(200))
+		triggerIDs(t, harness.Manager, "throttling")
 		synctest.Wait()
 		for _, disabled := range []bool{true, false} {
-			_, err := rig.Manager.Update(t.Context(), "", e.Hook.ID, func(h *hooks.Hook) error {
+			_, err := harness.Manager.Update(t.Context(), "", e.Hook.ID, func(h *hooks.Hook) error {
 				h.Disabled = disabled
 				return nil
 			})
 			require.NoError(t, err)
 		}
-		require.Equal(t, hooks.Health{}, stored(t, rig.Manager, e.Hook).Health)
-		triggerIDs(t, rig.Manager, "afterwards")
+		require.Equal(t, hooks.Health{}, stored(t, harness.Manager, e.Hook).Health)
+		triggerIDs(t, harness.Manager, "afterwards")
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if requests := e.Requests(); assert.Len(t, requests, 2) {
@@ -577,29 +577,29 @@ func TestEnablingEndsTheThrottle(t *testing.T) {
 }
 
 // An endpoint cannot keep its hook enabled by what it answers.
-func TestAHookIsDisabledWhateverItsEndpointAnswers(t *testing.T) {
+func TestAHookIsDisabledWhateverItsEndpointResponds(t *testing.T) {
 	tests := map[string]string{
 		"nothing":       "",
 		"a long line":   strings.Repeat("x", 32<<10) + "\r\n",
 		"control bytes": "HTTP/1.1 200 OK\r\n\x00\xff\x1b: \x00\r\n\r\n",
 		"not UTF-8":     "\xff\xfe\r\n\r\n",
 	}
-	for name, answer := range tests {
+	for name, response := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var w watcher
-				rig := hookstest.New(t, seldom, w.watch, func(c *hooks.Config) { c.DisableAfter = time.Hour })
-				e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Hour}})
+				harness := hookstest.New(t, seldom, w.watch, func(c *hooks.Config) { c.DisableAfter = time.Hour })
+				e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Hour}})
 				e.Close()
-				serveRaw(t, rig.Network.Listen(strings.TrimPrefix(e.URL, "http://")), func(c net.Conn) {
+				serveRaw(t, harness.Network.Listen(strings.TrimPrefix(e.URL, "http://")), func(c net.Conn) {
 					readRequest(c)
-					_, _ = io.WriteString(c, answer)
+					_, _ = io.WriteString(c, response)
 					_ = c.Close()
 				})
-				triggerIDs(t, rig.Manager, "e1")
+				triggerIDs(t, harness.Manager, "e1")
 				e.Settle()
 				synctest.Wait()
-				assert.True(t, stored(t, rig.Manager, e.Hook).Disabled)
+				assert.True(t, stored(t, harness.Manager, e.Hook).Disabled)
 				assert.Len(t, w.disabled, 1)
 			})
 		})
@@ -608,25 +608,25 @@ func TestAHookIsDisabledWhateverItsEndpointAnswers(t *testing.T) {
 
 func TestARedeliveryStartsTheScheduleAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t, seldom)
+		harness := hookstest.New(t, seldom)
 		schedule := []time.Duration{0, time.Minute, time.Hour}
-		e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: schedule})
-		e.Answer(hookstest.Status(500))
-		triggerIDs(t, rig.Manager, "e1")
+		e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: schedule})
+		e.Respond(hookstest.Status(500))
+		triggerIDs(t, harness.Manager, "e1")
 		dead := e.Settle()[0]
 		require.Equal(t, hooks.Dead, dead.State)
 		require.Equal(t, 3, dead.Attempts)
 		time.Sleep(day)
 
-		e.Answer(hookstest.Status(500), hookstest.Status(500), hookstest.Status(200))
+		e.Respond(hookstest.Status(500), hookstest.Status(500), hookstest.Status(200))
 		start := time.Now()
-		again, err := rig.Manager.Redeliver(t.Context(), "", dead.ID)
+		again, err := harness.Manager.Redeliver(t.Context(), "", dead.ID)
 		require.NoError(t, err)
 		assert.Equal(t, dead.ID, again.ID)
 		assert.Equal(t, hooks.Pending, again.State)
 		assert.Zero(t, again.Step)
 		assert.Empty(t, again.Reason)
-		_, err = rig.Manager.Redeliver(t.Context(), "", dead.ID)
+		_, err = harness.Manager.Redeliver(t.Context(), "", dead.ID)
 		require.ErrorIs(t, err, hooks.ErrConflict, "it has not ended")
 
 		settled := e.Settle()
@@ -639,15 +639,15 @@ func TestARedeliveryStartsTheScheduleAgain(t *testing.T) {
 		for i, r := range requests {
 			assert.Equal(t, "e1", r.ID)
 			assert.Equal(t, requests[0].Body, r.Body)
-			assert.NoError(t, r.Verified)
+			assert.NoError(t, r.SignatureErr)
 			if i > 3 {
 				checkPause(t, i+1, schedule[i-3], r.ReceivedAt.Sub(requests[i-1].ReceivedAt))
 			}
 		}
-		checkLogOf(t, rig.Manager, 6)
+		checkLogOf(t, harness.Manager, 6)
 
 		// What succeeded can be sent again as well.
-		_, err = rig.Manager.Redeliver(t.Context(), "", dead.ID)
+		_, err = harness.Manager.Redeliver(t.Context(), "", dead.ID)
 		require.NoError(t, err)
 		assert.Equal(t, 7, e.Settle()[0].Attempts)
 		assert.Equal(t, "e1", e.Requests()[6].ID)
@@ -700,22 +700,22 @@ func TestReplayOfARange(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rig := hookstest.New(t, seldom)
-				e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
+				harness := hookstest.New(t, seldom)
+				e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
 				start := time.Now()
 				for n := range 5 {
 					if n == 4 {
-						e.Answer(hookstest.Status(200))
+						e.Respond(hookstest.Status(200))
 					} else {
-						e.Answer(hookstest.Status(200), hookstest.Status(500))
+						e.Respond(hookstest.Status(200), hookstest.Status(500))
 					}
-					triggerIDs(t, rig.Manager, numbered(fmt.Sprintf("hour-%d-", n), perHour)...)
+					triggerIDs(t, harness.Manager, numbered(fmt.Sprintf("hour-%d-", n), perHour)...)
 					time.Sleep(time.Hour)
 				}
 				require.Len(t, e.Requests(), 5*perHour)
 
-				e.Answer(hookstest.Status(200))
-				n, err := rig.Manager.Replay(t.Context(), tt.query(start, e.Hook))
+				e.Respond(hookstest.Status(200))
+				n, err := harness.Manager.Replay(t.Context(), tt.query(start, e.Hook))
 				require.NoError(t, err)
 				e.Settle()
 				got := map[int]int{}
@@ -735,33 +735,33 @@ func TestReplayOfARange(t *testing.T) {
 
 func TestCancelEndsTheRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t, seldom)
-		e := rig.Endpoint("*")
-		e.Answer(hookstest.Status(500))
-		triggerIDs(t, rig.Manager, "e1")
+		harness := hookstest.New(t, seldom)
+		e := harness.Endpoint("*")
+		e.Respond(hookstest.Status(500))
+		triggerIDs(t, harness.Manager, "e1")
 		synctest.Wait()
-		waiting, err := rig.Manager.Deliveries(t.Context(), hooks.LogQuery{States: []hooks.State{hooks.Pending}})
+		waiting, err := harness.Manager.Deliveries(t.Context(), hooks.LogQuery{States: []hooks.State{hooks.Pending}})
 		require.NoError(t, err)
 		require.Len(t, waiting.Items, 1)
 
-		d, err := rig.Manager.Cancel(t.Context(), "", waiting.Items[0].ID)
+		d, err := harness.Manager.Cancel(t.Context(), "", waiting.Items[0].ID)
 		require.NoError(t, err)
 		assert.Equal(t, hooks.Cancelled, d.State)
 		assert.NotEmpty(t, d.Reason)
 		assert.Equal(t, time.Now().UTC(), d.EndedAt)
-		_, err = rig.Manager.Cancel(t.Context(), "", d.ID)
+		_, err = harness.Manager.Cancel(t.Context(), "", d.ID)
 		require.ErrorIs(t, err, hooks.ErrConflict, "it has ended")
 		time.Sleep(4 * day)
 		assert.Len(t, e.Requests(), 1)
 
 		// It can be taken up again.
-		e.Answer(hookstest.Hang())
-		_, err = rig.Manager.Redeliver(t.Context(), "", d.ID)
+		e.Respond(hookstest.Hang())
+		_, err = harness.Manager.Redeliver(t.Context(), "", d.ID)
 		require.NoError(t, err)
 		synctest.Wait()
-		_, err = rig.Manager.Cancel(t.Context(), "", d.ID)
+		_, err = harness.Manager.Cancel(t.Context(), "", d.ID)
 		require.ErrorIs(t, err, hooks.ErrConflict, "it is being sent")
-		e.Answer(hookstest.Status(200))
+		e.Respond(hookstest.Status(200))
 		assert.Equal(t, hooks.Succeeded, e.Settle()[0].State)
 		assert.Len(t, e.Requests(), 3)
 	})
@@ -770,7 +770,7 @@ func TestCancelEndsTheRetries(t *testing.T) {
 // What failed at the same time is not all tried again at the same time.
 func TestRetriesSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t)
+		h := runningHarness(t)
 		h.endpoint(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, time.Hour}}, hookstest.Status(500))
 		for range 100 {
 			h.trigger(hooks.Event{Type: "a"})

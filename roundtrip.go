@@ -17,7 +17,7 @@ import (
 )
 
 // A try is a request on one connection. It watches the connection, so that one
-// that is closed before an answer begins is told from all other failures.
+// that is closed before a response begins is told from all other failures.
 //
 // net/http could repeat requests by itself, but does so on one idle connection
 // after another, and for HTTP/2 on new ones without end. It is stopped: it asks
@@ -33,7 +33,7 @@ type try struct {
 	// requests before.
 	conn   net.Conn
 	reused bool
-	// answered says that the first byte of an answer has come.
+	// answered says that the first byte of a response has come.
 	answered atomic.Bool
 }
 
@@ -62,7 +62,7 @@ func (t *try) newRequest(ctx context.Context, r Request) *http.Request {
 	return req
 }
 
-// close frees what the try holds, after the answer has been read. After a failure,
+// close frees what the try holds, after the response has been read. After a failure,
 // net/http may still call the try, which is then not used again.
 func (t *try) close(succeeded bool) {
 	if t.cancel != nil {
@@ -94,14 +94,14 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 
 func (t *try) gotFirstByte() { t.answered.Store(true) }
 
-// expectBody is called before the body of the answer is read.
+// expectBody is called before the body of the response is read.
 func (t *try) expectBody(method string, res *http.Response) {
 	if c, ok := t.conn.(*watchedConn); ok {
 		c.expect(method, res)
 	}
 }
 
-// putIdleConn is called when the answer has been read and the connection is kept.
+// putIdleConn is called when the response has been read and the connection is kept.
 func (t *try) putIdleConn(err error) {
 	if c, ok := t.conn.(*watchedConn); ok && err == nil {
 		c.giveBack()
@@ -117,8 +117,8 @@ func speaksHTTP2(c net.Conn) bool {
 // request cannot have been processed or the connection had carried others.
 var errUnprocessed = errors.New("the endpoint closed the connection, or refused the HTTP/2 stream, before it answered")
 
-// errClosedUnanswered is what a server may do that expects TLS.
-var errClosedUnanswered = errors.New("the endpoint closed the connection before it answered; perhaps it expects TLS on this port (https)")
+// errClosedEarly is what a server may do that expects TLS.
+var errClosedEarly = errors.New("the endpoint closed the connection before it answered; perhaps it expects TLS on this port (https)")
 
 // A streamError has the fields of net/http's error for one HTTP/2 stream, which
 // [errors.As] converts to any type that has them.
@@ -133,7 +133,7 @@ type streamErrorCode uint32
 func (e streamError) Error() string { return fmt.Sprintf("HTTP/2 stream error %d", e.Code) }
 
 // failure says why the try failed, and whether it was the connection that did,
-// before an answer began.
+// before a response began.
 func (t *try) failure(ctx context.Context, req *http.Request, err error) (f *AttemptError, lost bool) {
 	unprocessed := errors.Is(err, errUnprocessed)
 	if errors.Is(context.Cause(req.Context()), errUnprocessed) { // where err may be that of the context
@@ -144,10 +144,10 @@ func (t *try) failure(ctx context.Context, req *http.Request, err error) (f *Att
 		silent    = t.conn != nil && !t.answered.Load()
 		stream    streamError
 		ofStream  = errors.As(err, &stream)
-		class     = classify(ctx, err, ClassProtocol)
+		class     = classify(ctx, err, ClassHTTP)
 	)
 	switch {
-	case class != ClassProtocol:
+	case class != ClassHTTP:
 	case !wellFormed(req):
 		class = ClassRequest
 	case unprocessed && overHTTP2:
@@ -161,7 +161,7 @@ func (t *try) failure(ctx context.Context, req *http.Request, err error) (f *Att
 	}
 	why := plain(err)
 	if class == ClassConnect && silent && req.URL.Scheme == "http" {
-		why = errClosedUnanswered
+		why = errClosedEarly
 	}
 	lost = silent && (class == ClassConnect || class == ClassRefused || class == ClassHTTP2 && !ofStream)
 	return &AttemptError{Class: class, Err: why}, lost
@@ -171,7 +171,7 @@ func (t *try) failure(ctx context.Context, req *http.Request, err error) (f *Att
 // variable to be known by.
 
 // fromPeer is the cause of a streamError that the endpoint sent. Others are about
-// an answer that is not valid.
+// a response that is not valid.
 const fromPeer = "received from peer"
 
 var closedConnections = []string{

@@ -31,7 +31,7 @@ import (
 // takes the settlement. If not, the delivery is sent again by another, and the
 // store refuses the late settlement by its token.
 //
-// What a failure does: a panic in host code is a failed attempt, and so is its
+// What a failure does: a panic in application code is a failed attempt, and so is its
 // runtime.Goexit; the worker that this ends is replaced. A store that
 // fails is asked again, with growing pauses, and told of in the log and to the
 // observer; finished attempts wait in memory meanwhile, and workers pause when

@@ -233,7 +233,7 @@ func TestACrashedManagersDeliveriesAreTakenOver(t *testing.T) {
 		trigger(t, m, 3)
 		// A Manager that claims and is never heard of again.
 		at := time.Now().UTC().Truncate(time.Millisecond)
-		claimed, _, err := store.Claim(t.Context(), hooks.ClaimRequest{Owner: "gone", Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: 10}})
+		claimed, _, err := store.Claim(t.Context(), hooks.ClaimRequest{Owner: "gone", Now: at, Until: at.Add(time.Minute), Limit: hooks.Capacity{Deliveries: 10}})
 		require.NoError(t, err)
 		require.Len(t, claimed, 3)
 
@@ -391,7 +391,7 @@ func TestManyEndpointsThatHangLeaveHalfOfTheWorkers(t *testing.T) {
 	})
 }
 
-// gauge is an answer that keeps count of the requests under way.
+// gauge is a response that keeps count of the requests under way.
 type gauge struct {
 	now, most atomic.Int64
 	takes     time.Duration
@@ -421,16 +421,16 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				rig := hookstest.New(t, func(c *hooks.Config) {
+				harness := hookstest.New(t, func(c *hooks.Config) {
 					c.MaxInFlight, c.MaxInFlightPerHook = test.all, test.perHook
 				})
 				g := &gauge{takes: time.Second}
 				for range test.hooks {
-					rig.EndpointFor(hooks.Hook{Events: []string{"*"}, MaxInFlight: test.hook}).Answer(g.ServeHTTP)
+					harness.EndpointFor(hooks.Hook{Events: []string{"*"}, MaxInFlight: test.hook}).Respond(g.ServeHTTP)
 				}
-				trigger(t, rig.Manager, 200)
+				trigger(t, harness.Manager, 200)
 				time.Sleep(10 * time.Minute)
-				assert.Len(t, deliveries(t, rig.Manager, hooks.LogQuery{States: []hooks.State{hooks.Succeeded}}), 200*test.hooks)
+				assert.Len(t, deliveries(t, harness.Manager, hooks.LogQuery{States: []hooks.State{hooks.Succeeded}}), 200*test.hooks)
 				assert.Equal(t, test.most, g.most.Load(), "requests under way at a time")
 			})
 		})
@@ -440,10 +440,10 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 func TestARateLimitSpacesTheAttempts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		limited := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, RateLimit: 4})
-		free := rig.Endpoint("*")
-		trigger(t, rig.Manager, 100)
+		harness := hookstest.New(t)
+		limited := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, RateLimit: 4})
+		free := harness.Endpoint("*")
+		trigger(t, harness.Manager, 100)
 		free.Wait(100)
 		requests := limited.Wait(100)
 		for i := range requests[1:] {
@@ -456,19 +456,19 @@ func TestARateLimitSpacesTheAttempts(t *testing.T) {
 func TestRetriesDoNotStarveFirstAttempts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		busy := rig.EndpointFor(hooks.Hook{
+		harness := hookstest.New(t)
+		busy := harness.EndpointFor(hooks.Hook{
 			Events: []string{"*"}, MaxInFlight: 1, Schedule: []time.Duration{0, time.Hour},
 		})
-		busy.Answer(hookstest.Status(500))
-		trigger(t, rig.Manager, 1000)
+		busy.Respond(hookstest.Status(500))
+		trigger(t, harness.Manager, 1000)
 		busy.Wait(1000)
-		busy.Answer(hookstest.Status(200).After(time.Second))
+		busy.Respond(hookstest.Status(200).After(time.Second))
 		time.Sleep(75 * time.Minute) // All are due again, and are sent one a second.
 		sent := len(busy.Requests())
 		require.Greater(t, sent, 1100)
 		require.Less(t, sent, 1990)
-		receipt, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "order.new"})
+		receipt, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: "order.new"})
 		require.NoError(t, err)
 		time.Sleep(10 * time.Second)
 		assert.True(t, slices.ContainsFunc(busy.Requests(), func(r hookstest.Request) bool { return r.ID == receipt.EventID }),
@@ -480,13 +480,13 @@ func TestRetriesDoNotStarveFirstAttempts(t *testing.T) {
 func TestEndedDeliveriesArePurged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t, func(c *hooks.Config) { c.Retention = time.Hour })
-		rig.Endpoint("*")
-		trigger(t, rig.Manager, 1500)
+		harness := hookstest.New(t, func(c *hooks.Config) { c.Retention = time.Hour })
+		harness.Endpoint("*")
+		trigger(t, harness.Manager, 1500)
 		time.Sleep(59 * time.Minute)
-		require.Len(t, deliveries(t, rig.Manager, hooks.LogQuery{}), 1500)
+		require.Len(t, deliveries(t, harness.Manager, hooks.LogQuery{}), 1500)
 		time.Sleep(3 * time.Minute)
-		assert.Empty(t, deliveries(t, rig.Manager, hooks.LogQuery{}))
+		assert.Empty(t, deliveries(t, harness.Manager, hooks.LogQuery{}))
 	})
 }
 
@@ -496,19 +496,19 @@ func TestALogIsBoundedByCount(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				rig := hookstest.New(t, func(c *hooks.Config) { c.MaxLogPerHook, c.Retention = 100, retention })
-				rig.Endpoint("*")
-				seldom := rig.Endpoint("seldom")
+				harness := hookstest.New(t, func(c *hooks.Config) { c.MaxLogPerHook, c.Retention = 100, retention })
+				harness.Endpoint("*")
+				seldom := harness.Endpoint("seldom")
 				for range 30 {
-					trigger(t, rig.Manager, 50)
+					trigger(t, harness.Manager, 50)
 					time.Sleep(time.Second)
 				}
-				_, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "seldom"})
+				_, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: "seldom"})
 				require.NoError(t, err)
-				require.Len(t, deliveries(t, rig.Manager, hooks.LogQuery{}), 1502)
+				require.Len(t, deliveries(t, harness.Manager, hooks.LogQuery{}), 1502)
 				time.Sleep(time.Minute)
-				assert.Len(t, deliveries(t, rig.Manager, hooks.LogQuery{}), 101)
-				assert.Len(t, deliveries(t, rig.Manager, hooks.LogQuery{HookID: seldom.Hook.ID}), 1, "the log of one hook takes no room from that of another")
+				assert.Len(t, deliveries(t, harness.Manager, hooks.LogQuery{}), 101)
+				assert.Len(t, deliveries(t, harness.Manager, hooks.LogQuery{HookID: seldom.Hook.ID}), 1, "the log of one hook takes no room from that of another")
 			})
 		})
 	}
@@ -546,15 +546,15 @@ func TestABacklogIsSentWithoutPause(t *testing.T) {
 func TestWorkThatFindsNoRoomIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t, func(c *hooks.Config) { c.MaxInFlight = 2 })
+		harness := hookstest.New(t, func(c *hooks.Config) { c.MaxInFlight = 2 })
 		var endpoints []*hookstest.Endpoint
 		for range 40 {
-			e := rig.Endpoint("*")
-			e.Answer(hookstest.Status(200).After(time.Second))
+			e := harness.Endpoint("*")
+			e.Respond(hookstest.Status(200).After(time.Second))
 			endpoints = append(endpoints, e)
 		}
 		synctest.Wait()
-		trigger(t, rig.Manager, 1)
+		trigger(t, harness.Manager, 1)
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
 		for _, e := range endpoints {
@@ -566,13 +566,13 @@ func TestWorkThatFindsNoRoomIsNotForgotten(t *testing.T) {
 func TestEventsForAThrottledEndpointAreSentWhenItEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		endpoint := rig.Endpoint("*")
-		endpoint.Answer(hookstest.Status(429).Header("Retry-After", "3"), hookstest.Status(200))
+		harness := hookstest.New(t)
+		endpoint := harness.Endpoint("*")
+		endpoint.Respond(hookstest.Status(429).Header("Retry-After", "3"), hookstest.Status(200))
 		synctest.Wait()
-		trigger(t, rig.Manager, 1)
+		trigger(t, harness.Manager, 1)
 		time.Sleep(time.Second)
-		trigger(t, rig.Manager, 1)
+		trigger(t, harness.Manager, 1)
 		time.Sleep(2*time.Second - time.Millisecond)
 		synctest.Wait()
 		assert.Len(t, endpoint.Requests(), 1)

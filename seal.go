@@ -55,8 +55,8 @@ type sealFunc = func(ctx context.Context, place string, data []byte) ([]byte, er
 
 // The first byte of Hook.Sealed says who can open the rest.
 const (
-	sealedByKey  = 'k' // the key's ID, a byte of 0, and the output of AES-256-GCM
-	sealedByHost = 'h' // the output of Config.Seal
+	sealedByKey         = 'k' // the key's ID, a byte of 0, and the output of AES-256-GCM
+	sealedByApplication = 'h' // the output of Config.Seal
 )
 
 func newSealedHooks(store HookStore, cfg Config) (*sealedHooks, error) {
@@ -149,7 +149,7 @@ func (s *sealedHooks) encrypt(ctx context.Context, place string, plain []byte) (
 		if err == nil && len(sealed) == 0 {
 			err = errors.New("Config.Seal returned nothing")
 		}
-		return append([]byte{sealedByHost}, sealed...), err
+		return append([]byte{sealedByApplication}, sealed...), err
 	}
 	k := s.keys[0]
 	header := append([]byte{sealedByKey}, k.id+"\x00"...)
@@ -178,7 +178,7 @@ func (s *sealedHooks) opened(ctx context.Context, h Hook) (Hook, error) {
 }
 
 func (s *sealedHooks) decrypt(ctx context.Context, place string, sealed []byte) ([]byte, error) {
-	if sealed[0] == sealedByHost {
+	if sealed[0] == sealedByApplication {
 		if s.open == nil {
 			return nil, fmt.Errorf("%w: Config.Seal has encrypted it, and Config.Open is not set", ErrSealed)
 		}
@@ -213,7 +213,7 @@ func ofKey(sealed []byte) (id string, data []byte, ok bool) {
 // store cannot be exchanged.
 func placeOf(ref Ref) string { return "hooks/" + url.PathEscape(ref.Tenant) + "/" + ref.ID }
 
-// callSeal calls code of the host.
+// callSeal calls code of the application.
 func callSeal(ctx context.Context, call sealFunc, place string, data []byte) (result []byte, err error) {
 	err = isolate(func() (err error) {
 		result, err = call(ctx, place, data)

@@ -42,13 +42,13 @@ func secretive(id string) hooks.Hook {
 	}
 }
 
-// sealing returns a host with keys whose Manager does not run.
-func sealing(t *testing.T, keys ...hooks.Key) *host {
-	return newHost(t, speaks(&testProtocol{name: "lenient"}), withKeys(keys...))
+// sealing returns a harness with keys whose Manager does not run.
+func sealing(t *testing.T, keys ...hooks.Key) *harness {
+	return newHarness(t, speaks(&testProtocol{name: "lenient"}), withKeys(keys...))
 }
 
 // stored returns a hook as the store keeps it.
-func (h *host) stored(ref hooks.Ref) hooks.Hook {
+func (h *harness) stored(ref hooks.Ref) hooks.Hook {
 	page, err := h.store.Hooks(h.t.Context(), hooks.HookQuery{Tenant: ref.Tenant, IDs: []string{ref.ID}})
 	require.NoError(h.t, err)
 	require.Len(h.t, page.Items, 1)
@@ -91,7 +91,7 @@ func TestCiphertextsDiffer(t *testing.T) {
 
 func TestEncryptedHooksAreDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, withKeys(newKey))
+		h := runningHarness(t, withKeys(newKey))
 		receiver, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Headers: map[string]string{"X-Token": "header-value"}})
 		other := h.manager(h.store, withKeys(newKey)) // which has to read the hook
 		_, err := other.Trigger(t.Context(), hooks.Event{Type: "order.paid"})
@@ -108,25 +108,25 @@ func TestWhatIsEncryptedBelongsToItsHook(t *testing.T) {
 	ref := hooks.Ref{Tenant: "t", ID: "a"}
 	for _, tt := range []struct {
 		name   string
-		change func(t *testing.T, h *host, stored *hooks.Hook)
+		change func(t *testing.T, h *harness, stored *hooks.Hook)
 		says   string
 	}{
-		{"another hook's", func(_ *testing.T, h *host, stored *hooks.Hook) {
+		{"another hook's", func(_ *testing.T, h *harness, stored *hooks.Hook) {
 			stored.Sealed = h.stored(hooks.Ref{Tenant: "t", ID: "b"}).Sealed
 		}, "belongs to another hook"},
-		{"another tenant's", func(_ *testing.T, h *host, stored *hooks.Hook) {
+		{"another tenant's", func(_ *testing.T, h *harness, stored *hooks.Hook) {
 			stored.Sealed = h.stored(hooks.Ref{Tenant: "u", ID: "a"}).Sealed
 		}, "belongs to another hook"},
-		{"another key's name", func(_ *testing.T, _ *host, stored *hooks.Hook) {
+		{"another key's name", func(_ *testing.T, _ *harness, stored *hooks.Hook) {
 			stored.Sealed = bytes.Replace(stored.Sealed, []byte(newKey.ID), []byte(oldKey.ID), 1)
 		}, `another key "2026-01"`},
-		{"a bit", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed[len(stored.Sealed)-1] ^= 1 }, "was altered"},
-		{"cut", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed = stored.Sealed[:12] }, "was altered"},
-		{"one byte", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed = stored.Sealed[:1] }, "no known form"},
-		{"no ID", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed = []byte("kshort") }, "no known form"},
-		{"unknown form", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed[0] = 'x' }, "no known form"},
-		{"unknown key", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed[1] = '3' }, `the key "3026-02", which Config.Keys lacks`},
-		{"a host's", func(_ *testing.T, _ *host, stored *hooks.Hook) { stored.Sealed[0] = 'h' }, "Config.Open is not set"},
+		{"a bit", func(_ *testing.T, _ *harness, stored *hooks.Hook) { stored.Sealed[len(stored.Sealed)-1] ^= 1 }, "was altered"},
+		{"cut", func(_ *testing.T, _ *harness, stored *hooks.Hook) { stored.Sealed = stored.Sealed[:12] }, "was altered"},
+		{"one byte", func(_ *testing.T, _ *harness, stored *hooks.Hook) { stored.Sealed = stored.Sealed[:1] }, "no known form"},
+		{"no ID", func(_ *testing.T, _ *harness, stored *hooks.Hook) { stored.Sealed = []byte("kshort") }, "no known form"},
+		{"unknown form", func(_ *testing.T, _ *harness, stored *hooks.Hook) { stored.Sealed[0] = 'x' }, "no known form"},
+		{"unknown key", func(_ *testing.T, _ *harness, stored *hooks.Hook) { stored.Sealed[1] = '3' }, `the key "3026-02", which Config.Keys lacks`},
+		{"a host's", func(_ *testing.T, _ *harness, stored *hooks.Hook) { stored.Sealed[0] = 'h' }, "Config.Open is not set"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := sealing(t, newKey, oldKey)
@@ -190,7 +190,7 @@ func TestHooksAreEncryptedAnew(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				protocol := speaks(&testProtocol{name: "lenient"})
-				h := newHost(t, protocol, tt.before)
+				h := newHarness(t, protocol, tt.before)
 				want := map[string]hooks.Hook{}
 				for i := range n {
 					hook := h.register(secretive(fmt.Sprint(i)))
@@ -233,7 +233,7 @@ func TestHooksAreEncryptedAnew(t *testing.T) {
 
 func TestHooksOfTheCurrentKeyAreNotStoredAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, speaks(&testProtocol{name: "lenient"}), withKeys(newKey, oldKey))
+		h := newHarness(t, speaks(&testProtocol{name: "lenient"}), withKeys(newKey, oldKey))
 		hook := h.register(secretive("a"))
 		h.run(h.Manager)
 		time.Sleep(10 * time.Minute)
@@ -258,7 +258,7 @@ func TestSealAndOpen(t *testing.T) {
 		places = append(places, place)
 		return reverse(ctx, place, data)
 	}
-	h := newHost(t, speaks(&testProtocol{name: "lenient"}), func(c *hooks.Config) { c.Seal, c.Open = see, see })
+	h := newHarness(t, speaks(&testProtocol{name: "lenient"}), func(c *hooks.Config) { c.Seal, c.Open = see, see })
 	ctx := context.WithValue(t.Context(), ctxKey{}, "the caller's")
 	hook := secretive("a")
 	hook.Tenant = "of/x y"
@@ -282,10 +282,10 @@ func TestAServiceThatFails(t *testing.T) {
 		}
 		return reverse(ctx, place, data)
 	}
-	setUp := func(t *testing.T) (*host, *hooks.Manager, hooks.Hook) {
+	setUp := func(t *testing.T) (*harness, *hooks.Manager, hooks.Hook) {
 		failure = nil
 		service := func(c *hooks.Config) { c.Seal, c.Open = reverse, open }
-		h := newHost(t, speaks(&testProtocol{name: "lenient"}), service)
+		h := newHarness(t, speaks(&testProtocol{name: "lenient"}), service)
 		hook := h.register(secretive("a"))
 		m := h.manager(h.store, speaks(&testProtocol{name: "lenient"}), service)
 		return h, m, hook
@@ -360,7 +360,7 @@ func TestDeliveriesWaitForTheService(t *testing.T) {
 			}
 			c.Schedule = hooks.Retries(time.Second)
 		}
-		h := newHost(t, service)
+		h := newHarness(t, service)
 		receiver, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
 		h.trigger(hooks.Event{ID: "e", Type: "x"})
 		away.Store(true)
@@ -405,7 +405,7 @@ func TestManyHooksAndAServiceThatFails(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls, failed := 0, 0
 				var log bytes.Buffer
-				h := newHost(t)
+				h := newHarness(t)
 				for i := range n {
 					require.NoError(t, h.store.CreateHook(t.Context(), hooks.Hook{
 						ID: fmt.Sprint(i), URL: "http://receiver.example/", Events: []string{"*"}, Protocol: "lenient", Sealed: sealedBy(t, fmt.Sprint(i)),
@@ -456,7 +456,7 @@ func TestTwoCurrentKeys(t *testing.T) {
 		var log bytes.Buffer
 		logs := func(c *hooks.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
 		protocol := speaks(&testProtocol{name: "lenient"})
-		h := newHost(t, protocol, withKeys(oldKey, newKey))
+		h := newHarness(t, protocol, withKeys(oldKey, newKey))
 		hook := h.register(secretive("a"))
 		h.run(h.Manager)
 		time.Sleep(10 * time.Second)
@@ -510,7 +510,7 @@ func TestKeysDoNotPrintTheirSecret(t *testing.T) {
 func TestWithoutKeysTheLogSaysSoOnce(t *testing.T) {
 	var log bytes.Buffer
 	protocol, logs := speaks(&testProtocol{name: "lenient"}), func(c *hooks.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
-	h := newHost(t, protocol, logs)
+	h := newHarness(t, protocol, logs)
 	h.register(secretive("c"))
 	assert.Empty(t, log.String(), "nothing is on a disk")
 	h.Manager = h.manager(struct{ hooks.Store }{h.store}, protocol, logs)
@@ -528,7 +528,7 @@ func FuzzSealed(f *testing.F) {
 	f.Add([]byte("h{}"))
 	f.Add([]byte("\x00"))
 	f.Fuzz(func(t *testing.T, sealed []byte) {
-		h := newHost(t, withKeys(newKey))
+		h := newHarness(t, withKeys(newKey))
 		hook := hooks.Hook{ID: "a", URL: "https://receiver.example/", Events: []string{"*"}, Protocol: hooks.StandardWebhooks, Sealed: sealed}
 		require.NoError(t, h.store.CreateHook(t.Context(), hook, 0))
 		_, err := h.Hook(t.Context(), "", "a")

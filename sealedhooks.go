@@ -13,7 +13,7 @@ import (
 type sealedHooks struct {
 	HookStore
 	keys       []sealingKey // the first is the current one
-	seal, open sealFunc     // of the host
+	seal, open sealFunc     // of the application
 	log        *slog.Logger
 	tell       sync.Once
 

@@ -38,7 +38,7 @@ func (c *counter) begin() (end func()) {
 	}
 }
 
-func (c *counter) answer(after hookstest.Answer) hookstest.Answer {
+func (c *counter) response(after hookstest.Response) hookstest.Response {
 	return func(w http.ResponseWriter, r *http.Request) {
 		defer c.begin()()
 		after(w, r)
@@ -46,7 +46,7 @@ func (c *counter) answer(after hookstest.Answer) hookstest.Answer {
 }
 
 // testing is a call of Test for a tenant.
-func (h *host) testing(ctx context.Context, tenant, url string, n int) ([]hooks.Attempt, error) {
+func (h *harness) testing(ctx context.Context, tenant, url string, n int) ([]hooks.Attempt, error) {
 	return h.Test(ctx, hooks.Hook{Tenant: tenant, URL: url, Events: []string{"*"}, Timeout: 30 * time.Second}, events(n)...)
 }
 
@@ -58,14 +58,14 @@ func TestTestsHaveSoManyRequestsAtATime(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(tt.maxInFlight), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHost(t, maxInFlight(tt.maxInFlight))
+				h := newHarness(t, maxInFlight(tt.maxInFlight))
 				var all counter
-				r := h.receiver(all.answer(hookstest.Status(200).After(time.Second)))
+				r := h.receiver(all.response(hookstest.Status(200).After(time.Second)))
 				const tenants = 10
 				ofTenant := [tenants]counter{}
 				var group sync.WaitGroup
 				for i := range tenants {
-					own := h.receiver(all.answer(ofTenant[i].answer(hookstest.Status(200).After(time.Second))))
+					own := h.receiver(all.response(ofTenant[i].response(hookstest.Status(200).After(time.Second))))
 					for range 4 {
 						group.Go(func() {
 							attempts, err := h.testing(t.Context(), fmt.Sprint(i), own.URL, 2)
@@ -82,7 +82,7 @@ func TestTestsHaveSoManyRequestsAtATime(t *testing.T) {
 					assert.LessOrEqual(t, ofTenant[i].most, tt.ofTenant)
 				}
 				var alone counter
-				r.Answer(alone.answer(hookstest.Status(200).After(time.Second)))
+				r.Respond(alone.response(hookstest.Status(200).After(time.Second)))
 				began := time.Now()
 				_, err := h.testing(t.Context(), "alone", r.URL, 3*tt.ofTenant)
 				require.NoError(t, err)
@@ -96,7 +96,7 @@ func TestTestsHaveSoManyRequestsAtATime(t *testing.T) {
 // Whoever has many calls under way is told so at once, and holds up no other.
 func TestATenantCannotTakeAllPlacesForTests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, maxInFlight(4)) // one place
+		h := newHarness(t, maxInFlight(4)) // one place
 		slow := h.receiver(hookstest.Status(200).After(10 * time.Second))
 		var mu sync.Mutex
 		busy := 0
@@ -125,7 +125,7 @@ func TestATenantCannotTakeAllPlacesForTests(t *testing.T) {
 // Tenants that wait get places in turn, however many calls each has.
 func TestTenantsTakeTurnsInTests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, maxInFlight(4))
+		h := newHarness(t, maxInFlight(4))
 		var order record[string]
 		r := h.receiver(func(w http.ResponseWriter, r *http.Request) {
 			order.add(r.Header.Get("X-Tenant"))
@@ -152,7 +152,7 @@ func TestTenantsTakeTurnsInTests(t *testing.T) {
 
 func TestATestGivesUpWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, maxInFlight(4))
+		h := newHarness(t, maxInFlight(4))
 		hang := h.receiver(hookstest.Hang())
 		for i := range 2 { // One has the place for 30 s, then the other.
 			go func() { _, _ = h.testing(t.Context(), fmt.Sprint(i), hang.URL, 1) }()
@@ -185,7 +185,7 @@ func TestATestGivesUpWaiting(t *testing.T) {
 
 func TestTheFirstFailureEndsATest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t, maxInFlight(32)) // two places for a tenant
+		h := newHarness(t, maxInFlight(32)) // two places for a tenant
 		r := h.receiver(func(w http.ResponseWriter, r *http.Request) {
 			switch r.Header.Get("Webhook-Id") {
 			case "e0", "e1":
@@ -244,10 +244,10 @@ func TestProtocolsSendOneAtATimeInTests(t *testing.T) {
 			flood(ctx, send, url)
 			return nil
 		}
-		h := newHost(t, speaks(p), maxInFlight(4))
+		h := newHarness(t, speaks(p), maxInFlight(4))
 		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "flooding", Timeout: 30 * time.Second})
 		url = r.URL
-		r.Answer(c.answer(hookstest.Status(200).After(time.Second)))
+		r.Respond(c.response(hookstest.Status(200).After(time.Second)))
 		_, err := h.Test(t.Context(), hook, hooks.Event{Type: "a"})
 		require.NoError(t, err)
 		_, err = h.Verify(t.Context(), "", hook.ID)

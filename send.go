@@ -17,9 +17,9 @@ type sender struct {
 	// transport makes the first try of a request, and fresh, which makes a
 	// connection for each, the second.
 	transport, fresh *http.Transport
-	// maxAnswer bounds an answer's body if the request does not.
-	maxAnswer int
-	guard     *guard
+	// maxResponse bounds a response's body if the request does not.
+	maxResponse int
+	guard       *guard
 	// turn, if set, has room for one: there is one request at a time.
 	turn chan struct{}
 }
@@ -29,7 +29,7 @@ type sender struct {
 func newSender(cfg Config, g *guard) *sender {
 	return &sender{
 		transport: newTransport(cfg, g, true), fresh: newTransport(cfg, g, false),
-		maxAnswer: max(maxAnswer, cfg.MaxAnswer), guard: g,
+		maxResponse: max(maxResponse, cfg.MaxResponse), guard: g,
 	}
 }
 
@@ -55,11 +55,11 @@ func newTransport(cfg Config, g *guard, keepAlive bool) *http.Transport {
 		TLSClientConfig:        tlsConfig,
 		ForceAttemptHTTP2:      true,
 		DisableKeepAlives:      !keepAlive,
-		DisableCompression:     true, // Answers are bounded as they come.
+		DisableCompression:     true, // Responses are bounded as they come.
 		MaxIdleConns:           2 * cfg.MaxInFlight,
 		MaxIdleConnsPerHost:    cfg.MaxInFlight,
 		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: maxAnswerHeader,
+		MaxResponseHeaderBytes: maxResponseHeader,
 	}
 }
 
@@ -70,7 +70,7 @@ func (s *sender) once() *sender {
 	return &once
 }
 
-// do makes one request; it is a [Send]. If the connection fails before an answer
+// do makes one request; it is a [Send]. If the connection fails before a response
 // begins, as one does that the endpoint closes while it is idle, the request is
 // made once more, on a fresh connection.
 func (s *sender) do(ctx context.Context, r Request) Response {
@@ -82,53 +82,53 @@ func (s *sender) do(ctx context.Context, r Request) Response {
 		return failed(ClassRequest, errors.New("the URL is not an absolute http or https URL without userinfo"))
 	}
 	if err := s.guard.checkRequest(r.URL); err != nil {
-		return failed(ClassBlocked, plain(err))
+		return failed(ClassForbidden, plain(err))
 	}
-	r.MaxAnswer = cmp.Or(r.MaxAnswer, s.maxAnswer)
-	answer, lost := roundTrip(ctx, s.transport, r)
+	r.MaxResponse = cmp.Or(r.MaxResponse, s.maxResponse)
+	response, lost := roundTrip(ctx, s.transport, r)
 	if lost {
-		answer, _ = roundTrip(ctx, s.fresh, r)
+		response, _ = roundTrip(ctx, s.fresh, r)
 	}
-	if r.URL.Scheme == "http" && answer.Err == nil && asksForTLS(answer) {
-		answer = answer.failedWith(ClassStatus, fmt.Errorf("%w (it answered 400 Bad Request)", errExpectsTLS))
+	if r.URL.Scheme == "http" && response.Err == nil && asksForTLS(response) {
+		response = response.failedWith(ClassStatus, fmt.Errorf("%w (it responded with 400 Bad Request)", errExpectsTLS))
 	}
-	return answer
+	return response
 }
 
 // roundTrip makes the request once. It reports whether the connection was lost
-// before an answer began.
-func roundTrip(ctx context.Context, transport *http.Transport, r Request) (answer Response, lost bool) {
+// before a response began.
+func roundTrip(ctx context.Context, transport *http.Transport, r Request) (response Response, lost bool) {
 	t := tries.Get().(*try)
-	defer func() { t.close(answer.Err == nil) }()
+	defer func() { t.close(response.Err == nil) }()
 	req := t.newRequest(ctx, r)
 	res, err := transport.RoundTrip(req)
 	if err != nil {
-		answer.Err, lost = t.failure(ctx, req, err)
-		return answer, lost
+		response.Err, lost = t.failure(ctx, req, err)
+		return response, lost
 	}
 	defer func() { _ = res.Body.Close() }()
-	answer = Response{Status: res.StatusCode, Header: res.Header}
+	response = Response{Status: res.StatusCode, Header: res.Header}
 	t.expectBody(req.Method, res)
 	if res.StatusCode == http.StatusSwitchingProtocols {
-		return answer, false // What follows is not HTTP, and has no end.
+		return response, false // What follows is not HTTP, and has no end.
 	}
-	answer.Body, answer.Truncated, err = readBounded(res.Body, r.MaxAnswer)
+	response.Body, response.Truncated, err = readBounded(res.Body, r.MaxResponse)
 	if err != nil {
 		class := classify(ctx, err, ClassBody)
 		if class == ClassConnect {
 			class = ClassBody
 		}
-		answer = answer.failedWith(class, fmt.Errorf("the answer broke off: %w", plain(err)))
+		response = response.failedWith(class, fmt.Errorf("the response broke off: %w", plain(err)))
 	}
-	return answer, false
+	return response, false
 }
 
-// asksForTLS reports whether the answer is what servers that expect TLS say to a
+// asksForTLS reports whether the response is what servers that expect TLS say to a
 // request without: those of net/http, nginx and Apache, in this order.
-func asksForTLS(answer Response) bool {
-	return answer.Status == http.StatusBadRequest &&
+func asksForTLS(response Response) bool {
+	return response.Status == http.StatusBadRequest &&
 		slices.ContainsFunc([]string{"HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port", "speaking plain HTTP to an SSL-enabled server port"},
-			func(text string) bool { return bytes.Contains(answer.Body, []byte(text)) })
+			func(text string) bool { return bytes.Contains(response.Body, []byte(text)) })
 }
 
 // wellFormed reports whether net/http sends the request at all.
@@ -145,7 +145,7 @@ func failed(class ErrorClass, err error) Response {
 	return Response{Err: &AttemptError{Class: class, Err: err}}
 }
 
-// failedWith returns the answer as that of a failure.
+// failedWith returns the response as that of a failure.
 func (r Response) failedWith(class ErrorClass, err error) Response {
 	whole := r
 	r.Err = &AttemptError{Class: class, Err: err, Response: &whole}

@@ -56,7 +56,7 @@ func (e *engine) settled(ctx context.Context, at time.Time, b batch, settled []S
 		} else {
 			d.EndedAt = at
 			d.Held = d.Held && e.m.index.get(d.HookRef()) != nil // Nothing is held for a hook that is gone.
-			if d.Key != "" {
+			if d.OrderingKey != "" {
 				e.dueAt(now())
 			}
 		}

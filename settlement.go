@@ -15,7 +15,7 @@ func (d Delivery) settlement(a *Attempt, c *compiled, result attempted) Settleme
 	case a.Class == ClassInterrupted:
 		s.State, s.Due = Pending, result.ended
 	case result.verdict.Permanent || result.verdict.Disable != "" || d.Step+1 >= len(c.schedule):
-		s.State, s.Hold = Dead, c.hook.HoldDead && d.Key != ""
+		s.State, s.Hold = Dead, c.hook.HoldDead && d.OrderingKey != ""
 	default:
 		s.State, s.Step = Pending, d.Step+1
 		delay := jittered(c.schedule[s.Step], c.traits.Jitter, result.jitter)
@@ -41,7 +41,7 @@ func finished(claimed *Claimed, c *compiled, a attempted, i int, throttled time.
 	return result{s, about{claimed, a.verdict.Disable}}
 }
 
-// throttledUntil is how long a throttling answer wants to be left alone.
+// throttledUntil is how long a throttling response wants to be left alone.
 func (a attempted) throttledUntil(failures int) time.Time {
 	wait, ok := a.response.RetryAfter(a.ended)
 	if !ok {

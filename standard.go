@@ -30,7 +30,7 @@ import (
 // 15 s, or [Config].Timeout or [Hook].Timeout.
 //
 // [Manager.Verify] sends a signed event of the type "hook.verification" whose
-// data is {"challenge": "…"}; the endpoint answers 2xx and {"challenge": "…"}
+// data is {"challenge": "…"}; the endpoint responds with 2xx and {"challenge": "…"}
 // with the same text, as [Verifier.Middleware] does.
 //
 // The hook's Headers may replace Content-Type and User-Agent. The protocol has
@@ -162,7 +162,7 @@ func (*standardEndpoint) Judge(r Response) Verdict {
 	}
 	switch r.Status {
 	case http.StatusGone:
-		return Verdict{Permanent: true, Disable: "the endpoint answered 410 Gone"}
+		return Verdict{Permanent: true, Disable: "the endpoint responded with 410 Gone"}
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return Verdict{Throttle: true}
 	case http.StatusServiceUnavailable:
@@ -185,10 +185,10 @@ func (e *standardEndpoint) Verify(ctx context.Context, send Send) error {
 	if r.Err != nil || r.Status < 200 || r.Status > 299 {
 		return r.Failure()
 	}
-	var answer struct {
+	var response struct {
 		Challenge string `json:"challenge"`
 	}
-	if err := json.Unmarshal(r.Body, &answer); err != nil || answer.Challenge != challenge {
+	if err := json.Unmarshal(r.Body, &response); err != nil || response.Challenge != challenge {
 		return &AttemptError{Class: ClassBody, Err: errors.New("the endpoint did not repeat the challenge"), Response: &r}
 	}
 	return nil

@@ -27,28 +27,28 @@ import (
 // A specRule is a case of a section. It has a Manager of its own, in a bubble.
 type specRule struct {
 	name  string
-	check func(t *testing.T, rig *hookstest.Rig)
+	check func(t *testing.T, harness *hookstest.Harness)
 }
 
 func checkRules(t *testing.T, rules []specRule) {
 	for _, r := range rules {
 		t.Run(r.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rig := hookstest.New(t, seldom)
+				harness := hookstest.New(t, seldom)
 				synctest.Wait() // Run is waiting for work
-				r.check(t, rig)
+				r.check(t, harness)
 			})
 		})
 	}
 }
 
 // send triggers an event and returns what the endpoint is sent next.
-func send(t *testing.T, rig *hookstest.Rig, e *hookstest.Endpoint, event hooks.Event) hookstest.Request {
+func send(t *testing.T, harness *hookstest.Harness, e *hookstest.Endpoint, event hooks.Event) hookstest.Request {
 	t.Helper()
 	if event.Type == "" {
 		event.Type = "order.paid"
 	}
-	_, err := rig.Manager.Trigger(t.Context(), event)
+	_, err := harness.Manager.Trigger(t.Context(), event)
 	require.NoError(t, err)
 	return e.Next()
 }
@@ -91,41 +91,41 @@ func hookWith(secrets ...hooks.Secret) hooks.Hook {
 
 func TestStandardPayload(t *testing.T) {
 	checkRules(t, []specRule{
-		{"a POST whose body is the payload, JSON by default", func(t *testing.T, rig *hookstest.Rig) {
-			r := send(t, rig, rig.Endpoint("*"), hooks.Event{Data: []byte(`{"total":1}`)})
+		{"a POST whose body is the payload, JSON by default", func(t *testing.T, harness *hookstest.Harness) {
+			r := send(t, harness, harness.Endpoint("*"), hooks.Event{Data: []byte(`{"total":1}`)})
 			assert.Equal(t, http.MethodPost, r.Method)
 			assert.Equal(t, []string{"application/json"}, r.Header["Content-Type"])
 			assert.True(t, json.Valid(r.Body))
 			assert.Equal(t, strconv.Itoa(len(r.Body)), r.Header.Get("Content-Length"))
-			_, err := rig.Manager.Register(t.Context(), hooks.Hook{Events: []string{"*"}, URL: "https://example.com", Method: "PUT"})
+			_, err := harness.Manager.Register(t.Context(), hooks.Hook{Events: []string{"*"}, URL: "https://example.com", Method: "PUT"})
 			requireField(t, err, "method")
 		}},
-		{"other content types are allowed", func(t *testing.T, rig *hookstest.Rig) {
+		{"other content types are allowed", func(t *testing.T, harness *hookstest.Harness) {
 			for _, name := range []string{"Content-Type", "content-type"} {
-				e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Headers: map[string]string{
+				e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Headers: map[string]string{
 					name: "application/vnd.shop+json; charset=utf-8", "User-Agent": "shop/1", "Authorization": "Bearer t",
 				}})
-				r := send(t, rig, e, hooks.Event{})
-				assert.NoError(t, r.Verified)
+				r := send(t, harness, e, hooks.Event{})
+				assert.NoError(t, r.SignatureErr)
 				assert.Equal(t, []string{"application/vnd.shop+json; charset=utf-8"}, r.Header["Content-Type"])
 				assert.Equal(t, []string{"shop/1"}, r.Header["User-Agent"])
 				assert.Equal(t, []string{"Bearer t"}, r.Header["Authorization"])
 			}
 		}},
-		{"type, timestamp of the event and data", func(t *testing.T, rig *hookstest.Rig) {
+		{"type, timestamp of the event and data", func(t *testing.T, harness *hookstest.Harness) {
 			happened := time.Date(1999, 12, 31, 23, 59, 58, 123_456_789, time.FixedZone("", 2*3600))
-			r := send(t, rig, rig.Endpoint("*"), hooks.Event{
+			r := send(t, harness, harness.Endpoint("*"), hooks.Event{
 				Type: "order_2.line9.Paid", Time: happened, Data: []byte(`{"total":1}`), Metadata: map[string]string{"not": "sent"},
 			})
 			assert.Equal(t, `{"type":"order_2.line9.Paid","timestamp":"1999-12-31T21:59:58.123Z","data":{"total":1}}`, string(r.Body))
 
-			e := rig.Endpoint("*")
-			r = send(t, rig, e, hooks.Event{})
-			assert.Equal(t, time.Now().UTC(), r.Timestamp, "now, if the host does not say")
+			e := harness.Endpoint("*")
+			r = send(t, harness, e, hooks.Event{})
+			assert.Equal(t, time.Now().UTC(), r.Timestamp, "now, if the application does not say")
 			assert.Equal(t, "{}", string(r.Data))
 		}},
-		{"data is sent byte for byte", func(t *testing.T, rig *hookstest.Rig) {
-			e := rig.Endpoint("*")
+		{"data is sent byte for byte", func(t *testing.T, harness *hookstest.Harness) {
+			e := harness.Endpoint("*")
 			for _, data := range []string{
 				`{}`, `null`, `true`, `"text"`, `0`, `[]`,
 				" { \"b\" :\t1 ,\r\n \"a\" : [ ] } \n",
@@ -134,30 +134,30 @@ func TestStandardPayload(t *testing.T) {
 				`{"é":"\u00e9","html":"<b>&amp;</b>","slash":"\/","line":"\u2028` + "\u2028" + `","nul":"\u0000","half":"\ud800"}`,
 				`"` + strings.Repeat("x", 100_000) + `"`,
 			} {
-				r := send(t, rig, e, hooks.Event{Data: []byte(data)})
-				assert.NoError(t, r.Verified)
+				r := send(t, harness, e, hooks.Event{Data: []byte(data)})
+				assert.NoError(t, r.SignatureErr)
 				_, rest, found := strings.Cut(string(r.Body), `","data":`)
 				assert.True(t, found)
 				assert.Equal(t, data+"}", rest)
 				assert.True(t, json.Valid(r.Body))
 			}
 		}},
-		{"a type is segments separated by dots", func(t *testing.T, rig *hookstest.Rig) {
+		{"a type is segments separated by dots", func(t *testing.T, harness *hookstest.Harness) {
 			for _, bad := range []string{"", ".", "order.", ".paid", "order..paid", "order paid", `order"`, "order\n", "örder", "*", "order.*"} {
-				_, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: bad})
+				_, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: bad})
 				requireField(t, err, "type")
 			}
 		}},
-		{"payloads are limited to 256 KiB", func(t *testing.T, rig *hookstest.Rig) {
-			checkPayloadLimit(t, rig, 256<<10)
+		{"payloads are limited to 256 KiB", func(t *testing.T, harness *hookstest.Harness) {
+			checkPayloadLimit(t, harness, 256<<10)
 		}},
-		{"the limit of payloads is the host's to set", func(t *testing.T, _ *hookstest.Rig) {
-			rig := hookstest.New(t, func(c *hooks.Config) { c.MaxPayload = 1000 })
-			checkPayloadLimit(t, rig, 1000)
+		{"the limit of payloads is the application's to set", func(t *testing.T, _ *hookstest.Harness) {
+			harness := hookstest.New(t, func(c *hooks.Config) { c.MaxPayload = 1000 })
+			checkPayloadLimit(t, harness, 1000)
 		}},
-		{"what is no JSON is refused", func(t *testing.T, rig *hookstest.Rig) {
+		{"what is no JSON is refused", func(t *testing.T, harness *hookstest.Harness) {
 			for _, data := range []string{" ", "{", "{} {}", "nil", "\"\xff\"", "NaN"} {
-				_, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid", Data: []byte(data)})
+				_, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid", Data: []byte(data)})
 				requireField(t, err, "data")
 			}
 		}},
@@ -166,19 +166,19 @@ func TestStandardPayload(t *testing.T) {
 
 // checkPayloadLimit checks that data of this size is delivered, and a byte more
 // is refused, with both sizes, and leaves nothing behind.
-func checkPayloadLimit(t *testing.T, rig *hookstest.Rig, limit int) {
+func checkPayloadLimit(t *testing.T, harness *hookstest.Harness, limit int) {
 	t.Helper()
-	e := rig.Endpoint("*")
+	e := harness.Endpoint("*")
 	data := func(size int) []byte { return []byte(`"` + strings.Repeat("x", size-2) + `"`) }
-	r := send(t, rig, e, hooks.Event{ID: "fits", Data: data(limit)})
-	assert.NoError(t, r.Verified)
+	r := send(t, harness, e, hooks.Event{ID: "fits", Data: data(limit)})
+	assert.NoError(t, r.SignatureErr)
 	assert.Len(t, r.Data, limit)
 
-	_, err := rig.Manager.Trigger(t.Context(), hooks.Event{ID: "too-much", Type: "order.paid", Data: data(limit + 1)})
+	_, err := harness.Manager.Trigger(t.Context(), hooks.Event{ID: "too-much", Type: "order.paid", Data: data(limit + 1)})
 	requireField(t, err, "data")
 	assert.ErrorContains(t, err, strconv.Itoa(limit+1))
 	assert.ErrorContains(t, err, strconv.Itoa(limit))
-	_, err = rig.Manager.Event(t.Context(), "", "too-much")
+	_, err = harness.Manager.Event(t.Context(), "", "too-much")
 	assert.ErrorIs(t, err, hooks.ErrNotFound)
 	e.Settle()
 	assert.Len(t, e.Requests(), 1)
@@ -186,10 +186,10 @@ func checkPayloadLimit(t *testing.T, rig *hookstest.Rig, limit int) {
 
 func TestStandardIdentity(t *testing.T) {
 	checkRules(t, []specRule{
-		{"webhook-id is the event's and the same on every retry", func(t *testing.T, rig *hookstest.Rig) {
-			first, second := rig.Endpoint("*"), rig.Endpoint("*")
-			first.Answer(hookstest.Status(500), hookstest.Reset(), hookstest.Reset(), hookstest.Hang(), hookstest.Status(200))
-			receipt, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid"})
+		{"webhook-id is the event's and the same on every retry", func(t *testing.T, harness *hookstest.Harness) {
+			first, second := harness.Endpoint("*"), harness.Endpoint("*")
+			first.Respond(hookstest.Status(500), hookstest.Reset(), hookstest.Reset(), hookstest.Hang(), hookstest.Status(200))
+			receipt, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid"})
 			require.NoError(t, err)
 			assert.Equal(t, 2, receipt.Deliveries)
 			first.Settle()
@@ -200,52 +200,52 @@ func TestStandardIdentity(t *testing.T) {
 				assert.Equal(t, []string{receipt.EventID}, r.Header["Webhook-Id"])
 				assert.Equal(t, all[0].Body, r.Body)
 			}
-			third := rig.Endpoint("*")
-			assert.Equal(t, "chosen-by-the-host", send(t, rig, third, hooks.Event{ID: "chosen-by-the-host"}).ID)
+			third := harness.Endpoint("*")
+			assert.Equal(t, "chosen-by-the-application", send(t, harness, third, hooks.Event{ID: "chosen-by-the-application"}).ID)
 		}},
-		{"webhook-timestamp is the time of this attempt in integer seconds", func(t *testing.T, rig *hookstest.Rig) {
-			e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{1500 * time.Millisecond, time.Minute, time.Hour}})
-			e.Answer(hookstest.Status(500))
-			send(t, rig, e, hooks.Event{Time: time.Now().Add(-24 * time.Hour)})
+		{"webhook-timestamp is the time of this attempt in integer seconds", func(t *testing.T, harness *hookstest.Harness) {
+			e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{1500 * time.Millisecond, time.Minute, time.Hour}})
+			e.Respond(hookstest.Status(500))
+			send(t, harness, e, hooks.Event{Time: time.Now().Add(-24 * time.Hour)})
 			e.Settle()
 			requests := e.Requests()
 			require.Len(t, requests, 3)
 			for _, r := range requests {
 				assert.Equal(t, unix(r.ReceivedAt), r.Header.Get("webhook-timestamp"))
-				assert.NoError(t, r.Verified)
+				assert.NoError(t, r.SignatureErr)
 			}
 		}},
-		{"an id cannot hold a dot", func(t *testing.T, rig *hookstest.Rig) {
+		{"an id cannot hold a dot", func(t *testing.T, harness *hookstest.Harness) {
 			for _, bad := range []string{"a.b", ".", "a b", "a\n", "ä", "a/b", strings.Repeat("a", 129)} {
-				_, err := rig.Manager.Trigger(t.Context(), hooks.Event{ID: bad, Type: "order.paid"})
+				_, err := harness.Manager.Trigger(t.Context(), hooks.Event{ID: bad, Type: "order.paid"})
 				requireField(t, err, "id")
 			}
-			e := rig.Endpoint("*")
+			e := harness.Endpoint("*")
 			for _, good := range []string{"a", "A-z_09", strings.Repeat("a", 128)} {
-				assert.Equal(t, good, send(t, rig, e, hooks.Event{ID: good}).ID)
+				assert.Equal(t, good, send(t, harness, e, hooks.Event{ID: good}).ID)
 			}
-			assert.NotContains(t, send(t, rig, e, hooks.Event{}).ID, ".", "nor one of our own")
+			assert.NotContains(t, send(t, harness, e, hooks.Event{}).ID, ".", "nor one of our own")
 		}},
-		{"neither can the headers of the protocol be chosen by a hook", func(t *testing.T, rig *hookstest.Rig) {
+		{"neither can the headers of the protocol be chosen by a hook", func(t *testing.T, harness *hookstest.Harness) {
 			for _, name := range []string{
 				"webhook-id", "Webhook-Timestamp", "WEBHOOK-SIGNATURE", "Host", "host", "Content-Length", "Transfer-Encoding",
 				"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "TE", "Trailer", "Upgrade", "Expect",
 			} {
-				refuseHeader(t, rig, name, "1")
+				refuseHeader(t, harness, name, "1")
 			}
 			for _, name := range []string{"", "a b", "a:", "a\r\nb", "ä"} {
-				refuseHeader(t, rig, name, "1")
+				refuseHeader(t, harness, name, "1")
 			}
 			for _, value := range []string{"a\r\nwebhook-id: b", "a\nb", "a\rb", "a\x00b"} {
-				refuseHeader(t, rig, "X-Note", value)
+				refuseHeader(t, harness, "X-Note", value)
 			}
 		}},
 	})
 }
 
-func refuseHeader(t *testing.T, rig *hookstest.Rig, name, value string) {
+func refuseHeader(t *testing.T, harness *hookstest.Harness, name, value string) {
 	t.Helper()
-	_, err := rig.Manager.Register(t.Context(), hooks.Hook{
+	_, err := harness.Manager.Register(t.Context(), hooks.Hook{
 		Events: []string{"*"}, URL: "https://example.com", Headers: map[string]string{name: value},
 	})
 	requireField(t, err, fmt.Sprintf("headers[%q]", name))
@@ -254,19 +254,19 @@ func refuseHeader(t *testing.T, rig *hookstest.Rig, name, value string) {
 func TestStandardSigning(t *testing.T) {
 	private, public := hooks.NewKeyPair()
 	checkRules(t, []specRule{
-		{"what is signed is {id}.{timestamp}.{body}, the bytes that are sent", func(t *testing.T, rig *hookstest.Rig) {
-			e := rig.EndpointFor(hookWith(testSecret))
-			r := send(t, rig, e, hooks.Event{ID: "e1", Data: []byte(" {\"n\" : 1.0}\n")})
+		{"what is signed is {id}.{timestamp}.{body}, the bytes that are sent", func(t *testing.T, harness *hookstest.Harness) {
+			e := harness.EndpointFor(hookWith(testSecret))
+			r := send(t, harness, e, hooks.Event{ID: "e1", Data: []byte(" {\"n\" : 1.0}\n")})
 			assert.Equal(t, referenceSignature(t, testSecret, "e1", time.Now(), string(r.Body)), r.Header.Get("webhook-signature"))
 			assert.True(t, referenceAccepts(t, testSecret, r))
 			assert.False(t, referenceAccepts(t, otherSecret, r))
 			r.Body = append(r.Body[:len(r.Body):len(r.Body)], ' ')
 			assert.False(t, referenceAccepts(t, testSecret, r))
 		}},
-		{"symmetric: a random secret of 24 to 64 bytes, whsec_ and base64", func(t *testing.T, rig *hookstest.Rig) {
+		{"symmetric: a random secret of 24 to 64 bytes, whsec_ and base64", func(t *testing.T, harness *hookstest.Harness) {
 			made := map[hooks.Secret]bool{}
 			for range 3 {
-				e := rig.Endpoint("*")
+				e := harness.Endpoint("*")
 				require.Len(t, e.Hook.Secrets, 1)
 				secret := e.Hook.Secrets[0].Secret
 				encoded, found := strings.CutPrefix(string(secret), "whsec_")
@@ -276,26 +276,26 @@ func TestStandardSigning(t *testing.T) {
 				assert.GreaterOrEqual(t, len(key), 24)
 				assert.LessOrEqual(t, len(key), 64)
 				made[secret] = true
-				r := send(t, rig, e, hooks.Event{})
+				r := send(t, harness, e, hooks.Event{})
 				assert.Regexp(t, `^v1,[A-Za-z0-9+/]{43}=$`, r.Header.Get("webhook-signature"))
 				assert.True(t, referenceAccepts(t, secret, r))
 			}
 			assert.Len(t, made, 3, "each hook has its own")
 			for _, size := range []int{24, 64} {
-				e := rig.EndpointFor(hookWith(symmetricKey(size)))
-				assert.True(t, referenceAccepts(t, symmetricKey(size), send(t, rig, e, hooks.Event{})))
+				e := harness.EndpointFor(hookWith(symmetricKey(size)))
+				assert.True(t, referenceAccepts(t, symmetricKey(size), send(t, harness, e, hooks.Event{})))
 			}
 			for _, bad := range []hooks.Secret{symmetricKey(23), symmetricKey(65), "", "whsec_", "whsec_?", "secret", hooks.Secret(public)} {
 				h := hookWith(testSecret, bad)
 				h.URL = "https://example.com"
-				_, err := rig.Manager.Register(t.Context(), h)
+				_, err := harness.Manager.Register(t.Context(), h)
 				requireField(t, err, "secrets[1]")
 			}
 		}},
-		{"asymmetric: ed25519, whsk_ signs as v1a and whpk_ verifies", func(t *testing.T, rig *hookstest.Rig) {
+		{"asymmetric: ed25519, whsk_ signs as v1a and whpk_ verifies", func(t *testing.T, harness *hookstest.Harness) {
 			key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(string(private), "whsk_"))
 			require.NoError(t, err)
-			r := send(t, rig, rig.EndpointFor(hookWith(private)), hooks.Event{ID: "e1", Data: []byte(`{"total":1}`)})
+			r := send(t, harness, harness.EndpointFor(hookWith(private)), hooks.Event{ID: "e1", Data: []byte(`{"total":1}`)})
 			assert.Equal(t, asymmetricSignature(key, "e1", time.Now(), string(r.Body)), r.Header.Get("webhook-signature"))
 
 			encoded, found := strings.CutPrefix(r.Header.Get("webhook-signature"), "v1a,")
@@ -310,8 +310,8 @@ func TestStandardSigning(t *testing.T) {
 			_, other := hooks.NewKeyPair()
 			assert.False(t, accepts(t, hooks.Secret(other), r))
 		}},
-		{"a hook may have either or both, the signatures separated by spaces", func(t *testing.T, rig *hookstest.Rig) {
-			r := send(t, rig, rig.EndpointFor(hookWith(testSecret, private, otherSecret)), hooks.Event{})
+		{"a hook may have either or both, the signatures separated by spaces", func(t *testing.T, harness *hookstest.Harness) {
+			r := send(t, harness, harness.EndpointFor(hookWith(testSecret, private, otherSecret)), hooks.Event{})
 			list := strings.Split(r.Header.Get("webhook-signature"), " ")
 			require.Len(t, list, 3)
 			assert.Regexp(t, `^v1,`, list[0])
@@ -323,23 +323,23 @@ func TestStandardSigning(t *testing.T) {
 			assert.True(t, referenceAccepts(t, testSecret, r))
 			assert.True(t, referenceAccepts(t, otherSecret, r))
 		}},
-		{"rotation: for 24 hours the old and the new key sign", func(t *testing.T, rig *hookstest.Rig) {
-			checkRotation(t, rig, hooks.Rotation{}, 24*time.Hour)
+		{"rotation: for 24 hours the old and the new key sign", func(t *testing.T, harness *hookstest.Harness) {
+			checkRotation(t, harness, hooks.Rotation{}, 24*time.Hour)
 		}},
-		{"rotation: for an overlap that the host sets", func(t *testing.T, rig *hookstest.Rig) {
-			checkRotation(t, rig, hooks.Rotation{Secret: otherSecret, Overlap: 90 * time.Minute}, 90*time.Minute)
+		{"rotation: for an overlap that the application sets", func(t *testing.T, harness *hookstest.Harness) {
+			checkRotation(t, harness, hooks.Rotation{Secret: otherSecret, Overlap: 90 * time.Minute}, 90*time.Minute)
 		}},
-		{"rotation: without an overlap", func(t *testing.T, rig *hookstest.Rig) {
-			checkRotation(t, rig, hooks.Rotation{Overlap: -1}, 0)
+		{"rotation: without an overlap", func(t *testing.T, harness *hookstest.Harness) {
+			checkRotation(t, harness, hooks.Rotation{Overlap: -1}, 0)
 		}},
-		{"rotation: a retry is signed with what signs then", func(t *testing.T, rig *hookstest.Rig) {
+		{"rotation: a retry is signed with what signs then", func(t *testing.T, harness *hookstest.Harness) {
 			h := hookWith(testSecret)
 			h.Schedule = []time.Duration{0, 2 * time.Hour}
-			e := rig.EndpointFor(h)
-			e.Answer(hookstest.Status(500), hookstest.Status(200))
-			before := send(t, rig, e, hooks.Event{})
+			e := harness.EndpointFor(h)
+			e.Respond(hookstest.Status(500), hookstest.Status(200))
+			before := send(t, harness, e, hooks.Event{})
 			assert.True(t, referenceAccepts(t, testSecret, before))
-			_, err := rig.Manager.RotateSecret(t.Context(), "", e.Hook.ID, hooks.Rotation{Secret: otherSecret, Overlap: time.Hour})
+			_, err := harness.Manager.RotateSecret(t.Context(), "", e.Hook.ID, hooks.Rotation{Secret: otherSecret, Overlap: time.Hour})
 			require.NoError(t, err)
 			after := e.Next()
 			assert.False(t, referenceAccepts(t, testSecret, after))
@@ -347,12 +347,12 @@ func TestStandardSigning(t *testing.T) {
 			assert.Equal(t, before.ID, after.ID)
 			assert.Equal(t, before.Body, after.Body)
 		}},
-		{"rotation: a key of the other kind stays", func(t *testing.T, rig *hookstest.Rig) {
-			e := rig.EndpointFor(hookWith(testSecret, private))
+		{"rotation: a key of the other kind stays", func(t *testing.T, harness *hookstest.Harness) {
+			e := harness.EndpointFor(hookWith(testSecret, private))
 			next, nextPublic := hooks.NewKeyPair()
-			_, err := rig.Manager.RotateSecret(t.Context(), "", e.Hook.ID, hooks.Rotation{Secret: next, Overlap: -1})
+			_, err := harness.Manager.RotateSecret(t.Context(), "", e.Hook.ID, hooks.Rotation{Secret: next, Overlap: -1})
 			require.NoError(t, err)
-			r := send(t, rig, e, hooks.Event{})
+			r := send(t, harness, e, hooks.Event{})
 			assert.True(t, accepts(t, testSecret, r))
 			assert.True(t, accepts(t, hooks.Secret(nextPublic), r))
 			assert.False(t, accepts(t, hooks.Secret(public), r))
@@ -362,10 +362,10 @@ func TestStandardSigning(t *testing.T) {
 
 // checkRotation checks that both the old and the new secret verify deliveries
 // during the overlap, and only the new one from its end on.
-func checkRotation(t *testing.T, rig *hookstest.Rig, rotation hooks.Rotation, overlap time.Duration) {
+func checkRotation(t *testing.T, harness *hookstest.Harness, rotation hooks.Rotation, overlap time.Duration) {
 	t.Helper()
-	e := rig.EndpointFor(hookWith(testSecret))
-	rotated, err := rig.Manager.RotateSecret(t.Context(), "", e.Hook.ID, rotation)
+	e := harness.EndpointFor(hookWith(testSecret))
+	rotated, err := harness.Manager.RotateSecret(t.Context(), "", e.Hook.ID, rotation)
 	require.NoError(t, err)
 	current := rotated.Secrets[0].Secret
 	assert.NotEqual(t, hooks.Secret(testSecret), current)
@@ -378,7 +378,7 @@ func checkRotation(t *testing.T, rig *hookstest.Rig, rotation hooks.Rotation, ov
 			continue
 		}
 		time.Sleep(time.Until(start.Add(passed)))
-		r := send(t, rig, e, hooks.Event{})
+		r := send(t, harness, e, hooks.Event{})
 		during := passed < overlap
 		assert.Equal(t, during, referenceAccepts(t, testSecret, r), "the old secret, after %v", passed)
 		assert.Equal(t, during, accepts(t, testSecret, r), "the old secret, after %v", passed)
@@ -389,8 +389,8 @@ func checkRotation(t *testing.T, rig *hookstest.Rig, rotation hooks.Rotation, ov
 
 func TestStandardVerifying(t *testing.T) {
 	checkRules(t, []specRule{
-		{"the timestamp is within 5 minutes both ways", func(t *testing.T, rig *hookstest.Rig) {
-			r := send(t, rig, rig.EndpointFor(hookWith(testSecret)), hooks.Event{})
+		{"the timestamp is within 5 minutes both ways", func(t *testing.T, harness *hookstest.Harness) {
+			r := send(t, harness, harness.EndpointFor(hookWith(testSecret)), hooks.Event{})
 			v := newVerifier(t, testSecret)
 			time.Sleep(5 * time.Minute)
 			assert.NoError(t, v.Verify(r.Header, r.Body))
@@ -408,15 +408,15 @@ func TestStandardVerifying(t *testing.T) {
 				at = at.Add(time.Second)
 			}
 		}},
-		{"each signature is tried, and unknown versions are ignored", func(t *testing.T, rig *hookstest.Rig) {
-			r := send(t, rig, rig.EndpointFor(hookWith(testSecret)), hooks.Event{})
+		{"each signature is tried, and unknown versions are ignored", func(t *testing.T, harness *hookstest.Harness) {
+			r := send(t, harness, harness.EndpointFor(hookWith(testSecret)), hooks.Event{})
 			signature := r.Header.Get("webhook-signature")
 			for _, list := range []string{"v2,AAAA " + signature, signature + " v9,x", "v1,AAAA v1a,AAAA " + signature, "nonsense , " + signature} {
 				assert.True(t, accepts(t, testSecret, with(r, list)), list)
 			}
 		}},
-		{"empty, short, long and wrong signatures fail", func(t *testing.T, rig *hookstest.Rig) {
-			r := send(t, rig, rig.EndpointFor(hookWith(testSecret)), hooks.Event{})
+		{"empty, short, long and wrong signatures fail", func(t *testing.T, harness *hookstest.Harness) {
+			r := send(t, harness, harness.EndpointFor(hookWith(testSecret)), hooks.Event{})
 			signature := r.Header.Get("webhook-signature")
 			for _, list := range []string{
 				"", " ", "v1,", "v1", signature[:len(signature)-1], signature + "A", signature + "=", signature[:10],
@@ -425,23 +425,23 @@ func TestStandardVerifying(t *testing.T) {
 				assert.False(t, accepts(t, testSecret, with(r, list)), list)
 			}
 		}},
-		{"webhooks are handled once, by webhook-id", func(t *testing.T, rig *hookstest.Rig) {
+		{"webhooks are handled once, by webhook-id", func(t *testing.T, harness *hookstest.Harness) {
 			var handled []string
-			e := rig.EndpointFor(hookWith(testSecret))
+			e := harness.EndpointFor(hookWith(testSecret))
 			receiver := newVerifier(t, testSecret).Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				handled = append(handled, r.Header.Get("webhook-id"))
 			}))
-			// The answer to the first attempt gets lost, twice.
+			// The response to the first attempt gets lost, twice.
 			lost := func(w http.ResponseWriter, r *http.Request) {
 				receiver.ServeHTTP(discard{http.Header{}}, r)
 				hookstest.Reset()(w, r)
 			}
-			e.Answer(lost, lost, receiver.ServeHTTP)
-			send(t, rig, e, hooks.Event{ID: "e1"})
+			e.Respond(lost, lost, receiver.ServeHTTP)
+			send(t, harness, e, hooks.Event{ID: "e1"})
 			d := e.Settle()[0]
 			assert.Equal(t, hooks.Succeeded, d.State)
 			assert.Equal(t, 2, d.Attempts)
-			send(t, rig, e, hooks.Event{ID: "e2"})
+			send(t, harness, e, hooks.Event{ID: "e2"})
 			e.Settle()
 			assert.Equal(t, []string{"e1", "e2"}, handled)
 		}},
@@ -454,7 +454,7 @@ func with(r hookstest.Request, signatures string) hookstest.Request {
 	return r
 }
 
-// discard is an http.ResponseWriter that drops the answer.
+// discard is an http.ResponseWriter that drops the response.
 type discard struct{ header http.Header }
 
 func (d discard) Header() http.Header         { return d.header }
@@ -463,10 +463,10 @@ func (d discard) WriteHeader(int)             {}
 
 func TestStandardDelivery(t *testing.T) {
 	checkRules(t, []specRule{
-		{"retries over several days, each pause with jitter", func(t *testing.T, rig *hookstest.Rig) {
-			e := rig.Endpoint("*")
-			e.Answer(hookstest.Status(500))
-			send(t, rig, e, hooks.Event{})
+		{"retries over several days, each pause with jitter", func(t *testing.T, harness *hookstest.Harness) {
+			e := harness.Endpoint("*")
+			e.Respond(hookstest.Status(500))
+			send(t, harness, e, hooks.Event{})
 			d := e.Settle()[0]
 			assert.Equal(t, hooks.Dead, d.State)
 			requests := e.Requests()
@@ -482,23 +482,23 @@ func TestStandardDelivery(t *testing.T) {
 			assert.Positive(t, longer)
 			assert.Greater(t, requests[9].ReceivedAt.Sub(requests[0].ReceivedAt), 3*day)
 		}},
-		{"200 to 299 is success, everything else failure, and redirects are not followed", func(t *testing.T, rig *hookstest.Rig) {
-			elsewhere := rig.Network.Receiver(t, "elsewhere.example")
-			e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
+		{"200 to 299 is success, everything else failure, and redirects are not followed", func(t *testing.T, harness *hookstest.Harness) {
+			elsewhere := harness.Network.Receiver(t, "elsewhere.example")
+			e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
 			for _, status := range []int{
 				200, 201, 202, 203, 204, 205, 206, 226, 299,
 				300, 301, 302, 303, 304, 307, 308, 399,
 				400, 401, 403, 404, 406, 408, 409, 413, 422, 451, 499, 500, 501, 503, 505, 599, 600, 999,
 			} {
-				e.Answer(hookstest.Redirect(status, elsewhere.URL))
-				send(t, rig, e, hooks.Event{})
+				e.Respond(hookstest.Redirect(status, elsewhere.URL))
+				send(t, harness, e, hooks.Event{})
 				d := e.Settle()[0]
 				want := hooks.Dead
 				if status >= 200 && status <= 299 {
 					want = hooks.Succeeded
 				}
 				assert.Equal(t, want, d.State, status)
-				logs, err := rig.Manager.Logs(t.Context(), hooks.LogQuery{DeliveryIDs: []string{d.ID}})
+				logs, err := harness.Manager.Logs(t.Context(), hooks.LogQuery{DeliveryIDs: []string{d.ID}})
 				require.NoError(t, err)
 				require.Len(t, logs.Items, 1)
 				assert.Equal(t, status, logs.Items[0].Response.Status)
@@ -507,37 +507,37 @@ func TestStandardDelivery(t *testing.T) {
 			}
 			assert.Empty(t, elsewhere.Requests())
 		}},
-		{"410 disables the hook and ends the sending", func(t *testing.T, rig *hookstest.Rig) {
-			e := rig.Endpoint("*")
-			e.Answer(hookstest.Status(410))
-			send(t, rig, e, hooks.Event{})
+		{"410 disables the hook and ends the sending", func(t *testing.T, harness *hookstest.Harness) {
+			e := harness.Endpoint("*")
+			e.Respond(hookstest.Status(410))
+			send(t, harness, e, hooks.Event{})
 			synctest.Wait()
-			h := stored(t, rig.Manager, e.Hook)
+			h := stored(t, harness.Manager, e.Hook)
 			assert.True(t, h.Disabled)
 			assert.Contains(t, h.DisabledReason, "410")
-			receipt, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid"})
+			receipt, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid"})
 			require.NoError(t, err)
 			assert.Zero(t, receipt.Deliveries)
 			assert.Equal(t, hooks.Dead, e.Settle()[0].State, "no attempt follows")
 			time.Sleep(time.Hour)
 			assert.Len(t, e.Requests(), 1)
 		}},
-		{"429, 502 and 504 throttle the endpoint", func(t *testing.T, rig *hookstest.Rig) {
+		{"429, 502 and 504 throttle the endpoint", func(t *testing.T, harness *hookstest.Harness) {
 			for _, status := range []int{429, 502, 504} {
-				e := rig.Endpoint("*")
-				e.Answer(hookstest.Status(status), hookstest.Status(200))
+				e := harness.Endpoint("*")
+				e.Respond(hookstest.Status(status), hookstest.Status(200))
 				start := time.Now()
-				send(t, rig, e, hooks.Event{})
+				send(t, harness, e, hooks.Event{})
 				synctest.Wait()
-				until := stored(t, rig.Manager, e.Hook).Health.ThrottledUntil
+				until := stored(t, harness.Manager, e.Hook).Health.ThrottledUntil
 				assert.True(t, until.After(start), status)
-				send(t, rig, e, hooks.Event{})
+				send(t, harness, e, hooks.Event{})
 				assert.False(t, e.Requests()[1].ReceivedAt.Before(until), "another delivery waits too")
 				e.Settle()
-				require.NoError(t, rig.Manager.Delete(t.Context(), "", e.Hook.ID))
+				require.NoError(t, harness.Manager.Delete(t.Context(), "", e.Hook.ID))
 			}
 		}},
-		{"Retry-After moves the next attempt, never earlier than asked, at most 24 hours", func(t *testing.T, rig *hookstest.Rig) {
+		{"Retry-After moves the next attempt, never earlier than asked, at most 24 hours", func(t *testing.T, harness *hookstest.Harness) {
 			date := func(d time.Duration) func() string {
 				return func() string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
 			}
@@ -561,61 +561,61 @@ func TestStandardDelivery(t *testing.T) {
 			} {
 				time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second))) // dates are in seconds
 				value, start := tt.value(), time.Now()
-				e := rig.Endpoint("*")
-				e.Answer(hookstest.Status(503).Header("Retry-After", value), hookstest.Status(200))
-				send(t, rig, e, hooks.Event{})
+				e := harness.Endpoint("*")
+				e.Respond(hookstest.Status(503).Header("Retry-After", value), hookstest.Status(200))
+				send(t, harness, e, hooks.Event{})
 				pause := e.Next().ReceivedAt.Sub(start)
 				assert.GreaterOrEqual(t, pause, tt.want, value)
 				assert.LessOrEqual(t, pause, tt.want+time.Second+time.Millisecond, value)
-				require.NoError(t, rig.Manager.Delete(t.Context(), "", e.Hook.ID))
+				require.NoError(t, harness.Manager.Delete(t.Context(), "", e.Hook.ID))
 			}
 		}},
-		{"a request takes 15 s at most", func(t *testing.T, rig *hookstest.Rig) {
-			e := rig.Endpoint("*")
-			e.Answer(hookstest.Hang())
-			send(t, rig, e, hooks.Event{})
+		{"a request takes 15 s at most", func(t *testing.T, harness *hookstest.Harness) {
+			e := harness.Endpoint("*")
+			e.Respond(hookstest.Hang())
+			send(t, harness, e, hooks.Event{})
 			time.Sleep(15 * time.Second)
 			synctest.Wait()
-			a := onlyAttempt(t, rig.Manager)
+			a := onlyAttempt(t, harness.Manager)
 			assert.Equal(t, 15*time.Second, a.Duration)
 			assert.Equal(t, hooks.ClassTimeout, a.Class)
-			_, err := rig.Manager.Update(t.Context(), "", e.Hook.ID, func(h *hooks.Hook) error {
+			_, err := harness.Manager.Update(t.Context(), "", e.Hook.ID, func(h *hooks.Hook) error {
 				h.Timeout = 30*time.Second + 1
 				return nil
 			})
 			requireField(t, err, "timeout")
 		}},
-		{"the body and the headers of the answer are bounded", func(t *testing.T, rig *hookstest.Rig) {
-			e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, 0, 0}})
-			e.Answer(hookstest.Status(500).EndlessBody(time.Millisecond), hookstest.Status(200).HugeHeader(), hookstest.Status(200).LargeBody(1<<20))
-			send(t, rig, e, hooks.Event{})
+		{"the body and the headers of the response are bounded", func(t *testing.T, harness *hookstest.Harness) {
+			e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0, 0, 0}})
+			e.Respond(hookstest.Status(500).EndlessBody(time.Millisecond), hookstest.Status(200).HugeHeader(), hookstest.Status(200).LargeBody(1<<20))
+			send(t, harness, e, hooks.Event{})
 			assert.Equal(t, hooks.Succeeded, e.Settle()[0].State)
-			logs, err := rig.Manager.Logs(t.Context(), hooks.LogQuery{})
+			logs, err := harness.Manager.Logs(t.Context(), hooks.LogQuery{})
 			require.NoError(t, err)
 			require.Len(t, logs.Items, 3)
 			for _, a := range logs.Items {
 				switch a.Number {
 				case 1, 3:
-					assert.Len(t, a.Response.Body, answerLimit)
+					assert.Len(t, a.Response.Body, responseLimit)
 					assert.True(t, a.Response.Truncated)
 				case 2:
-					assert.Equal(t, hooks.ClassProtocol, a.Class)
+					assert.Equal(t, hooks.ClassHTTP, a.Class)
 					assert.Empty(t, a.Response.Header)
 				}
 			}
 		}},
-		{"after 5 days without a success the hook is disabled and the host told", func(t *testing.T, _ *hookstest.Rig) {
+		{"after 5 days without a success the hook is disabled and the application told", func(t *testing.T, _ *hookstest.Harness) {
 			var w watcher
-			rig := hookstest.New(t, seldom, w.watch)
-			e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
-			e.Answer(hookstest.Status(500))
+			harness := hookstest.New(t, seldom, w.watch)
+			e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
+			e.Respond(hookstest.Status(500))
 			for range 6 {
 				synctest.Wait()
-				assert.False(t, stored(t, rig.Manager, e.Hook).Disabled)
-				send(t, rig, e, hooks.Event{})
+				assert.False(t, stored(t, harness.Manager, e.Hook).Disabled)
+				send(t, harness, e, hooks.Event{})
 				time.Sleep(day)
 			}
-			assert.True(t, stored(t, rig.Manager, e.Hook).Disabled)
+			assert.True(t, stored(t, harness.Manager, e.Hook).Disabled)
 			require.Len(t, w.disabled, 1)
 			assert.NotEmpty(t, w.disabled[0].DisabledReason)
 		}},
@@ -624,45 +624,45 @@ func TestStandardDelivery(t *testing.T) {
 
 func TestStandardOperations(t *testing.T) {
 	checkRules(t, []specRule{
-		{"failures are listed with reasons, and replayed one by one and by range", func(t *testing.T, rig *hookstest.Rig) {
-			e := rig.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
-			e.Answer(hookstest.Status(500), hookstest.Hang(), hookstest.Garbage(), hookstest.Status(200))
+		{"failures are listed with reasons, and replayed one by one and by range", func(t *testing.T, harness *hookstest.Harness) {
+			e := harness.EndpointFor(hooks.Hook{Events: []string{"*"}, Schedule: []time.Duration{0}})
+			e.Respond(hookstest.Status(500), hookstest.Hang(), hookstest.Garbage(), hookstest.Status(200))
 			start := time.Now()
 			for _, id := range []string{"e0", "e1", "e2", "e3"} {
-				send(t, rig, e, hooks.Event{ID: id})
+				send(t, harness, e, hooks.Event{ID: id})
 				time.Sleep(time.Hour)
 			}
 			failed := hooks.LogQuery{States: []hooks.State{hooks.Dead}}
-			list, err := rig.Manager.Deliveries(t.Context(), failed)
+			list, err := harness.Manager.Deliveries(t.Context(), failed)
 			require.NoError(t, err)
 			require.Len(t, list.Items, 3)
 			for i, d := range list.Items {
 				assert.Equal(t, fmt.Sprint("e", 2-i), d.EventID, "the newest first")
 				assert.NotEmpty(t, d.Reason)
 			}
-			attempts, err := rig.Manager.Logs(t.Context(), failed)
+			attempts, err := harness.Manager.Logs(t.Context(), failed)
 			require.NoError(t, err)
 			require.Len(t, attempts.Items, 3)
-			for i, class := range []hooks.ErrorClass{hooks.ClassProtocol, hooks.ClassTimeout, hooks.ClassStatus} {
+			for i, class := range []hooks.ErrorClass{hooks.ClassHTTP, hooks.ClassTimeout, hooks.ClassStatus} {
 				assert.Equal(t, class, attempts.Items[i].Class)
 				assert.NotEmpty(t, attempts.Items[i].Error)
 			}
 
-			e.Answer(hookstest.Status(200))
-			_, err = rig.Manager.Redeliver(t.Context(), "", list.Items[2].ID)
+			e.Respond(hookstest.Status(200))
+			_, err = harness.Manager.Redeliver(t.Context(), "", list.Items[2].ID)
 			require.NoError(t, err)
 			assert.Equal(t, "e0", e.Next().ID)
 			failed.Since, failed.Until = start.Add(time.Hour), start.Add(2*time.Hour)
-			n, err := rig.Manager.Replay(t.Context(), failed)
+			n, err := harness.Manager.Replay(t.Context(), failed)
 			require.NoError(t, err)
 			assert.Equal(t, 1, n)
 			assert.Equal(t, "e1", e.Next().ID)
 			e.Settle()
 			assert.Len(t, e.Requests(), 6)
 		}},
-		{"an event goes to several hooks, which can be added, listed and removed", func(t *testing.T, rig *hookstest.Rig) {
+		{"an event goes to several hooks, which can be added, listed and removed", func(t *testing.T, harness *hookstest.Harness) {
 			list := func() (ids []string) {
-				page, err := rig.Manager.Hooks(t.Context(), hooks.HookQuery{PageQuery: hooks.PageQuery{OldestFirst: true}})
+				page, err := harness.Manager.Hooks(t.Context(), hooks.HookQuery{PageQuery: hooks.PageQuery{OldestFirst: true}})
 				require.NoError(t, err)
 				for _, h := range page.Items {
 					ids = append(ids, h.ID)
@@ -670,13 +670,13 @@ func TestStandardOperations(t *testing.T) {
 				return ids
 			}
 			trigger := func(eventType string) int {
-				receipt, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: eventType})
+				receipt, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: eventType})
 				require.NoError(t, err)
 				return receipt.Deliveries
 			}
 			var endpoints []*hookstest.Endpoint
 			for i, events := range []string{"*", "order.*", "order.paid"} {
-				endpoints = append(endpoints, rig.EndpointFor(hooks.Hook{ID: fmt.Sprint("h", i), Events: []string{events}}))
+				endpoints = append(endpoints, harness.EndpointFor(hooks.Hook{ID: fmt.Sprint("h", i), Events: []string{events}}))
 				time.Sleep(time.Second)
 			}
 			assert.Equal(t, []string{"h0", "h1", "h2"}, list())
@@ -684,8 +684,8 @@ func TestStandardOperations(t *testing.T) {
 			assert.Equal(t, 2, trigger("order.sent"))
 			assert.Equal(t, 1, trigger("user.made"))
 			synctest.Wait() // all is sent
-			require.NoError(t, rig.Manager.Delete(t.Context(), "", "h1"))
-			assert.ErrorIs(t, rig.Manager.Delete(t.Context(), "", "h1"), hooks.ErrNotFound)
+			require.NoError(t, harness.Manager.Delete(t.Context(), "", "h1"))
+			assert.ErrorIs(t, harness.Manager.Delete(t.Context(), "", "h1"), hooks.ErrNotFound)
 			assert.Equal(t, []string{"h0", "h2"}, list())
 			assert.Equal(t, 2, trigger("order.paid"))
 			for i, want := range []int{4, 2, 2} {
@@ -693,13 +693,13 @@ func TestStandardOperations(t *testing.T) {
 				assert.Len(t, endpoints[i].Requests(), want)
 			}
 		}},
-		{"private and special-purpose addresses are refused", func(t *testing.T, rig *hookstest.Rig) {
+		{"private and special-purpose addresses are refused", func(t *testing.T, harness *hookstest.Harness) {
 			for _, host := range []string{
 				"127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255",
 				"[::1]", "[::]", "[fe80::1]", "[fd00::1]", "[ff02::1]", "[::ffff:127.0.0.1]", "[64:ff9b::a00:1]", "[2002:a00:1::]",
 				"2130706433", "0x7f.1", "127.1", "0177.0.0.1",
 			} {
-				_, err := rig.Manager.Register(t.Context(), hooks.Hook{Events: []string{"*"}, URL: "https://" + host + "/in"})
+				_, err := harness.Manager.Register(t.Context(), hooks.Hook{Events: []string{"*"}, URL: "https://" + host + "/in"})
 				requireField(t, err, "url")
 			}
 		}},
@@ -730,36 +730,36 @@ func TestStandardNoRequestsToPrivateAddresses(t *testing.T) {
 func TestVerificationOfAnEndpointThatWantsTheTraffic(t *testing.T) {
 	private, public := hooks.NewKeyPair()
 	checkRules(t, []specRule{
-		{"the middleware of a verifier answers", func(t *testing.T, rig *hookstest.Rig) {
+		{"the middleware of a verifier answers", func(t *testing.T, harness *hookstest.Harness) {
 			for secret, verifying := range map[hooks.Secret]hooks.Secret{testSecret: testSecret, private: hooks.Secret(public)} {
 				var handled []string
-				e := rig.EndpointFor(hookWith(secret))
-				e.Answer(newVerifier(t, verifying).Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				e := harness.EndpointFor(hookWith(secret))
+				e.Respond(newVerifier(t, verifying).Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 					handled = append(handled, r.Header.Get("webhook-id"))
 				})).ServeHTTP)
 				assert.False(t, e.Hook.Verified)
-				verified, err := rig.Manager.Verify(t.Context(), "", e.Hook.ID)
+				verified, err := harness.Manager.Verify(t.Context(), "", e.Hook.ID)
 				require.NoError(t, err)
 				assert.True(t, verified.Verified)
-				assert.Equal(t, verified, stored(t, rig.Manager, e.Hook))
+				assert.Equal(t, verified, stored(t, harness.Manager, e.Hook))
 
 				question := e.Next()
-				assert.NoError(t, question.Verified, "it is signed")
+				assert.NoError(t, question.SignatureErr, "it is signed")
 				assert.Equal(t, http.MethodPost, question.Method)
 				assert.Equal(t, "hook.verification", question.Type)
 				assert.Empty(t, handled, "it is no event")
 				assert.Equal(t, hooks.Health{}, verified.Health)
-				send(t, rig, e, hooks.Event{ID: "e" + strconv.Itoa(len(secret))})
+				send(t, harness, e, hooks.Event{ID: "e" + strconv.Itoa(len(secret))})
 				e.Settle()
 				assert.Len(t, handled, 1)
-				require.NoError(t, rig.Manager.Delete(t.Context(), "", e.Hook.ID))
+				require.NoError(t, harness.Manager.Delete(t.Context(), "", e.Hook.ID))
 			}
 		}},
-		{"each question has a challenge of its own", func(t *testing.T, rig *hookstest.Rig) {
-			e := rig.Endpoint("*")
-			e.Answer(echo)
+		{"each question has a challenge of its own", func(t *testing.T, harness *hookstest.Harness) {
+			e := harness.Endpoint("*")
+			e.Respond(echo)
 			for range 2 {
-				_, err := rig.Manager.Verify(t.Context(), "", e.Hook.ID)
+				_, err := harness.Manager.Verify(t.Context(), "", e.Hook.ID)
 				require.NoError(t, err)
 			}
 			first, second := e.Next(), e.Next()
@@ -767,10 +767,10 @@ func TestVerificationOfAnEndpointThatWantsTheTraffic(t *testing.T) {
 			assert.NotEqual(t, string(first.Data), string(second.Data))
 			assert.Greater(t, len(first.Data), len(`{"challenge":""}`)+20, "it cannot be guessed")
 		}},
-		{"a change of URL ends it, another does not", func(t *testing.T, rig *hookstest.Rig) {
-			e := rig.Endpoint("*")
-			e.Answer(echo)
-			_, err := rig.Manager.Verify(t.Context(), "", e.Hook.ID)
+		{"a change of URL ends it, another does not", func(t *testing.T, harness *hookstest.Harness) {
+			e := harness.Endpoint("*")
+			e.Respond(echo)
+			_, err := harness.Manager.Verify(t.Context(), "", e.Hook.ID)
 			require.NoError(t, err)
 			for _, change := range []struct {
 				change func(*hooks.Hook)
@@ -780,32 +780,32 @@ func TestVerificationOfAnEndpointThatWantsTheTraffic(t *testing.T) {
 				{func(h *hooks.Hook) { h.Disabled = true }, true},
 				{func(h *hooks.Hook) { h.URL += "/elsewhere" }, false},
 			} {
-				h, err := rig.Manager.Update(t.Context(), "", e.Hook.ID, func(h *hooks.Hook) error {
+				h, err := harness.Manager.Update(t.Context(), "", e.Hook.ID, func(h *hooks.Hook) error {
 					change.change(h)
 					return nil
 				})
 				require.NoError(t, err)
 				assert.Equal(t, change.want, h.Verified)
-				assert.Equal(t, change.want, stored(t, rig.Manager, h).Verified)
+				assert.Equal(t, change.want, stored(t, harness.Manager, h).Verified)
 			}
 		}},
-		{"a change meanwhile is a conflict", func(t *testing.T, rig *hookstest.Rig) {
-			e := rig.Endpoint("*")
-			e.Answer(func(w http.ResponseWriter, r *http.Request) {
-				_, err := rig.Manager.Update(r.Context(), "", e.Hook.ID, func(h *hooks.Hook) error {
+		{"a change meanwhile is a conflict", func(t *testing.T, harness *hookstest.Harness) {
+			e := harness.Endpoint("*")
+			e.Respond(func(w http.ResponseWriter, r *http.Request) {
+				_, err := harness.Manager.Update(r.Context(), "", e.Hook.ID, func(h *hooks.Hook) error {
 					h.URL += "/elsewhere"
 					return nil
 				})
 				assert.NoError(t, err)
 				echo(w, r)
 			})
-			_, err := rig.Manager.Verify(t.Context(), "", e.Hook.ID)
+			_, err := harness.Manager.Verify(t.Context(), "", e.Hook.ID)
 			assert.ErrorIs(t, err, hooks.ErrConflict)
-			assert.False(t, stored(t, rig.Manager, e.Hook).Verified)
+			assert.False(t, stored(t, harness.Manager, e.Hook).Verified)
 		}},
-		{"a hook that is not there is not found", func(t *testing.T, rig *hookstest.Rig) {
-			e := rig.Endpoint("*")
-			_, err := rig.Manager.Verify(t.Context(), "another tenant", e.Hook.ID)
+		{"a hook that is not there is not found", func(t *testing.T, harness *hookstest.Harness) {
+			e := harness.Endpoint("*")
+			_, err := harness.Manager.Verify(t.Context(), "another tenant", e.Hook.ID)
 			assert.ErrorIs(t, err, hooks.ErrNotFound)
 			assert.Empty(t, e.Requests())
 		}},
@@ -827,7 +827,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestVerificationOfAnEndpointThatDoesNot(t *testing.T) {
-	echoing := func(status int) hookstest.Answer {
+	echoing := func(status int) hookstest.Response {
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(status)
 			echo(w, r)
@@ -835,9 +835,9 @@ func TestVerificationOfAnEndpointThatDoesNot(t *testing.T) {
 	}
 	stranger := newVerifier(t, otherSecret).Middleware(http.NotFoundHandler())
 	tests := map[string]struct {
-		answer hookstest.Answer
-		class  hooks.ErrorClass
-		status int // 0: no answer
+		response hookstest.Response
+		class    hooks.ErrorClass
+		status   int // 0: no response
 	}{
 		"no words":                {hookstest.Status(200), hooks.ClassBody, 200},
 		"words that are not JSON": {hookstest.Status(200).Body("ok"), hooks.ClassBody, 200},
@@ -856,27 +856,27 @@ func TestVerificationOfAnEndpointThatDoesNot(t *testing.T) {
 		"silence":                 {hookstest.Hang(), hooks.ClassTimeout, 0},
 		"silence in the body":     {hookstest.Status(200).Body(`{"challenge":`).ThenHang(), hooks.ClassTimeout, 200},
 		"a reset":                 {hookstest.Reset(), hooks.ClassConnect, 0},
-		"bytes that are not HTTP": {hookstest.Garbage(), hooks.ClassProtocol, 0},
+		"bytes that are not HTTP": {hookstest.Garbage(), hooks.ClassHTTP, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rig := hookstest.New(t)
-				e := rig.EndpointFor(hookWith(testSecret))
-				e.Answer(tt.answer)
+				harness := hookstest.New(t)
+				e := harness.EndpointFor(hookWith(testSecret))
+				e.Respond(tt.response)
 				start := time.Now()
-				_, err := rig.Manager.Verify(t.Context(), "", e.Hook.ID)
+				_, err := harness.Manager.Verify(t.Context(), "", e.Hook.ID)
 				checkVerificationError(t, err, tt.class, tt.status)
 				if tt.class == hooks.ClassTimeout {
 					assert.Equal(t, 15*time.Second, time.Since(start))
 				}
-				assert.Equal(t, e.Hook, stored(t, rig.Manager, e.Hook), "the hook is as it was")
+				assert.Equal(t, e.Hook, stored(t, harness.Manager, e.Hook), "the hook is as it was")
 				asked := 1
 				if tt.class == hooks.ClassConnect {
 					asked = 2 // on a second connection
 				}
 				assert.Len(t, e.Requests(), asked)
-				logs, err := rig.Manager.Logs(t.Context(), hooks.LogQuery{})
+				logs, err := harness.Manager.Logs(t.Context(), hooks.LogQuery{})
 				require.NoError(t, err)
 				assert.Empty(t, logs.Items)
 			})
@@ -900,22 +900,22 @@ func checkVerificationError(t *testing.T, err error, class hooks.ErrorClass, sta
 
 func TestVerificationOfAnEndpointThatIsNotThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		e := rig.Endpoint("*")
+		harness := hookstest.New(t)
+		e := harness.Endpoint("*")
 		e.Close()
-		_, err := rig.Manager.Verify(t.Context(), "", e.Hook.ID)
+		_, err := harness.Manager.Verify(t.Context(), "", e.Hook.ID)
 		checkVerificationError(t, err, hooks.ClassConnect, 0)
-		h, err := rig.Manager.Register(t.Context(), hooks.Hook{Events: []string{"*"}, URL: "http://nowhere.example"})
+		h, err := harness.Manager.Register(t.Context(), hooks.Hook{Events: []string{"*"}, URL: "http://nowhere.example"})
 		require.NoError(t, err)
-		_, err = rig.Manager.Verify(t.Context(), "", h.ID)
+		_, err = harness.Manager.Verify(t.Context(), "", h.ID)
 		checkVerificationError(t, err, hooks.ClassDNS, 0)
 
-		swallowing := rig.Network.Listen("swallowing.example")
+		swallowing := harness.Network.Listen("swallowing.example")
 		defer func() { assert.NoError(t, swallowing.Close()) }()
-		h, err = rig.Manager.Register(t.Context(), hooks.Hook{Events: []string{"*"}, URL: "http://swallowing.example", Timeout: time.Second})
+		h, err = harness.Manager.Register(t.Context(), hooks.Hook{Events: []string{"*"}, URL: "http://swallowing.example", Timeout: time.Second})
 		require.NoError(t, err)
 		start := time.Now()
-		_, err = rig.Manager.Verify(t.Context(), "", h.ID)
+		_, err = harness.Manager.Verify(t.Context(), "", h.ID)
 		checkVerificationError(t, err, hooks.ClassTimeout, 0)
 		assert.Equal(t, time.Second, time.Since(start), "the hook's own timeout")
 	})

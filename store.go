@@ -113,8 +113,8 @@ type Queue interface {
 	// its hook, is damaged, and then nothing of it was written. The others are
 	// not affected.
 	//
-	// An attempt that is stored replaces the answer to the one before it, unless
-	// [KeepsAnswer] says that it stays: of that attempt, Response.Header and
+	// An attempt that is stored replaces the response to the one before it, unless
+	// [KeepsResponse] says that it stays: of that attempt, Response.Header and
 	// Response.Body go, and Response.Dropped is set if it had either. Nothing
 	// else of it changes.
 	//
@@ -136,7 +136,7 @@ type Queue interface {
 	Cancel(ctx context.Context, now time.Time, tenant, deliveryID, reason string) (Delivery, error)
 }
 
-// A Tx records events, in a transaction of the host's or of the store's own.
+// A Tx records events, in a transaction of the application or of the store's own.
 type Tx interface {
 	// Enqueue stores events with their deliveries, all or none, in the order
 	// given, which is the order of their ordering keys. An event whose ID the
@@ -215,19 +215,19 @@ type ClaimRequest struct {
 	Now   time.Time
 	Until time.Time
 	// Limit is the room for all deliveries.
-	Limit Room
+	Limit Capacity
 	// PerTenant is the room for those of each tenant that is not in Tenants. If
 	// its Deliveries is 0, any number fits.
-	PerTenant Room
-	Tenants   map[string]Room
+	PerTenant Capacity
+	Tenants   map[string]Capacity
 	// PerHook is the number of deliveries of each hook that is not in Hooks.
 	// 0: any number.
 	PerHook int
 	Hooks   map[Ref]int
 }
 
-// TenantRoom returns the room of a tenant.
-func (r *ClaimRequest) TenantRoom(tenant string) Room {
+// TenantCapacity returns the room of a tenant.
+func (r *ClaimRequest) TenantCapacity(tenant string) Capacity {
 	if room, ok := r.Tenants[tenant]; ok {
 		return room
 	}
@@ -236,8 +236,8 @@ func (r *ClaimRequest) TenantRoom(tenant string) Room {
 	return room
 }
 
-// HookRoom returns how many deliveries of a hook fit.
-func (r *ClaimRequest) HookRoom(hook Ref) int {
+// HookCapacity returns how many deliveries of a hook fit.
+func (r *ClaimRequest) HookCapacity(hook Ref) int {
 	if n, ok := r.Hooks[hook]; ok {
 		return n
 	}
@@ -247,7 +247,7 @@ func (r *ClaimRequest) HookRoom(hook Ref) int {
 // A Room takes deliveries until it has so many, or until the data of their
 // events has reached so many bytes. So the last one may exceed Bytes. An event
 // counts for each of its deliveries.
-type Room struct {
+type Capacity struct {
 	// Deliveries is how many fit. 0: none.
 	Deliveries int
 	// Bytes is the bound for the data of the events. 0: there is none.
@@ -255,13 +255,13 @@ type Room struct {
 }
 
 // Take leaves the room that there is beside a delivery whose event has this data.
-func (r *Room) Take(data []byte) {
+func (r *Capacity) Take(data []byte) {
 	r.Deliveries--
 	if r.Bytes == 0 {
 		return
 	}
 	if r.Bytes -= int64(len(data)); r.Bytes <= 0 {
-		*r = Room{}
+		*r = Capacity{}
 	}
 }
 
@@ -435,7 +435,7 @@ func (c *Cursor) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// The errors that a host can tell apart with [errors.Is].
+// The errors that an application can tell apart with [errors.Is].
 var (
 	// ErrNotFound: the tenant has no such hook, event or delivery.
 	ErrNotFound = errors.New("not found")

@@ -68,14 +68,14 @@ func TestTLSOnOneSideOnly(t *testing.T) {
 		"https, another protocol":        {swap(listenRaw(t, func(c net.Conn) { _, _ = io.WriteString(c, "220 mail.example.com ESMTP\r\n") }), "http", "https"), hooks.ClassTLS, "the endpoint does not speak TLS on this port"},
 		"https, closed":                  {swap(listenRaw(t, func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 10)); _ = c.(*net.TCPConn).CloseWrite() }), "http", "https"), hooks.ClassConnect, "the endpoint closed the connection in the TLS handshake; perhaps it does not speak TLS on this port"},
 		"https, reset":                   {swap(listenRaw(t, func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 10)); _ = c.Close() }), "http", "https"), hooks.ClassConnect, "the endpoint closed the connection in the TLS handshake; perhaps it does not speak TLS on this port"},
-		"http, net/http with TLS":        {swap(withNetHTTP, "https", "http"), hooks.ClassStatus, "the endpoint expects TLS on this port: use https (it answered 400 Bad Request)"},
+		"http, net/http with TLS":        {swap(withNetHTTP, "https", "http"), hooks.ClassStatus, "the endpoint expects TLS on this port: use https (it responded with 400 Bad Request)"},
 		"http, an alert":                 {listenRaw(t, func(c net.Conn) { readRequest(c); _, _ = c.Write([]byte{0x15, 3, 1, 0, 2, 2, 10}) }), hooks.ClassTLS, "the endpoint expects TLS on this port: use https"},
 		"http, closed":                   {listenRaw(t, func(c net.Conn) { readRequest(c); _ = c.Close() }), hooks.ClassConnect, "the endpoint closed the connection before it answered; perhaps it expects TLS on this port (https)"},
 		"http, reset":                    {hookstest.NewReceiver(t, hookstest.Reset()).URL, hooks.ClassConnect, "the endpoint closed the connection before it answered; perhaps it expects TLS on this port (https)"},
-		"http, a 400 about other things": {hookstest.NewReceiver(t, hookstest.Status(400).Body("no such order")).URL, hooks.ClassStatus, "the endpoint answered 400 Bad Request"},
+		"http, a 400 about other things": {hookstest.NewReceiver(t, hookstest.Status(400).Body("no such order")).URL, hooks.ClassStatus, "the endpoint responded with 400 Bad Request"},
 		"https, a 400 about TLS": {func() string {
 			return hookstest.NewTLSReceiver(t, hookstest.Status(400).Body("Client sent an HTTP request to an HTTPS server.\n")).URL
-		}(), hooks.ClassStatus, "the endpoint answered 400 Bad Request"},
+		}(), hooks.ClassStatus, "the endpoint responded with 400 Bad Request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := tried(t, newWire(t), tt.url)
@@ -213,7 +213,7 @@ func TestNamesInTheLog(t *testing.T) {
 	const odd = "acme\x1b[31m\nFAKE line\a\u202e"
 	var log rawHandler
 	synctest.Test(t, func(t *testing.T) {
-		h := runningHost(t, func(c *hooks.Config) {
+		h := runningHarness(t, func(c *hooks.Config) {
 			c.Logger = slog.New(&log)
 			c.Decorate = func(_ *hooks.Event, header http.Header) { header[odd+strings.Repeat("x", 1<<20)] = []string{"1"} }
 		})

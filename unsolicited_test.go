@@ -48,7 +48,7 @@ func standardLog(t *testing.T) *lockedBuffer {
 	return &text
 }
 
-// saying is an endpoint that answers each request with one text after another.
+// saying is an endpoint that responses each request with one text after another.
 func saying(pause time.Duration, texts ...string) func(net.Conn) {
 	return func(c net.Conn) {
 		for {
@@ -65,28 +65,28 @@ func saying(pause time.Duration, texts ...string) func(net.Conn) {
 	}
 }
 
-// Bytes that belong to no answer are not written to the standard log, but told to
+// Bytes that belong to no response are not written to the standard log, but told to
 // the operator, once a minute, and do no harm to deliveries.
-func TestBytesThatBelongToNoAnswer(t *testing.T) {
+func TestBytesThatBelongToNoResponse(t *testing.T) {
 	const extra = "HELLO\x1b[31m\n\u202e\a"
 	for name, tt := range map[string]struct {
 		texts []string
 		told  bool
 	}{
-		"behind an answer without a body": {[]string{"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" + extra}, true},
-		"behind 204":                      {[]string{"HTTP/1.1 204 No Content\r\nX: y\r\n\r\n" + extra}, true},
-		"behind line feeds":               {[]string{"HTTP/1.1 204 No Content\nX: y\n\n" + extra}, true},
-		"behind a body":                   {[]string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + extra}, true},
-		"behind a long body":              {[]string{"HTTP/1.1 200 OK\r\nContent-Length: 16384\r\n\r\n" + strings.Repeat("x", 16<<10) + extra}, true},
-		"behind chunks":                   {[]string{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n1;a=b\r\n!\r\n0\r\n\r\n" + extra}, true},
-		"behind no chunk":                 {[]string{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + extra}, true},
-		"behind a trailer":                {[]string{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n000\r\nX: y\r\n\r\n" + extra}, true},
-		"behind provisional answers":      {[]string{"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n" + extra}, true},
-		"a second answer":                 {[]string{"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 204 No Content\r\nX: HELLO\r\n\r\n"}, true},
-		"later":                           {[]string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", extra}, true},
-		"much":                            {[]string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", extra + strings.Repeat("\x1b", 100<<10)}, true},
-		"byte by byte":                    {strings.Split("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"+extra, ""), true},
-		"nothing":                         {[]string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}, false},
+		"behind a response without a body": {[]string{"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" + extra}, true},
+		"behind 204":                       {[]string{"HTTP/1.1 204 No Content\r\nX: y\r\n\r\n" + extra}, true},
+		"behind line feeds":                {[]string{"HTTP/1.1 204 No Content\nX: y\n\n" + extra}, true},
+		"behind a body":                    {[]string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + extra}, true},
+		"behind a long body":               {[]string{"HTTP/1.1 200 OK\r\nContent-Length: 16384\r\n\r\n" + strings.Repeat("x", 16<<10) + extra}, true},
+		"behind chunks":                    {[]string{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n1;a=b\r\n!\r\n0\r\n\r\n" + extra}, true},
+		"behind no chunk":                  {[]string{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + extra}, true},
+		"behind a trailer":                 {[]string{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n000\r\nX: y\r\n\r\n" + extra}, true},
+		"behind provisional responses":     {[]string{"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n" + extra}, true},
+		"a second response":                {[]string{"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 204 No Content\r\nX: HELLO\r\n\r\n"}, true},
+		"later":                            {[]string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", extra}, true},
+		"much":                             {[]string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", extra + strings.Repeat("\x1b", 100<<10)}, true},
+		"byte by byte":                     {strings.Split("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"+extra, ""), true},
+		"nothing":                          {[]string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}, false},
 		"nothing, in chunks that come byte by byte": {strings.Split("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n000\r\nX: y\r\n\r\n", ""), false},
 		"the end of an idle connection":             {[]string{"HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\nHELLO"}, false},
 	} {
@@ -95,25 +95,25 @@ func TestBytesThatBelongToNoAnswer(t *testing.T) {
 				standard := standardLog(t)
 				synctest.Test(t, func(t *testing.T) {
 					var told lockedBuffer
-					rig := hookstest.New(t, func(c *hooks.Config) {
+					harness := hookstest.New(t, func(c *hooks.Config) {
 						c.Logger = slog.New(slog.NewTextHandler(&told, nil))
 						c.TLS = &tls.Config{InsecureSkipVerify: true}
 					})
-					l := rig.Network.Listen("shop.example")
+					l := harness.Network.Listen("shop.example")
 					if scheme == "https" {
 						l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}})
 					}
 					serveRaw(t, l, saying(10*time.Millisecond, tt.texts...))
-					registerOnce(t, rig.Manager, scheme+"://shop.example/in", "")
+					registerOnce(t, harness.Manager, scheme+"://shop.example/in", "")
 					for minute := range 2 {
 						for i := range 5 {
-							triggerIDs(t, rig.Manager, fmt.Sprint("e", minute, "-", i))
+							triggerIDs(t, harness.Manager, fmt.Sprint("e", minute, "-", i))
 							time.Sleep(5 * time.Second)
 						}
 						time.Sleep(35 * time.Second)
 					}
 					synctest.Wait()
-					attempts, err := rig.Manager.Logs(t.Context(), hooks.LogQuery{})
+					attempts, err := harness.Manager.Logs(t.Context(), hooks.LogQuery{})
 					require.NoError(t, err)
 					require.Len(t, attempts.Items, 10)
 					for _, a := range attempts.Items {
@@ -144,16 +144,16 @@ func TestBytesThatBelongToNoAnswer(t *testing.T) {
 func TestATrailerThatEndsInTwoWays(t *testing.T) {
 	standard := standardLog(t)
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		serveRaw(t, rig.Network.Listen("shop.example"), saying(0, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\n\nHELLO\r\n\r\n"))
-		registerOnce(t, rig.Manager, "http://shop.example", "")
-		triggerIDs(t, rig.Manager, "e1", "e2")
+		harness := hookstest.New(t)
+		serveRaw(t, harness.Network.Listen("shop.example"), saying(0, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\n\nHELLO\r\n\r\n"))
+		registerOnce(t, harness.Manager, "http://shop.example", "")
+		triggerIDs(t, harness.Manager, "e1", "e2")
 		time.Sleep(time.Minute)
-		attempts, err := rig.Manager.Logs(t.Context(), hooks.LogQuery{})
+		attempts, err := harness.Manager.Logs(t.Context(), hooks.LogQuery{})
 		require.NoError(t, err)
 		require.Len(t, attempts.Items, 2)
 		for _, a := range attempts.Items {
-			assert.Contains(t, a.Error, "the answer broke off")
+			assert.Contains(t, a.Error, "the response broke off")
 		}
 	})
 	assert.Empty(t, standard.String())
@@ -163,19 +163,19 @@ func TestATrailerThatEndsInTwoWays(t *testing.T) {
 func TestAConnectionThatIsIdleFromTheBeginning(t *testing.T) {
 	standard := standardLog(t)
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		l := rig.Network.Listen("mail.example")
+		harness := hookstest.New(t)
+		l := harness.Network.Listen("mail.example")
 		serveRaw(t, l, func(c net.Conn) {
 			_, _ = io.WriteString(c, "220 mail.example ESMTP\r\n")
 			readRequest(c)
 		})
-		registerOnce(t, rig.Manager, "http://mail.example", "")
-		triggerIDs(t, rig.Manager, "e1", "e2", "e3")
+		registerOnce(t, harness.Manager, "http://mail.example", "")
+		triggerIDs(t, harness.Manager, "e1", "e2", "e3")
 		time.Sleep(time.Minute)
-		attempts, err := rig.Manager.Logs(t.Context(), hooks.LogQuery{})
+		attempts, err := harness.Manager.Logs(t.Context(), hooks.LogQuery{})
 		require.NoError(t, err)
 		for _, a := range attempts.Items {
-			assert.Contains(t, []hooks.ErrorClass{hooks.ClassProtocol, hooks.ClassConnect}, a.Class, a.Error)
+			assert.Contains(t, []hooks.ErrorClass{hooks.ClassHTTP, hooks.ClassConnect}, a.Class, a.Error)
 		}
 	})
 	assert.Empty(t, standard.String())

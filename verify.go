@@ -57,13 +57,13 @@ type Verifier struct {
 	// MaxBody bounds the bodies that Middleware reads, in bytes. Default: 1 MiB.
 	MaxBody int64
 	// Seen reports whether the webhook of this webhook-id has been handled
-	// already; Middleware then answers 200 without calling its handler. If Seen
-	// fails, Middleware answers 503, so that the sender tries again, and logs the
+	// already; Middleware then responds with 200 without calling its handler. If Seen
+	// fails, Middleware responds with 503, so that the sender tries again, and logs the
 	// error to Logger. Default: each Middleware remembers its last 10,000
 	// webhooks, in memory.
 	Seen func(ctx context.Context, id string) (bool, error)
 	// Handled, if set, is called after a handler has answered a webhook with
-	// success. A host that records the id in the handler itself, in the
+	// success. An application that records the id in the handler itself, in the
 	// transaction of what it does, needs only Seen. The context does not end
 	// with the request.
 	Handled func(ctx context.Context, id string)
@@ -153,7 +153,7 @@ func (f family) in(header http.Header) bool {
 // Middleware returns a handler that hands verified requests on to next, with a
 // body that can be read as usual and with the webhook-id, webhook-timestamp and
 // webhook-signature in headers of these names also if they came as svix-id and
-// so on. It answers all others itself:
+// so on. It responds to all others itself:
 //
 //   - 413 to a body of more than MaxBody bytes and 400 to one that breaks off,
 //   - 401, with the reason as text, to what Verify refuses,
@@ -163,7 +163,7 @@ func (f family) in(header http.Header) bool {
 //   - 200 to a webhook whose webhook-id has been handled: by this handler,
 //     with a 2xx answer, or as Seen says. 503 if Seen fails,
 //   - 409 to a webhook that next is handling at this moment, which happens
-//     when the sender has waited for an answer for too long.
+//     when the sender has waited for a response for too long.
 func (v *Verifier) Middleware(next http.Handler) http.Handler {
 	return &receiver{
 		Verifier: v,
@@ -245,9 +245,9 @@ func (h *receiver) serveOnce(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	answer := &statusRecorder{ResponseWriter: w}
-	h.next.ServeHTTP(answer, r)
-	if answer.status >= 300 {
+	response := &statusRecorder{ResponseWriter: w}
+	h.next.ServeHTTP(response, r)
+	if response.status >= 300 {
 		return
 	}
 	if h.Seen == nil {
@@ -316,7 +316,7 @@ func challengeIn(body []byte) string {
 	return question.Data.Challenge
 }
 
-// A statusRecorder keeps the status of an answer. It stays below 200 when the
+// A statusRecorder keeps the status of a response. It stays below 200 when the
 // handler leaves it to net/http, which says 200.
 type statusRecorder struct {
 	http.ResponseWriter

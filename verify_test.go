@@ -553,7 +553,7 @@ func TestMiddlewareBoundsTheBody(t *testing.T) {
 	assert.Equal(t, 413, deliver(t, h, "b", "123456789").Code)
 }
 
-func TestMiddlewareAnswersTheVerificationQuestion(t *testing.T) {
+func TestMiddlewareRespondsToTheVerificationQuestion(t *testing.T) {
 	reached := 0
 	h := newVerifier(t, testSecret).Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
 	question := `{"type":"hook.verification","timestamp":"2026-01-01T00:00:00Z","data":{"challenge":"a\"<é"}}`
@@ -561,9 +561,9 @@ func TestMiddlewareAnswersTheVerificationQuestion(t *testing.T) {
 		w := deliver(t, h, "msg_1", question)
 		assert.Equal(t, 200, w.Code)
 		assert.Equal(t, "application/json", w.Header().Get("Content-Type"))
-		var answer map[string]string
-		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
-		assert.Equal(t, map[string]string{"challenge": `a"<é`}, answer)
+		var response map[string]string
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &response))
+		assert.Equal(t, map[string]string{"challenge": `a"<é`}, response)
 	}
 	assert.Zero(t, reached)
 
@@ -582,9 +582,9 @@ func TestMiddlewareAnswersTheVerificationQuestion(t *testing.T) {
 
 func TestMiddlewareHandlesAWebhookOnce(t *testing.T) {
 	tests := []struct {
-		name   string
-		answer http.HandlerFunc
-		again  bool
+		name     string
+		response http.HandlerFunc
+		again    bool
 	}{
 		{"nothing said", func(http.ResponseWriter, *http.Request) {}, false},
 		{"200", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }, false},
@@ -607,7 +607,7 @@ func TestMiddlewareHandlesAWebhookOnce(t *testing.T) {
 			calls := 0
 			h := v.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if calls++; calls == 1 {
-					tt.answer(w, r)
+					tt.response(w, r)
 				}
 			}))
 			func() {
@@ -714,7 +714,7 @@ func TestMiddlewareAsksTheHost(t *testing.T) {
 
 	delete(handled, "new")
 	deliver(t, h, "new", "")
-	assert.Equal(t, []string{"new", "new"}, reached, "only the host remembers")
+	assert.Equal(t, []string{"new", "new"}, reached, "only the application remembers")
 }
 
 // FuzzVerify gives Verify arbitrary headers, of which the bits of present say

@@ -27,7 +27,7 @@ func (s *silentStore) Claim(ctx context.Context, r hooks.ClaimRequest) ([]hooks.
 }
 
 // commit triggers an event in a transaction that commits.
-func (h *host) commit(id string) {
+func (h *harness) commit(id string) {
 	tx := h.store.Begin()
 	_, err := h.TriggerTx(h.t.Context(), tx, hooks.Event{ID: id, Type: "a"})
 	require.NoError(h.check, err)
@@ -36,7 +36,7 @@ func (h *host) commit(id string) {
 
 func TestWakeSendsWhatWasCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
+		h := newHarness(t)
 		h.Manager = h.manager(&silentStore{Store: h.store}, seldom)
 		h.Wake() // nothing runs yet
 		stop := h.run(h.Manager)
@@ -69,7 +69,7 @@ func TestWakeSendsWhatWasCommitted(t *testing.T) {
 // Wakes that come in a row cause a claim at once and then one in 10 ms.
 func TestManyWakesCauseFewClaims(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
+		h := newHarness(t)
 		store := &silentStore{Store: h.store}
 		h.Manager = h.manager(store, seldom)
 		h.run(h.Manager)
@@ -96,7 +96,7 @@ func TestManyWakesCauseFewClaims(t *testing.T) {
 // the same.
 func TestAWakeDuringAClaimIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
+		h := newHarness(t)
 		claiming, release := make(chan struct{}), make(chan struct{})
 		var block atomic.Bool
 		store := &faultyStore{Store: h.store, claim: func(context.Context) error {

@@ -39,11 +39,11 @@ const alone = "alone"
 var attackers = []attacker{
 	{name: alone, text: "nobody"},
 	{
-		name: "late", text: "one tenant, 100 hooks that answer 200 after 4 s",
+		name: "late", text: "one tenant, 100 hooks that respond with 200 after 4 s",
 		tenants: 1, hooks: 100, every: tenth, batch: 1, paths: []string{pathAfter("4s")},
 	},
 	{
-		name: "few", text: "one tenant, 8 hooks that answer 200 after 2 s",
+		name: "few", text: "one tenant, 8 hooks that respond with 200 after 2 s",
 		tenants: 1, hooks: 8, every: tenth, batch: 1, paths: []string{pathAfter("2s")},
 	},
 	{
@@ -51,7 +51,7 @@ var attackers = []attacker{
 		tenants: 1, hooks: 100, every: tenth, batch: 1, paths: []string{pathHang},
 	},
 	{
-		name: "renewed", text: "one tenant, 100 hooks that hang or answer after 4 s, a tenth registered anew each 100 ms",
+		name: "renewed", text: "one tenant, 100 hooks that hang or respond after 4 s, a tenth registered anew each 100 ms",
 		tenants: 1, hooks: 100, every: tenth, batch: 1, paths: []string{pathHang, pathAfter("4s")}, renewed: 10,
 	},
 	{
@@ -59,11 +59,11 @@ var attackers = []attacker{
 		tenants: 1, hooks: 30, every: once, batch: 60, paths: []string{pathHang},
 	},
 	{
-		name: "200-tenants", text: "200 tenants, 1 hook each that answers after 4 s",
+		name: "200-tenants", text: "200 tenants, 1 hook each that responses after 4 s",
 		tenants: 200, hooks: 1, every: tenth, batch: 1, paths: []string{pathAfter("4s")},
 	},
 	{
-		name: "20-tenants", text: "20 tenants, 100 hooks each that answer after 4 s, 2 events/s each",
+		name: "20-tenants", text: "20 tenants, 100 hooks each that response after 4 s, 2 events/s each",
 		tenants: 20, hooks: 100, every: time.Second / 2, batch: 1, paths: []string{pathAfter("4s")},
 	},
 	{
@@ -71,11 +71,11 @@ var attackers = []attacker{
 		tenants: 2000, hooks: 1, every: time.Second, batch: 1, paths: []string{pathHang},
 	},
 	{
-		name: "burst", text: "one tenant, 100 hooks that answer after 50 ms, 100 events at once each 4 s: 10,000 deliveries",
+		name: "burst", text: "one tenant, 100 hooks that response after 50 ms, 100 events at once each 4 s: 10,000 deliveries",
 		tenants: 1, hooks: 100, every: 4 * time.Second, batch: 100, paths: []string{pathAfter("50ms")},
 	},
 	{
-		name: "trickle", text: "one tenant, 100 hooks whose answer trickles: its header at once, its body byte by byte",
+		name: "trickle", text: "one tenant, 100 hooks whose response trickles: its header at once, its body byte by byte",
 		tenants: 1, hooks: 100, every: tenth, batch: 1, paths: []string{pathTrickle},
 	},
 	{
@@ -87,11 +87,11 @@ var attackers = []attacker{
 		tenants: 1, hooks: 100, every: tenth, batch: 1, paths: []string{pathReset},
 	},
 	{
-		name: "turning", text: "one tenant, 100 hooks that answer at once for 3 s, and after 4 s from then on",
+		name: "turning", text: "one tenant, 100 hooks that respond at once for 3 s, and after 4 s from then on",
 		tenants: 1, hooks: 100, every: tenth, batch: 1, paths: []string{pathTurning},
 	},
 	{
-		name: "large", text: "one tenant, 20 hooks that answer at once, events of 256 KiB",
+		name: "large", text: "one tenant, 20 hooks that respond at once, events of 256 KiB",
 		tenants: 1, hooks: 20, every: tenth, batch: 1, size: maxPayload, paths: []string{pathQuick},
 	},
 	{

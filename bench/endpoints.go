@@ -21,7 +21,7 @@ const (
 	pathTurning   = "/turning"
 )
 
-// pathAfter is the path of an endpoint that answers 200 after this duration.
+// pathAfter is the path of an endpoint that responds with 200 after this duration.
 func pathAfter(duration string) string { return "/after/" + duration }
 
 const (
@@ -97,7 +97,7 @@ func (e *endpoints) attack(behave http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-func quick(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) }
+func quick(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, response) }
 
 func after(w http.ResponseWriter, r *http.Request) {
 	d, err := time.ParseDuration(r.PathValue("duration"))

@@ -124,8 +124,8 @@ func (m *markdown) costs() {
 		m.row(e.name, m.cpu(backlog, e.name), m.cpu(callers64, e.name),
 			m.memory(paced, e.name), m.memory(flatOut, e.name), m.disk(backlog, e.name), m.disk(fanOut, e.name))
 	})
-	m.printf("\nProcessor time is the sender's a delivery, of the bare loop's. Flat out is with 64 callers; bare loops: all the time. A delivery has a payload of %d bytes, and an answer of %d.\n",
-		payloadSize, len(answer))
+	m.printf("\nProcessor time is the sender's a delivery, of the bare loop's. Flat out is with 64 callers; bare loops: all the time. A delivery has a payload of %d bytes, and a response of %d.\n",
+		payloadSize, len(response))
 }
 
 func (m *markdown) cpu(workload, contender string) string {

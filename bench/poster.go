@@ -58,7 +58,7 @@ func (p *poster) post(ctx context.Context, id string, body []byte) error {
 	return finish(res)
 }
 
-// finish reads an answer, so that the connection can be used again, and checks
+// finish reads a response, so that the connection can be used again, and checks
 // that it is a success.
 func finish(res *http.Response) error {
 	defer func() { _ = res.Body.Close() }()

@@ -45,14 +45,14 @@ func startProcess(ctx context.Context, role string, environment ...string) (*pro
 	return p, p.cmd.Start()
 }
 
-// ask sends a question, unless it is nil, and decodes the answer.
-func (p *process) ask(question, answer any) error {
+// ask sends a question, unless it is nil, and decodes the response.
+func (p *process) ask(question, response any) error {
 	if question != nil {
 		if err := json.NewEncoder(p.in).Encode(question); err != nil {
 			return err
 		}
 	}
-	return p.out.Decode(answer)
+	return p.out.Decode(response)
 }
 
 // end ends the process. The error is what it said, if it failed.

@@ -22,7 +22,7 @@ const (
 	pathLatencies = "/latencies" // tells and forgets what it took
 )
 
-const answer = `{"ok":true}`
+const response = `{"ok":true}`
 
 // receive is the receiver's process. It tells its URL and serves until its
 // input ends.
@@ -55,7 +55,7 @@ func (r *receiver) plain(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	_, _ = io.WriteString(w, answer) // The sender notices if it fails.
+	_, _ = io.WriteString(w, response) // The sender notices if it fails.
 }
 
 func (r *receiver) timed(w http.ResponseWriter, req *http.Request) {
@@ -73,7 +73,7 @@ func (r *receiver) timed(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	r.latencies = append(r.latencies, now.Sub(at))
 	r.mu.Unlock()
-	_, _ = io.WriteString(w, answer)
+	_, _ = io.WriteString(w, response)
 }
 
 func (r *receiver) tell(w http.ResponseWriter, _ *http.Request) {

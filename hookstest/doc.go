@@ -1,14 +1,14 @@
 // Package hookstest helps with tests of applications that send webhooks with
 // [hooks].
 //
-// [New] gives a test a running Manager, and [Rig.Endpoint] endpoints that
+// [New] gives a test a running Manager, and [Harness.Endpoint] endpoints that
 // record what they are sent:
 //
 //	func TestPayingTellsThePartner(t *testing.T) {
 //		synctest.Test(t, func(t *testing.T) {
-//			rig := hookstest.New(t)
-//			partner := rig.Endpoint("order.paid")
-//			shop := &Shop{Hooks: rig.Manager}
+//			harness := hookstest.New(t)
+//			partner := harness.Endpoint("order.paid")
+//			shop := &Shop{Hooks: harness.Manager}
 //			shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/pay?order=42", nil))
 //			if got := partner.Next(); got.Verified != nil || string(got.Data) != `{"order":"42"}` {
 //				t.Errorf("got %s: %v", got.Body, got.Verified)
@@ -19,7 +19,7 @@
 // There is no network and, within a bubble of testing/synctest, no waiting: an
 // endpoint that is down for a day takes no time.
 //
-//	partner.Answer(hookstest.Status(503), hookstest.Reset(), hookstest.Status(200))
+//	partner.Respond(hookstest.Status(503), hookstest.Reset(), hookstest.Status(200))
 //	…
 //	deliveries := partner.Settle() // succeeded, after 3 attempts
 //

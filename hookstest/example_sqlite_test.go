@@ -20,24 +20,24 @@ func TestARefundInADatabase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = store.Close() }) // when the rig has stopped
+		t.Cleanup(func() { _ = store.Close() }) // when the harness has stopped
 		db, err := sqlite.OpenDB(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = db.Close() })
-		rig := hookstest.Over(t, store)
-		partner := rig.Endpoint("order.refunded")
-		partner.Answer(hookstest.Status(503), hookstest.Status(503), hookstest.Status(200))
+		harness := hookstest.Over(t, store)
+		partner := harness.Endpoint("order.refunded")
+		partner.Respond(hookstest.Status(503), hookstest.Status(503), hookstest.Status(200))
 
 		tx, err := db.BeginTx(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(refund(t.Context(), rig.Manager, store.Tx(tx), "42"), tx.Commit()); err != nil {
+		if err := errors.Join(refund(t.Context(), harness.Manager, store.Tx(tx), "42"), tx.Commit()); err != nil {
 			t.Fatal(err)
 		}
-		rig.Manager.Wake()
+		harness.Manager.Wake()
 		if got := partner.Settle(); len(got) != 1 || got[0].State != hooks.Succeeded || got[0].Attempts != 3 {
 			t.Errorf("got %+v", got)
 		}

@@ -33,24 +33,24 @@ func (s *Shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func TestPayingTellsThePartner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		partner := rig.Endpoint("order.paid")
-		shop := &Shop{Hooks: rig.Manager}
+		harness := hookstest.New(t)
+		partner := harness.Endpoint("order.paid")
+		shop := &Shop{Hooks: harness.Manager}
 		shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/pay?order=42", nil))
-		if got := partner.Next(); got.Verified != nil || string(got.Data) != `{"order":"42"}` {
-			t.Errorf("got %s: %v", got.Body, got.Verified)
+		if got := partner.Next(); got.SignatureErr != nil || string(got.Data) != `{"order":"42"}` {
+			t.Errorf("got %s: %v", got.Body, got.SignatureErr)
 		}
 	})
 }
 
 func TestAPartnerThatIsDownIsToldLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		partner := rig.Endpoint("order.paid")
-		partner.Answer(
+		harness := hookstest.New(t)
+		partner := harness.Endpoint("order.paid")
+		partner.Respond(
 			hookstest.Reset(), hookstest.Reset(), // a lost connection is made anew, once in an attempt
 			hookstest.Hang(), hookstest.Status(503), hookstest.Status(200))
-		shop := &Shop{Hooks: rig.Manager}
+		shop := &Shop{Hooks: harness.Manager}
 		shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/pay?order=42", nil))
 		if got := partner.Settle(); len(got) != 1 || got[0].State != hooks.Succeeded || got[0].Attempts != 4 {
 			t.Errorf("got %+v", got)
@@ -61,12 +61,12 @@ func TestAPartnerThatIsDownIsToldLater(t *testing.T) {
 // Without a bubble, time is real: retries have to come soon, and the endpoint waits
 // for what ought to happen.
 func TestARetryInRealTime(t *testing.T) {
-	rig := hookstest.New(t, func(c *hooks.Config) {
+	harness := hookstest.New(t, func(c *hooks.Config) {
 		c.Schedule = hooks.Retries(time.Millisecond, time.Millisecond) // three attempts
 	})
-	partner := rig.Endpoint("order.paid")
-	partner.Answer(hookstest.Status(503), hookstest.Status(200))
-	shop := &Shop{Hooks: rig.Manager}
+	partner := harness.Endpoint("order.paid")
+	partner.Respond(hookstest.Status(503), hookstest.Status(200))
+	shop := &Shop{Hooks: harness.Manager}
 	shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/pay?order=42", nil))
 	first, second := partner.Next(), partner.Next() // each waits for partner.Patience at most
 	if first.ID != second.ID {
@@ -100,8 +100,8 @@ func TestARealEndpoint(t *testing.T) {
 	partner.Verify(hook.Secrets[0].Secret)
 	shop := &Shop{Hooks: m}
 	shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/pay?order=42", nil))
-	if got := partner.Next(); got.Verified != nil || got.Type != "order.paid" {
-		t.Errorf("got %s: %v", got.Body, got.Verified)
+	if got := partner.Next(); got.SignatureErr != nil || got.Type != "order.paid" {
+		t.Errorf("got %s: %v", got.Body, got.SignatureErr)
 	}
 }
 
@@ -121,12 +121,12 @@ func refund(ctx context.Context, m *hooks.Manager, tx hooks.Tx, order string) er
 
 func TestARefundIsToldWhenItIsCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		partner := rig.Endpoint("order.refunded")
-		lost, kept := rig.Store.Begin(), rig.Store.Begin()
+		harness := hookstest.New(t)
+		partner := harness.Endpoint("order.refunded")
+		lost, kept := harness.Store.Begin(), harness.Store.Begin()
 		err := errors.Join(
-			refund(t.Context(), rig.Manager, lost, "41"), lost.Rollback(),
-			refund(t.Context(), rig.Manager, kept, "42"), kept.Commit(),
+			refund(t.Context(), harness.Manager, lost, "41"), lost.Rollback(),
+			refund(t.Context(), harness.Manager, kept, "42"), kept.Commit(),
 		)
 		if err != nil {
 			t.Fatal(err)

@@ -247,11 +247,11 @@ func TestKeepAlive(t *testing.T) {
 		}}
 		defer client.CloseIdleConnections()
 		for range 10 {
-			answer, err := client.Post(r.URL, "application/json", strings.NewReader("{}"))
+			response, err := client.Post(r.URL, "application/json", strings.NewReader("{}"))
 			require.NoError(t, err)
-			_, err = io.Copy(io.Discard, answer.Body)
+			_, err = io.Copy(io.Discard, response.Body)
 			require.NoError(t, err)
-			require.NoError(t, answer.Body.Close())
+			require.NoError(t, response.Body.Close())
 			time.Sleep(time.Minute)
 		}
 		assert.Equal(t, 1, dials)
@@ -263,8 +263,8 @@ func BenchmarkNetwork(b *testing.B) {
 	var network hookstest.Network
 	client := network.Receiver(b, "shop.example").Client()
 	for b.Loop() {
-		answer, err := client.Post("http://shop.example", "application/json", strings.NewReader("{}"))
-		if err := errors.Join(err, answer.Body.Close()); err != nil {
+		response, err := client.Post("http://shop.example", "application/json", strings.NewReader("{}"))
+		if err := errors.Join(err, response.Body.Close()); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -34,11 +34,11 @@ type Receiver struct {
 	server *httptest.Server
 	stop   context.CancelFunc
 	// handlers counts the requests being answered, also on connections that
-	// an answer has taken away from the server.
+	// a response has taken away from the server.
 	handlers sync.WaitGroup
 
 	mu       sync.Mutex
-	script   []Answer
+	script   []Response
 	verifier *hooks.Verifier
 	requests []Request
 	returned int           // by Next
@@ -46,32 +46,32 @@ type Receiver struct {
 }
 
 // NewReceiver returns a receiver on a TCP port of the loopback interface. The
-// answers are those of [Receiver.Answer]. A Manager reaches it with the
+// responses are those of [Receiver.Respond]. A Manager reaches it with the
 // [hooks.Config] fields AllowHTTP and AllowNetworks ("127.0.0.1").
-func NewReceiver(t testing.TB, answers ...Answer) *Receiver {
+func NewReceiver(t testing.TB, responses ...Response) *Receiver {
 	t.Helper()
-	return start(t, listenTCP(t), nil, answers)
+	return start(t, listenTCP(t), nil, responses)
 }
 
 // NewTLSReceiver is NewReceiver with TLS. The certificate is that of
 // [httptest.NewTLSServer]: see [Receiver.Certificate].
-func NewTLSReceiver(t testing.TB, answers ...Answer) *Receiver {
+func NewTLSReceiver(t testing.TB, responses ...Response) *Receiver {
 	t.Helper()
-	return startTLS(t, listenTCP(t), nil, answers)
+	return startTLS(t, listenTCP(t), nil, responses)
 }
 
 // Receiver returns a receiver at a host of the network, "shop.example" for
 // example. See [NewReceiver] and [Network.Listen].
-func (n *Network) Receiver(t testing.TB, host string, answers ...Answer) *Receiver {
+func (n *Network) Receiver(t testing.TB, host string, responses ...Response) *Receiver {
 	t.Helper()
-	return start(t, n.Listen(host), n.Dial, answers)
+	return start(t, n.Listen(host), n.Dial, responses)
 }
 
 // TLSReceiver is Receiver with TLS. The certificate is for example.com and its
 // subdomains: see [Receiver.Certificate].
-func (n *Network) TLSReceiver(t testing.TB, host string, answers ...Answer) *Receiver {
+func (n *Network) TLSReceiver(t testing.TB, host string, responses ...Response) *Receiver {
 	t.Helper()
-	return startTLS(t, n.Listen(host), n.Dial, answers)
+	return startTLS(t, n.Listen(host), n.Dial, responses)
 }
 
 func listenTCP(t testing.TB) net.Listener {
@@ -85,18 +85,18 @@ func listenTCP(t testing.TB) net.Listener {
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-func start(t testing.TB, l net.Listener, dial dialFunc, answers []Answer) *Receiver {
-	return newReceiver(t, l, dial, answers, (*httptest.Server).Start)
+func start(t testing.TB, l net.Listener, dial dialFunc, responses []Response) *Receiver {
+	return newReceiver(t, l, dial, responses, (*httptest.Server).Start)
 }
 
-func startTLS(t testing.TB, l net.Listener, dial dialFunc, answers []Answer) *Receiver {
-	return newReceiver(t, l, dial, answers, (*httptest.Server).StartTLS)
+func startTLS(t testing.TB, l net.Listener, dial dialFunc, responses []Response) *Receiver {
+	return newReceiver(t, l, dial, responses, (*httptest.Server).StartTLS)
 }
 
 // newReceiver starts a receiver on l. Its client uses dial, if there is one.
-func newReceiver(t testing.TB, l net.Listener, dial dialFunc, answers []Answer, start func(*httptest.Server)) *Receiver {
+func newReceiver(t testing.TB, l net.Listener, dial dialFunc, responses []Response, start func(*httptest.Server)) *Receiver {
 	ctx, stop := context.WithCancel(context.Background())
-	r := &Receiver{Patience: patience(), t: t, stop: stop, script: answers, arrived: make(chan struct{})}
+	r := &Receiver{Patience: patience(), t: t, stop: stop, script: responses, arrived: make(chan struct{})}
 	r.server = &httptest.Server{Listener: l, Config: &http.Server{
 		Handler:     http.HandlerFunc(r.serve),
 		BaseContext: func(net.Listener) context.Context { return ctx },
@@ -131,13 +131,13 @@ func (r *Receiver) Client() *http.Client { return r.server.Client() }
 // trusts it when it is among the RootCAs of [hooks.Config].TLS.
 func (r *Receiver) Certificate() *x509.Certificate { return r.server.Certificate() }
 
-// Answer replaces what is left of the script: each request, in the order of
-// their arrival, gets the next of these answers, and all further ones the last.
-// Without any, the answer is Status(200), as it is for a new receiver.
-func (r *Receiver) Answer(answers ...Answer) {
+// Respond replaces what is left of the script: each request, in the order of
+// their arrival, gets the next of these responses, and all further ones the last.
+// Without any, the response is Status(200), as it is for a new receiver.
+func (r *Receiver) Respond(responses ...Response) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.script = slices.Clone(answers)
+	r.script = slices.Clone(responses)
 }
 
 // Verify has the requests that follow checked against these secrets: see
@@ -164,8 +164,8 @@ func (r *Receiver) serve(w http.ResponseWriter, req *http.Request) {
 	r.record(req, body)(w, req)
 }
 
-// record keeps a request and returns the answer to it.
-func (r *Receiver) record(req *http.Request, body []byte) Answer {
+// record keeps a request and returns the response to it.
+func (r *Receiver) record(req *http.Request, body []byte) Response {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.requests = append(r.requests, newRequest(req, body, r.verifier))

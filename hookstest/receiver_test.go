@@ -28,7 +28,7 @@ type place struct {
 	name string
 	// run calls a test of the place, in a bubble where that is possible.
 	run     func(t *testing.T, f func(*testing.T))
-	receive func(t testing.TB, answers ...hookstest.Answer) *hookstest.Receiver
+	receive func(t testing.TB, responses ...hookstest.Response) *hookstest.Receiver
 }
 
 func places() []place {
@@ -36,11 +36,11 @@ func places() []place {
 	return []place{
 		{"tcp", here, hookstest.NewReceiver},
 		{"tcp with tls", here, hookstest.NewTLSReceiver},
-		{"memory", synctest.Test, func(t testing.TB, answers ...hookstest.Answer) *hookstest.Receiver {
-			return new(hookstest.Network).Receiver(t, "shop.example", answers...)
+		{"memory", synctest.Test, func(t testing.TB, responses ...hookstest.Response) *hookstest.Receiver {
+			return new(hookstest.Network).Receiver(t, "shop.example", responses...)
 		}},
-		{"memory with tls", synctest.Test, func(t testing.TB, answers ...hookstest.Answer) *hookstest.Receiver {
-			return new(hookstest.Network).TLSReceiver(t, "shop.example.com", answers...)
+		{"memory with tls", synctest.Test, func(t testing.TB, responses ...hookstest.Response) *hookstest.Receiver {
+			return new(hookstest.Network).TLSReceiver(t, "shop.example.com", responses...)
 		}},
 	}
 }
@@ -63,87 +63,87 @@ func post(ctx context.Context, r *hookstest.Receiver) (*http.Response, error) {
 	return client.Do(req)
 }
 
-// exchange sends a webhook and reads the answer as far as it comes, at most
+// exchange sends a webhook and reads the response as far as it comes, at most
 // 4 MiB of it.
 func exchange(t *testing.T, ctx context.Context, r *hookstest.Receiver) (*http.Response, string, error) {
 	t.Helper()
-	answer, err := post(ctx, r)
+	response, err := post(ctx, r)
 	if err != nil {
 		return nil, "", err
 	}
-	defer func() { assert.NoError(t, answer.Body.Close()) }()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, 4<<20))
-	return answer, string(body), err
+	defer func() { assert.NoError(t, response.Body.Close()) }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 4<<20))
+	return response, string(body), err
 }
 
-func TestAnswersThatAreHTTP(t *testing.T) {
+func TestResponsesThatAreHTTP(t *testing.T) {
 	tests := map[string]struct {
-		answer hookstest.Answer
-		status int
-		header http.Header
-		body   string
+		response hookstest.Response
+		status   int
+		header   http.Header
+		body     string
 	}{
-		"status": {answer: hookstest.Status(503), status: 503},
+		"status": {response: hookstest.Status(503), status: 503},
 		"header and body": {
-			answer: hookstest.Status(429).Body("slow").Header("Retry-After", "120").Body(" down"),
-			status: 429, header: http.Header{"Retry-After": {"120"}}, body: "slow down",
+			response: hookstest.Status(429).Body("slow").Header("Retry-After", "120").Body(" down"),
+			status:   429, header: http.Header{"Retry-After": {"120"}}, body: "slow down",
 		},
 		"redirect": {
-			answer: hookstest.Redirect(301, "http://elsewhere.example/"),
-			status: 301, header: http.Header{"Location": {"http://elsewhere.example/"}},
+			response: hookstest.Redirect(301, "http://elsewhere.example/"),
+			status:   301, header: http.Header{"Location": {"http://elsewhere.example/"}},
 		},
 		"large body": {
-			answer: hookstest.Status(200).Body("{").LargeBody(1 << 20),
-			status: 200, body: "{" + strings.Repeat("x", 1<<20),
+			response: hookstest.Status(200).Body("{").LargeBody(1 << 20),
+			status:   200, body: "{" + strings.Repeat("x", 1<<20),
 		},
 		"huge header": {
-			answer: hookstest.Status(200).HugeHeader(),
-			status: 200,
-			header: http.Header{"X-Huge": slices.Repeat([]string{strings.Repeat("x", 1014)}, 1024)},
+			response: hookstest.Status(200).HugeHeader(),
+			status:   200,
+			header:   http.Header{"X-Huge": slices.Repeat([]string{strings.Repeat("x", 1014)}, 1024)},
 		},
 		"echo of one's own": {
-			answer: func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) },
-			status: 200, body: `{"type":"order.paid"}`,
+			response: func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) },
+			status:   200, body: `{"type":"order.paid"}`,
 		},
 	}
 	everywhere(t, func(t *testing.T, p place) {
 		for name, tt := range tests {
-			r := p.receive(t, tt.answer)
-			answer, body, err := exchange(t, t.Context(), r)
+			r := p.receive(t, tt.response)
+			response, body, err := exchange(t, t.Context(), r)
 			require.NoError(t, err, name)
-			assert.Equal(t, tt.status, answer.StatusCode, name)
+			assert.Equal(t, tt.status, response.StatusCode, name)
 			assert.Equal(t, tt.body, body, name)
 			for key := range tt.header {
-				assert.Equal(t, tt.header[key], answer.Header[key], name)
+				assert.Equal(t, tt.header[key], response.Header[key], name)
 			}
 			r.Close()
 		}
 	})
 }
 
-func TestAnswersThatBreakOff(t *testing.T) {
+func TestResponsesThatBreakOff(t *testing.T) {
 	tests := map[string]struct {
-		answer hookstest.Answer
-		status int // 0: no answer
-		body   string
-		check  func(error) bool
+		response hookstest.Response
+		status   int // 0: no response
+		body     string
+		check    func(error) bool
 	}{
-		"reset":   {answer: hookstest.Reset(), check: isReset},
-		"garbage": {answer: hookstest.Garbage(), check: func(err error) bool { return err != nil && !isReset(err) }},
+		"reset":   {response: hookstest.Reset(), check: isReset},
+		"garbage": {response: hookstest.Garbage(), check: func(err error) bool { return err != nil && !isReset(err) }},
 		"reset in the body": {
-			answer: hookstest.Status(200).Body(`{"ok":`).ThenReset(),
-			status: 200, body: `{"ok":`, check: isReset,
+			response: hookstest.Status(200).Body(`{"ok":`).ThenReset(),
+			status:   200, body: `{"ok":`, check: isReset,
 		},
 	}
 	everywhere(t, func(t *testing.T, p place) {
 		for name, tt := range tests {
-			r := p.receive(t, tt.answer)
-			answer, body, err := exchange(t, t.Context(), r)
+			r := p.receive(t, tt.response)
+			response, body, err := exchange(t, t.Context(), r)
 			assert.True(t, tt.check(err), "%s: %v", name, err)
 			if tt.status == 0 {
-				assert.Nil(t, answer, name)
-			} else if assert.NotNil(t, answer, name) {
-				assert.Equal(t, tt.status, answer.StatusCode, name)
+				assert.Nil(t, response, name)
+			} else if assert.NotNil(t, response, name) {
+				assert.Equal(t, tt.status, response.StatusCode, name)
 				assert.Equal(t, tt.body, body, name)
 			}
 			r.Close()
@@ -158,19 +158,19 @@ func TestAHugeHeaderIsOneMebibyte(t *testing.T) {
 	limits := map[int64]bool{1 << 20: false, 1<<20 + 4096: true}
 	for limit, ok := range limits {
 		transport := &http.Transport{MaxResponseHeaderBytes: limit, DisableKeepAlives: true}
-		answer, err := (&http.Client{Transport: transport}).Get(r.URL)
+		response, err := (&http.Client{Transport: transport}).Get(r.URL)
 		assert.Equal(t, ok, err == nil, "limit %d: %v", limit, err)
 		if err == nil {
-			assert.NoError(t, answer.Body.Close())
+			assert.NoError(t, response.Body.Close())
 		}
 	}
 }
 
-// A client that gives up ends the answer, at once and without an error.
-func TestAnswersThatDoNotEnd(t *testing.T) {
+// A client that gives up ends the response, at once and without an error.
+func TestResponsesThatDoNotEnd(t *testing.T) {
 	tests := map[string]struct {
-		answer hookstest.Answer
-		status int
+		response hookstest.Response
+		status   int
 	}{
 		"hang":               {hookstest.Hang(), 0},
 		"hang in the body":   {hookstest.Status(200).Body("half").ThenHang(), 200},
@@ -184,25 +184,25 @@ func TestAnswersThatDoNotEnd(t *testing.T) {
 			ended := make(chan struct{})
 			r := p.receive(t, func(w http.ResponseWriter, r *http.Request) {
 				defer close(ended)
-				tt.answer(w, r)
+				tt.response(w, r)
 			})
 			ctx, cancel := context.WithCancel(t.Context())
-			answers := make(chan int, 1)
+			responses := make(chan int, 1)
 			go func() {
-				answer, err := post(ctx, r)
+				response, err := post(ctx, r)
 				if err != nil {
-					answers <- 0
+					responses <- 0
 					return
 				}
-				answers <- answer.StatusCode
+				responses <- response.StatusCode
 				<-ctx.Done()
-				_ = answer.Body.Close() // the client hung up
+				_ = response.Body.Close() // the client hung up
 			}()
 			if tt.status == 0 {
 				r.Wait(1)
 				cancel()
 			}
-			assert.Equal(t, tt.status, <-answers, name)
+			assert.Equal(t, tt.status, <-responses, name)
 			cancel()
 			<-ended
 			r.Close()
@@ -212,8 +212,8 @@ func TestAnswersThatDoNotEnd(t *testing.T) {
 
 // What waits for its client is also ended by Close, and is not taken for an
 // answer by the client.
-func TestCloseEndsAnswers(t *testing.T) {
-	answers := map[string]hookstest.Answer{
+func TestCloseEndsResponses(t *testing.T) {
+	responses := map[string]hookstest.Response{
 		"hang":             hookstest.Hang(),
 		"hang in the body": hookstest.Status(200).Body("half").ThenHang(),
 		"later":            hookstest.Status(200).After(24 * time.Hour),
@@ -222,14 +222,14 @@ func TestCloseEndsAnswers(t *testing.T) {
 		"endless, no body": hookstest.Status(204).EndlessBody(0),
 	}
 	everywhere(t, func(t *testing.T, p place) {
-		for name, answer := range answers {
-			r := p.receive(t, answer)
+		for name, response := range responses {
+			r := p.receive(t, response)
 			errs := make(chan error, 1)
 			go func() {
-				answer, err := post(t.Context(), r)
+				response, err := post(t.Context(), r)
 				if err == nil {
-					_, err = io.Copy(io.Discard, answer.Body)
-					_ = answer.Body.Close() // what counts is the error of reading it
+					_, err = io.Copy(io.Discard, response.Body)
+					_ = response.Body.Close() // what counts is the error of reading it
 				}
 				errs <- err
 			}()
@@ -244,12 +244,12 @@ func TestCloseEndsAnswers(t *testing.T) {
 }
 
 // A body that is never sent does not fail to be sent when the client has gone.
-func TestCloseEndsAnEndlessAnswerToHEAD(t *testing.T) {
+func TestCloseEndsAnEndlessResponseToHEAD(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		r := p.receive(t, hookstest.Status(200).EndlessBody(0))
-		answer, err := r.Client().Head(r.URL)
+		response, err := r.Client().Head(r.URL)
 		require.NoError(t, err)
-		require.NoError(t, answer.Body.Close())
+		require.NoError(t, response.Body.Close())
 		r.Close()
 	})
 }
@@ -265,12 +265,12 @@ func TestATimedBodyTakesItsTime(t *testing.T) {
 		assert.Equal(t, 14*time.Second, time.Since(start))
 
 		start = time.Now()
-		answer, err := post(t.Context(), r)
+		response, err := post(t.Context(), r)
 		require.NoError(t, err)
-		_, err = io.CopyN(io.Discard, answer.Body, 10<<10)
+		_, err = io.CopyN(io.Discard, response.Body, 10<<10)
 		require.NoError(t, err)
 		assert.Equal(t, 9*time.Second, time.Since(start))
-		assert.NoError(t, answer.Body.Close())
+		assert.NoError(t, response.Body.Close())
 	})
 }
 
@@ -279,20 +279,20 @@ func TestTheScript(t *testing.T) {
 		r := p.receive(t)
 		statuses := func(n int) (all []int) {
 			for range n {
-				answer, _, err := exchange(t, t.Context(), r)
+				response, _, err := exchange(t, t.Context(), r)
 				require.NoError(t, err)
-				all = append(all, answer.StatusCode)
+				all = append(all, response.StatusCode)
 			}
 			return all
 		}
 		assert.Equal(t, []int{200, 200}, statuses(2), "no script")
-		r.Answer(hookstest.Status(500), hookstest.Status(429), hookstest.Status(201))
-		assert.Equal(t, []int{500, 429, 201, 201}, statuses(4), "the last answer repeats")
-		r.Answer(hookstest.Status(500), hookstest.Status(429))
+		r.Respond(hookstest.Status(500), hookstest.Status(429), hookstest.Status(201))
+		assert.Equal(t, []int{500, 429, 201, 201}, statuses(4), "the last response repeats")
+		r.Respond(hookstest.Status(500), hookstest.Status(429))
 		assert.Equal(t, []int{500}, statuses(1))
-		r.Answer(hookstest.Status(410))
+		r.Respond(hookstest.Status(410))
 		assert.Equal(t, []int{410, 410}, statuses(2), "a new script replaces the old one")
-		r.Answer()
+		r.Respond()
 		assert.Equal(t, []int{200}, statuses(1), "no script again")
 	})
 }
@@ -313,9 +313,9 @@ func TestACertificateMustBeTrusted(t *testing.T) {
 		require.ErrorAs(t, err, &unknown)
 
 		transport.TLSClientConfig.RootCAs.AddCert(r.Certificate())
-		answer, err := client.Get(r.URL)
+		response, err := client.Get(r.URL)
 		require.NoError(t, err)
-		assert.NoError(t, answer.Body.Close())
+		assert.NoError(t, response.Body.Close())
 		assert.Equal(t, r.URL+"/", r.Next().URL.String())
 	})
 }
@@ -356,14 +356,14 @@ func TestCloseEndsSilentConnections(t *testing.T) {
 func TestNothingIsLeftRunning(t *testing.T) {
 	t.Run("test", func(t *testing.T) {
 		for _, p := range places()[:2] {
-			for _, answer := range []hookstest.Answer{hookstest.Hang(), hookstest.Status(200).EndlessBody(0), hookstest.Reset(), hookstest.Status(200)} {
-				r := p.receive(t, answer)
+			for _, response := range []hookstest.Response{hookstest.Hang(), hookstest.Status(200).EndlessBody(0), hookstest.Reset(), hookstest.Status(200)} {
+				r := p.receive(t, response)
 				ctx, cancel := context.WithCancel(t.Context())
 				t.Cleanup(cancel)
 				go func() {
-					if answer, err := post(ctx, r); err == nil {
-						_, _ = io.Copy(io.Discard, answer.Body) // ends in an error or not
-						_ = answer.Body.Close()
+					if response, err := post(ctx, r); err == nil {
+						_, _ = io.Copy(io.Discard, response.Body) // ends in an error or not
+						_ = response.Body.Close()
 					}
 				}()
 				r.Wait(1)

@@ -37,7 +37,7 @@ type Request struct {
 	// Verified is nil if the signature was right and of that moment, by the
 	// secrets given to [Receiver.Verify]. Otherwise it says what was wrong;
 	// without secrets it is never nil.
-	Verified error
+	SignatureErr error
 }
 
 // errNoSecrets is the Verified of requests to a receiver without secrets.
@@ -50,16 +50,16 @@ func newRequest(r *http.Request, body []byte, v *hooks.Verifier) Request {
 		u.Scheme = "https"
 	}
 	got := Request{
-		ReceivedAt: time.Now(),
-		Method:     r.Method,
-		URL:        &u,
-		Header:     r.Header,
-		Body:       body,
-		ID:         cmp.Or(r.Header.Get("webhook-id"), r.Header.Get("svix-id")),
-		Verified:   errNoSecrets,
+		ReceivedAt:   time.Now(),
+		Method:       r.Method,
+		URL:          &u,
+		Header:       r.Header,
+		Body:         body,
+		ID:           cmp.Or(r.Header.Get("webhook-id"), r.Header.Get("svix-id")),
+		SignatureErr: errNoSecrets,
 	}
 	if v != nil {
-		got.Verified = v.Verify(r.Header, body)
+		got.SignatureErr = v.Verify(r.Header, body)
 	}
 	var envelope struct {
 		Type      string

@@ -44,9 +44,9 @@ func deliver(t *testing.T, r *hookstest.Receiver, url string, header http.Header
 		return
 	}
 	req.Header = header
-	answer, err := r.Client().Do(req)
+	response, err := r.Client().Do(req)
 	if assert.NoError(t, err) {
-		assert.NoError(t, answer.Body.Close())
+		assert.NoError(t, response.Body.Close())
 	}
 }
 
@@ -59,7 +59,7 @@ func TestWhatIsRecorded(t *testing.T) {
 		deliver(t, r, r.URL+"/in/1?a=b", sign(t, "msg_1", time.Now(), body), body)
 
 		got := r.Next()
-		assert.NoError(t, got.Verified)
+		assert.NoError(t, got.SignatureErr)
 		assert.Equal(t, "PUT", got.Method)
 		assert.Equal(t, r.URL+"/in/1?a=b", got.URL.String())
 		assert.Equal(t, "msg_1", got.Header.Get("Webhook-Id"))
@@ -82,7 +82,7 @@ func TestWhatIsRecordedOfSvix(t *testing.T) {
 		}
 		deliver(t, r, r.URL, header, "{}")
 		got := r.Next()
-		assert.NoError(t, got.Verified)
+		assert.NoError(t, got.SignatureErr)
 		assert.Equal(t, "msg_1", got.ID)
 	})
 }
@@ -108,7 +108,7 @@ func TestVerified(t *testing.T) {
 		check := func(header http.Header, body string, ok bool, name string) {
 			t.Helper()
 			deliver(t, r, r.URL, header, body)
-			assert.Equal(t, ok, r.Next().Verified == nil, name)
+			assert.Equal(t, ok, r.Next().SignatureErr == nil, name)
 		}
 		check(now, body, false, "no secrets given")
 		r.Verify(secret)
@@ -142,7 +142,7 @@ func TestNextReturnsEachRequestOnce(t *testing.T) {
 		assert.Equal(t, "2", r.Next().ID)
 		assert.Len(t, r.Wait(0), 3, "waiting for what has come returns all")
 		assert.Equal(t, 72*time.Hour, time.Since(start))
-		synctest.Wait() // for the last answer
+		synctest.Wait() // for the last response
 	})
 }
 
@@ -171,9 +171,9 @@ func TestWaitGivesUp(t *testing.T) {
 		start := time.Now()
 		message := fails(t, func(t testing.TB) {
 			r := new(hookstest.Network).Receiver(t, "shop.example")
-			answer, err := r.Client().Post(r.URL, "", strings.NewReader(`{"type":"order.paid"}`))
+			response, err := r.Client().Post(r.URL, "", strings.NewReader(`{"type":"order.paid"}`))
 			require.NoError(t, err)
-			require.NoError(t, answer.Body.Close())
+			require.NoError(t, response.Body.Close())
 			r.Wait(2)
 		})
 		assert.Equal(t, 7*24*time.Hour, time.Since(start))
@@ -207,11 +207,11 @@ func TestReceiversAreSafeForConcurrentUse(t *testing.T) {
 	var group sync.WaitGroup
 	for range 20 {
 		group.Go(func() {
-			r.Answer(hookstest.Status(201), hookstest.Status(202))
+			r.Respond(hookstest.Status(201), hookstest.Status(202))
 			r.Verify(secret)
-			answer, err := r.Client().Get(r.URL)
+			response, err := r.Client().Get(r.URL)
 			if assert.NoError(t, err) {
-				assert.NoError(t, answer.Body.Close())
+				assert.NoError(t, response.Body.Close())
 			}
 			r.Requests()
 		})

@@ -42,7 +42,7 @@ func apis(t *testing.T, cfg httpadapter.Config) map[string]http.Handler {
 
 // A page of another site changes nothing with the cookies of its visitor.
 func TestCrossSiteRequestsChangeNothing(t *testing.T) {
-	r := newRig(t, httpadapter.Config{Authenticate: byCookie})
+	r := newHarness(t, httpadapter.Config{Authenticate: byCookie})
 	for name, api := range apis(t, httpadapter.Config{Authenticate: byCookie, Logger: quiet}) {
 		s := systems[name]
 		made := apitest.NewRequest("POST "+s.path, s.body("x", "https://example.com"), "Cookie: session=1").To(api)
@@ -118,7 +118,7 @@ func TestTrustedOrigins(t *testing.T) {
 		if c.headers != "" {
 			headers = strings.Split(c.headers, "|")
 		}
-		r := newRig(t, c.cfg)
+		r := newHarness(t, c.cfg)
 		assert.Equal(t, c.want, do(r, "POST", "/things", "", headers...).Code, name)
 		assert.Equal(t, c.want == 200, do(r, "DELETE", "/things/1", "", headers...).Code == 204, name)
 		assert.Equal(t, 200, do(r, "GET", "/things", "", headers...).Code, name)
@@ -158,8 +158,8 @@ func TestOriginsOfWebitelAreTrusted(t *testing.T) {
 	}
 }
 
-// No cache keeps what an answer has, whatever it is.
-func TestNoAnswerIsKeptByCaches(t *testing.T) {
+// No cache keeps what a response has, whatever it is.
+func TestNoResponseIsKeptByCaches(t *testing.T) {
 	cfg := httpadapter.Config{MaxBody: 2000, Logger: quiet, Authenticate: func(r *http.Request) (httpadapter.Identity, error) {
 		if r.Header.Get("X-Panic") != "" {
 			panic("internals")
@@ -168,7 +168,7 @@ func TestNoAnswerIsKeptByCaches(t *testing.T) {
 	}}
 	for name, api := range apis(t, cfg) {
 		path, statuses := systems[name].path, map[int]bool{}
-		ask := func(line, body string, headers ...string) apitest.Answer {
+		ask := func(line, body string, headers ...string) apitest.Response {
 			a := apitest.NewRequest(line, body, headers...).To(api)
 			assert.Contains(t, a.Header.Get("Cache-Control"), "no-store", "%s %s", name, line)
 			assert.Len(t, a.Header.Values("Cache-Control"), 1)

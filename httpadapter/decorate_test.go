@@ -16,7 +16,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel"
 )
 
-// What the host adds with Config.Decorate is sent and logged with the protocol of
+// What the application adds with Config.Decorate is sent and logged with the protocol of
 // each system, and changes nothing else.
 func TestDecoratedDeliveries(t *testing.T) {
 	tests := map[string]hooks.Hook{
@@ -36,10 +36,10 @@ func TestDecoratedDeliveries(t *testing.T) {
 				speak := func(c *hooks.Config) {
 					c.Protocols = []hooks.Protocol{&logto.Protocol{}, &okta.Protocol{}, &webitel.Protocol{}}
 				}
-				rig := hookstest.New(t, speak, func(c *hooks.Config) { c.Decorate = decorate })
+				harness := hookstest.New(t, speak, func(c *hooks.Config) { c.Decorate = decorate })
 				hook.Protocol, hook.Events, hook.Headers = name, []string{"*"}, map[string]string{"X-Key": "s3cr3t"}
-				e := rig.EndpointFor(hook)
-				_, err := rig.Manager.Trigger(t.Context(), hooks.Event{ID: "e", Type: "order.paid", Data: []byte(`{"x":1}`)})
+				e := harness.EndpointFor(hook)
+				_, err := harness.Manager.Trigger(t.Context(), hooks.Event{ID: "e", Type: "order.paid", Data: []byte(`{"x":1}`)})
 				require.NoError(t, err)
 				got := e.Next()
 				assert.Equal(t, []string{"00-e"}, got.Header["Traceparent"])
@@ -49,14 +49,14 @@ func TestDecoratedDeliveries(t *testing.T) {
 					assert.NotEqual(t, "forged", got.Header.Get("logto-signature-sha-256"))
 				}
 				e.Settle()
-				page, err := rig.Manager.Logs(t.Context(), hooks.LogQuery{})
+				page, err := harness.Manager.Logs(t.Context(), hooks.LogQuery{})
 				require.NoError(t, err)
 				require.Len(t, page.Items, 1)
 				logged := page.Items[0].Request.Header
 				assert.Equal(t, []string{"00-e"}, logged["Traceparent"])
 				assert.NotContains(t, fmt.Sprint(logged), "s3cr3t")
 
-				plain := hookstest.Over(t, rig.Store, speak, func(c *hooks.Config) { c.Dial = rig.Network.Dial })
+				plain := hookstest.Over(t, harness.Store, speak, func(c *hooks.Config) { c.Dial = harness.Network.Dial })
 				attempts, err := plain.Manager.Test(t.Context(), e.Hook, hooks.Event{Type: "order.paid", Data: []byte(`{"x":1}`)})
 				require.NoError(t, err)
 				delete(logged, "Traceparent")

@@ -1,5 +1,5 @@
 // Package httpadapter is what the REST APIs in its subpackages have in common:
-// each mounts the documented endpoints of one webhook system into the host's
+// each mounts the documented endpoints of one webhook system into the application's
 // mux, over a [hooks.Manager].
 //
 //	api, err := logto.New(manager, httpadapter.Config{Authenticate: whoAsks})
@@ -14,10 +14,10 @@
 //
 // Each request is bounded in size, gets an ID (X-Request-Id, the client's if it
 // sent a plausible one), and leaves one line in the log, without query and body
-// and with at most 512 bytes of each text that the client chose. Answers do not
-// contain the host's errors: those are in the log, under the ID. Bodies are JSON.
-// Answers may contain signing keys and headers, so caches must not keep them
-// (Cache-Control: no-store). The answer to a GET has an ETag, with which a client
+// and with at most 512 bytes of each text that the client chose. Responses do not
+// contain the application's errors: those are in the log, under the ID. Bodies are JSON.
+// Responses may contain signing keys and headers, so caches must not keep them
+// (Cache-Control: no-store). The response to a GET has an ETag, with which a client
 // can ask whether it has changed.
 //
 // To serve an API of your own in the same way, implement [API] and call [New].
@@ -37,7 +37,7 @@ import (
 type Config struct {
 	// Authenticate says who asks. It is required: [Open] lets everybody in.
 	Authenticate Authenticate
-	// Origin is what the URLs in answers begin with; the prefix of the mount, see
+	// Origin is what the URLs in responses begin with; the prefix of the mount, see
 	// [http.StripPrefix], and the path of the API come after it. It has a scheme
 	// and a host, such as "https://api.example.com", and may have a path that does
 	// not end with a slash. Set it behind a proxy that ends TLS, changes the host,
@@ -62,7 +62,7 @@ type Config struct {
 	TrustedOrigins []string
 	// MaxBody bounds the body of a request, in bytes. Default: 1 MiB.
 	MaxBody int64
-	// Logger gets a line for each request, and the errors that an answer must
+	// Logger gets a line for each request, and the errors that a response must
 	// not show. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -84,8 +84,8 @@ type Config struct {
 // because only browsers send these headers.
 //
 // GET, HEAD and OPTIONS from other origins are answered, so Authenticate must not
-// change anything because of them. Browsers do not show the answer to the page
-// unless the host adds CORS headers (Access-Control-Allow-Origin together with
+// change anything because of them. Browsers do not show the response to the page
+// unless the application adds CORS headers (Access-Control-Allow-Origin together with
 // Access-Control-Allow-Credentials).
 type Authenticate func(*http.Request) (Identity, error)
 
@@ -134,12 +134,12 @@ type API interface {
 	Name() string
 	// Routes returns the endpoints.
 	Routes() []Route
-	// Header returns what every answer has. The ID is the request's.
+	// Header returns what every response has. The ID is the request's.
 	Header(requestID string) http.Header
 	// Fail puts an error into the form of the API. The errors above and those
 	// of package hooks have statuses of their own; any other error is the
-	// host's affair and answered with 500 and without its text.
-	Fail(r *http.Request, err error) Answer
+	// application's affair and answered with 500 and without its text.
+	Fail(r *http.Request, err error) Response
 }
 
 // A Route is an endpoint.
@@ -147,9 +147,9 @@ type Route struct {
 	Method string
 	// Path has segments in braces for any value: "/api/hooks/{id}".
 	Path string
-	// Handle answers a call, which is authenticated and read. Its errors go
+	// Handle responds to a call, which is authenticated and read. Its errors go
 	// through API.Fail.
-	Handle func(*Call) (Answer, error)
+	Handle func(*Call) (Response, error)
 }
 
 // A Call is a request to an endpoint: authenticated, with its body read. The
@@ -165,9 +165,9 @@ type Call struct {
 }
 
 // An Answer is what an endpoint answers.
-type Answer struct {
+type Response struct {
 	Status int
-	// Header is sent besides what every answer has.
+	// Header is sent besides what every response has.
 	Header http.Header
 	// Body becomes JSON. Nil: no body.
 	Body any

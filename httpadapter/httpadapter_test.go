@@ -35,29 +35,29 @@ func (echo) Header(id string) http.Header {
 }
 
 func (echo) Routes() []httpadapter.Route {
-	show := func(c *httpadapter.Call) (httpadapter.Answer, error) {
-		return httpadapter.Answer{
+	show := func(c *httpadapter.Call) (httpadapter.Response, error) {
+		return httpadapter.Response{
 			Status: 200, Header: http.Header{"x-shown": {"yes"}},
 			Body: shown{c.Base, c.Caller.Tenant, c.Caller.Actor, c.PathValue("id"), string(c.Body)},
 		}, nil
 	}
-	fail := func(c *httpadapter.Call) (httpadapter.Answer, error) {
+	fail := func(c *httpadapter.Call) (httpadapter.Response, error) {
 		switch c.PathValue("how") {
 		case "panic":
 			panic("the internals")
 		case "hint":
-			return httpadapter.Answer{}, teapot{&hooks.InvalidError{Field: "url", Reason: "must be https", Hint: "Config.AllowHTTP permits it"}}
+			return httpadapter.Response{}, teapot{&hooks.InvalidError{Field: "url", Reason: "must be https", Hint: "Config.AllowHTTP permits it"}}
 		case "json":
-			return httpadapter.Answer{Status: 200, Body: func() {}}, nil
+			return httpadapter.Response{Status: 200, Body: func() {}}, nil
 		}
-		return httpadapter.Answer{}, errors.New("the internals")
+		return httpadapter.Response{}, errors.New("the internals")
 	}
 	return []httpadapter.Route{
 		{Method: "GET", Path: "/things", Handle: show},
 		{Method: "POST", Path: "/things", Handle: show},
 		{Method: "GET", Path: "/things/{id}", Handle: show},
-		{Method: "DELETE", Path: "/things/{id}", Handle: func(*httpadapter.Call) (httpadapter.Answer, error) {
-			return httpadapter.Answer{Status: 204}, nil
+		{Method: "DELETE", Path: "/things/{id}", Handle: func(*httpadapter.Call) (httpadapter.Response, error) {
+			return httpadapter.Response{Status: 204}, nil
 		}},
 		{Method: "POST", Path: "/fail/{how}", Handle: fail},
 	}
@@ -68,7 +68,7 @@ type teapot struct{ error }
 
 func (t teapot) Unwrap() error { return t.error }
 
-func (echo) Fail(_ *http.Request, err error) httpadapter.Answer {
+func (echo) Fail(_ *http.Request, err error) httpadapter.Response {
 	status := 500
 	for known, s := range map[error]int{
 		httpadapter.ErrNoRoute: 404, httpadapter.ErrMethodNotAllowed: 405, httpadapter.ErrUnauthenticated: 401,
@@ -81,18 +81,18 @@ func (echo) Fail(_ *http.Request, err error) httpadapter.Answer {
 	if errors.As(err, new(teapot)) {
 		status = 418
 	}
-	return httpadapter.Answer{Status: status, Body: map[string]int{"failed": status}, ErrorID: "err1"}
+	return httpadapter.Response{Status: status, Body: map[string]int{"failed": status}, ErrorID: "err1"}
 }
 
-// A rig is the API and what it logs.
-type rig struct {
+// A harness is the API and what it logs.
+type harness struct {
 	http.Handler
 	log bytes.Buffer
 }
 
-func newRig(t *testing.T, cfg httpadapter.Config) *rig {
+func newHarness(t *testing.T, cfg httpadapter.Config) *harness {
 	t.Helper()
-	r := &rig{}
+	r := &harness{}
 	cfg.Logger = slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if cfg.Authenticate == nil {
 		cfg.Authenticate = httpadapter.Open("acme")
@@ -157,7 +157,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"forbidden":           {identity, fmt.Errorf("scope: %w", httpadapter.ErrForbidden), 403, 403, 403, 403},
 		"an error of the API": {identity, fmt.Errorf("tea: %w", teapot{errors.New("short and stout")}), 418, 418, 418, 418},
 	} {
-		r := newRig(t, httpadapter.Config{Authenticate: func(*http.Request) (httpadapter.Identity, error) { return c.who, c.err }})
+		r := newHarness(t, httpadapter.Config{Authenticate: func(*http.Request) (httpadapter.Identity, error) { return c.who, c.err }})
 		assert.Equal(t, c.get, do(r, "GET", "/things", "").Code, name)
 		assert.Equal(t, c.head, do(r, "HEAD", "/things", "").Code, name)
 		assert.Equal(t, c.post, do(r, "POST", "/things", "").Code, name)
@@ -173,7 +173,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 }
 
 func TestRoutes(t *testing.T) {
-	r := newRig(t, httpadapter.Config{})
+	r := newHarness(t, httpadapter.Config{})
 	for _, c := range []struct {
 		line  string
 		want  int
@@ -215,11 +215,11 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// The API works wherever the host mounts it, and knows where that is.
+// The API works wherever the application mounts it, and knows where that is.
 func TestMounts(t *testing.T) {
-	api := newRig(t, httpadapter.Config{})
-	behindProxy := newRig(t, httpadapter.Config{Origin: "https://api.example.com"})
-	stripped := newRig(t, httpadapter.Config{Origin: "http://api.example.com:8080/web/hooks"})
+	api := newHarness(t, httpadapter.Config{})
+	behindProxy := newHarness(t, httpadapter.Config{Origin: "https://api.example.com"})
+	stripped := newHarness(t, httpadapter.Config{Origin: "http://api.example.com:8080/web/hooks"})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the host") })
 	mux.Handle("/things", api)
@@ -263,14 +263,14 @@ func TestMounts(t *testing.T) {
 }
 
 func TestBodies(t *testing.T) {
-	r := newRig(t, httpadapter.Config{MaxBody: 10})
+	r := newHarness(t, httpadapter.Config{MaxBody: 10})
 	w := do(r, "POST", "/things", "<>&\u00e9éé")
 	assert.Equal(t, 200, w.Code)
 	assert.Contains(t, w.Body.String(), `"<>&ééé"`, "without escapes")
 	assert.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"))
 	assert.Equal(t, 413, do(r, "POST", "/things", "01234567890").Code)
-	assert.Equal(t, 413, do(newRig(t, httpadapter.Config{}), "POST", "/things", strings.Repeat("x", 1<<20+1)).Code)
-	assert.Equal(t, 200, do(newRig(t, httpadapter.Config{}), "POST", "/things", strings.Repeat("x", 1<<20)).Code)
+	assert.Equal(t, 413, do(newHarness(t, httpadapter.Config{}), "POST", "/things", strings.Repeat("x", 1<<20+1)).Code)
+	assert.Equal(t, 200, do(newHarness(t, httpadapter.Config{}), "POST", "/things", strings.Repeat("x", 1<<20)).Code)
 
 	broken := httptest.NewRequest("POST", "/things", io.MultiReader(strings.NewReader("x"), iotest.ErrReader(errors.New("connection reset"))))
 	w = httptest.NewRecorder()
@@ -295,7 +295,7 @@ func TestBodies(t *testing.T) {
 }
 
 func TestETags(t *testing.T) {
-	r := newRig(t, httpadapter.Config{})
+	r := newHarness(t, httpadapter.Config{})
 	tag := do(r, "GET", "/things", "").Header().Get("ETag")
 	require.Regexp(t, `^"[^"]+"$`, tag)
 	assert.Equal(t, tag, do(r, "GET", "/things", "").Header().Get("ETag"))
@@ -315,13 +315,13 @@ func TestETags(t *testing.T) {
 }
 
 func TestRequestIDs(t *testing.T) {
-	r := newRig(t, httpadapter.Config{})
+	r := newHarness(t, httpadapter.Config{})
 	w := do(r, "GET", "/things", "", "X-Request-Id: from-the-client")
 	assert.Equal(t, "from-the-client", w.Header().Get("X-Request-Id"))
 	assert.Contains(t, r.log.String(), "request=from-the-client")
 	assert.NotContains(t, r.log.String(), "errorID")
 	assert.Equal(t, "from-the-client", w.Header().Get("X-Echo-Request-Id"), "the API's own header")
-	assert.Equal(t, "yes", w.Header().Get("X-Shown"), "the answer's own header wins")
+	assert.Equal(t, "yes", w.Header().Get("X-Shown"), "the response's own header wins")
 	for _, bad := range []string{"", "a b", "a\u00e9", strings.Repeat("x", 129)} {
 		id := do(r, "GET", "/nothing", "", "X-Request-Id: "+bad).Header().Get("X-Request-Id")
 		assert.Len(t, id, 36, bad)
@@ -333,7 +333,7 @@ func TestRequestIDs(t *testing.T) {
 // What fails inside is told in the log, and there alone.
 func TestInternalErrorsStayInside(t *testing.T) {
 	for _, how := range []string{"error", "panic", "json"} {
-		r := newRig(t, httpadapter.Config{})
+		r := newHarness(t, httpadapter.Config{})
 		w := do(r, "POST", "/fail/"+how+"?the=query", "the body")
 		assert.Equal(t, 500, w.Code, how)
 		assert.JSONEq(t, `{"failed":500}`, w.Body.String(), how)
@@ -355,7 +355,7 @@ func TestInternalErrorsStayInside(t *testing.T) {
 }
 
 func TestTheAccessLog(t *testing.T) {
-	r := newRig(t, httpadapter.Config{Authenticate: func(*http.Request) (httpadapter.Identity, error) {
+	r := newHarness(t, httpadapter.Config{Authenticate: func(*http.Request) (httpadapter.Identity, error) {
 		return httpadapter.Identity{Tenant: "acme", Actor: "ada", Read: true}, nil
 	}})
 	do(r, "GET", "/things/x?secret=1", "hidden", "Authorization: Bearer hidden")
@@ -400,9 +400,9 @@ func TestTheAccessLogIsBounded(t *testing.T) {
 	}
 }
 
-// What would permit refused input is for the host alone.
+// What would permit refused input is for the application alone.
 func TestTheLogHasTheHint(t *testing.T) {
-	r := newRig(t, httpadapter.Config{})
+	r := newHarness(t, httpadapter.Config{})
 	w := do(r, "POST", "/fail/hint", "")
 	assert.NotContains(t, w.Body.String(), "Config")
 	assert.Contains(t, r.log.String(), "Config.AllowHTTP permits it")

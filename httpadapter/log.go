@@ -18,19 +18,19 @@ const (
 )
 
 // log writes the line of a request.
-func (h *handler) log(c *Call, id string, answer Answer, err error, took time.Duration) {
+func (h *handler) log(c *Call, id string, response Response, err error, took time.Duration) {
 	text := func(name, value string) slog.Attr { return slog.String(name, escape.Unprintable(value, maxLogged)) }
 	attrs := []slog.Attr{
 		slog.String("api", h.api.Name()), text("method", c.Method), text("path", c.URL.Path),
-		slog.Int("status", answer.Status), slog.Duration("took", took), slog.String("request", id),
+		slog.Int("status", response.Status), slog.Duration("took", took), slog.String("request", id),
 		text("tenant", c.Caller.Tenant), text("actor", c.Caller.Actor),
 	}
-	if answer.ErrorID != "" {
-		attrs = append(attrs, slog.String("errorID", answer.ErrorID))
+	if response.ErrorID != "" {
+		attrs = append(attrs, slog.String("errorID", response.ErrorID))
 	}
 	level := slog.LevelInfo
 	gone := c.Context().Err() != nil
-	broken := answer.Status >= 500 && !gone
+	broken := response.Status >= 500 && !gone
 	if broken {
 		level = slog.LevelError
 	}
@@ -44,7 +44,7 @@ func (h *handler) log(c *Call, id string, answer Answer, err error, took time.Du
 	h.cfg.Logger.LogAttrs(context.WithoutCancel(c.Context()), level, "hooks: request", attrs...)
 }
 
-// hasHint reports whether an error tells the host what would permit the input.
+// hasHint reports whether an error tells the application what would permit the input.
 func hasHint(err error) bool {
 	var invalid *hooks.InvalidError
 	return errors.As(err, &invalid) && invalid.Hint != ""
@@ -58,7 +58,7 @@ func (e loggedError) Error() string { return escape.Unprintable(e.error.Error(),
 // Unwrap returns the error itself, for log handlers that look into it.
 func (e loggedError) Unwrap() error { return e.error }
 
-// A panicError is a panic of an endpoint or of the host's Authenticate.
+// A panicError is a panic of an endpoint or of the application's Authenticate.
 type panicError struct {
 	value any
 	stack []byte

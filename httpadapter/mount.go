@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// Mount registers an API in a mux, beside the host's own patterns. The handler
+// Mount registers an API in a mux, beside the application's own patterns. The handler
 // must come from [New], or from the New of a package such as logto. Mount panics
 // if it does not, or if a pattern of the mux conflicts with one of the API's endpoints, as
 // [http.ServeMux.Handle] does.
 //
-// Each pattern has a method, so that it is more specific than those of the host:
-// the host may have patterns such as "/", "GET /", "GET /{path...}" and "POST
+// Each pattern has a method, so that it is more specific than those of the application:
+// the application may have patterns such as "/", "GET /", "GET /{path...}" and "POST
 // /api/{x}", registered before or after. The endpoints are registered exactly.
 // Mount also registers all other methods and paths at and below the API's root, so
 // that the API answers them in its own form, but leaves out what conflicts with a

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel"
 )
 
-// host is a mux with handlers of the host's own, which tell their patterns.
+// host is a mux with handlers of the application's own, which tell their patterns.
 type host struct{ *http.ServeMux }
 
 func (h host) handle(patterns ...string) {
@@ -29,7 +29,7 @@ func (h host) handle(patterns ...string) {
 func TestMountBesideTheHost(t *testing.T) {
 	hosts := map[string]struct {
 		before, after []string
-		// own are requests that stay the host's, and the pattern that has them.
+		// own are requests that stay the application's, and the pattern that has them.
 		own map[string]string
 	}{
 		"nothing":      {nil, nil, nil},
@@ -121,7 +121,7 @@ func TestMountBelowAPrefix(t *testing.T) {
 	} {
 		h := host{http.NewServeMux()}
 		h.handle("GET /")
-		mount(h.ServeMux, newRig(t, httpadapter.Config{}).Handler)
+		mount(h.ServeMux, newHarness(t, httpadapter.Config{}).Handler)
 		for _, target := range []string{"/web/Hooks/things", "/web/Hooks/things/", "/web/Hooks/Things/a%2Fb", "/web/Hooks/THINGS/a/"} {
 			var got shown
 			require.NoError(t, json.Unmarshal(do(h, "GET", target, "").Body.Bytes(), &got), name+target)
@@ -134,7 +134,7 @@ func TestMountBelowAPrefix(t *testing.T) {
 
 // Patterns with a host name hide those without, so the API gets one as well.
 func TestMountBelowAHostName(t *testing.T) {
-	h, api := host{http.NewServeMux()}, newRig(t, httpadapter.Config{}).Handler
+	h, api := host{http.NewServeMux()}, newHarness(t, httpadapter.Config{}).Handler
 	h.handle("example.com/")
 	httpadapter.Mount(h.ServeMux, api)
 	assert.Equal(t, "host example.com/", do(h, "GET", "/things", "").Body.String())
@@ -145,7 +145,7 @@ func TestMountBelowAHostName(t *testing.T) {
 }
 
 func TestMountRefuses(t *testing.T) {
-	api := newRig(t, httpadapter.Config{}).Handler
+	api := newHarness(t, httpadapter.Config{}).Handler
 	message := func(mount func()) (text string) {
 		defer func() { text, _ = recover().(string) }()
 		mount()
@@ -162,7 +162,7 @@ func TestMountRefuses(t *testing.T) {
 	assert.Panics(t, func() { httpadapter.Mount(mux, api) }, "twice")
 	taken := host{http.NewServeMux()}
 	taken.handle("GET /things/{other}")
-	assert.Panics(t, func() { httpadapter.Mount(taken.ServeMux, api) }, "the host has the endpoint")
+	assert.Panics(t, func() { httpadapter.Mount(taken.ServeMux, api) }, "the application has the endpoint")
 	crossing := host{http.NewServeMux()}
 	crossing.handle("GET /{any}/recent")
 	assert.Panics(t, func() { httpadapter.Mount(crossing.ServeMux, api) }, "both have /things/recent")

@@ -34,31 +34,31 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	call := &Call{Request: r, Base: h.base(r)}
 	id := requestID(r)
-	answer, err := h.answer(w, call)
+	response, err := h.respond(w, call)
 	if err != nil {
 		failure := h.api.Fail(r, err)
-		failure.Header = merge(answer.Header, failure.Header)
-		answer = failure
+		failure.Header = merge(response.Header, failure.Header)
+		response = failure
 	}
-	body, encodeErr := encode(answer.Body)
+	body, encodeErr := encode(response.Body)
 	if encodeErr != nil {
-		err = fmt.Errorf("encode the answer: %w", encodeErr)
-		answer = h.api.Fail(r, err)
-		body, _ = encode(answer.Body) // What Fail makes can be encoded.
+		err = fmt.Errorf("encode the response: %w", encodeErr)
+		response = h.api.Fail(r, err)
+		body, _ = encode(response.Body) // What Fail makes can be encoded.
 	}
 	w.Header().Set(requestIDHeader, id)
-	w.Header().Set("Cache-Control", "no-store") // RFC 9111, section 5.2.2.5: answers have secrets.
-	for _, header := range []http.Header{h.api.Header(id), answer.Header} {
+	w.Header().Set("Cache-Control", "no-store") // RFC 9111, section 5.2.2.5: responses have secrets.
+	for _, header := range []http.Header{h.api.Header(id), response.Header} {
 		for name, values := range header {
 			w.Header()[http.CanonicalHeaderKey(name)] = values
 		}
 	}
-	answer.Status = write(w, r, answer.Status, body)
-	h.log(call, id, answer, err, time.Since(began))
+	response.Status = write(w, r, response.Status, body)
+	h.log(call, id, response, err, time.Since(began))
 }
 
 // answer answers the call or says why it cannot.
-func (h *handler) answer(w http.ResponseWriter, c *Call) (answer Answer, err error) {
+func (h *handler) respond(w http.ResponseWriter, c *Call) (response Response, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicError{p, debug.Stack()}
@@ -67,22 +67,22 @@ func (h *handler) answer(w http.ResponseWriter, c *Call) (answer Answer, err err
 	route, allow := h.routes.find(c.Request)
 	if route == nil {
 		if allow == nil {
-			return Answer{}, ErrNoRoute
+			return Response{}, ErrNoRoute
 		}
-		answer := Answer{Status: http.StatusOK, Header: http.Header{"Allow": {strings.Join(allow, ", ")}}}
+		response := Response{Status: http.StatusOK, Header: http.Header{"Allow": {strings.Join(allow, ", ")}}}
 		if c.Method != http.MethodOptions {
 			err = ErrMethodNotAllowed
 		}
-		return answer, err
+		return response, err
 	}
 	if err := h.crossSite.check(c.Request); err != nil {
-		return Answer{}, err
+		return Response{}, err
 	}
 	if c.Caller, err = h.authenticate(c.Request); err != nil {
-		return Answer{}, err
+		return Response{}, err
 	}
 	if c.Body, err = h.read(w, c.Request); err != nil {
-		return Answer{}, err
+		return Response{}, err
 	}
 	return route.Handle(c)
 }
@@ -163,7 +163,7 @@ func encode(body any) ([]byte, error) {
 	return bytes.TrimSuffix(buffer.Bytes(), []byte("\n")), err
 }
 
-// write sends an answer and returns its status, which is 304 if the client has
+// write sends a response and returns its status, which is 304 if the client has
 // the body already (RFC 9110, section 13.1.2).
 func write(w http.ResponseWriter, r *http.Request, status int, body []byte) int {
 	header := w.Header()

@@ -39,11 +39,11 @@ type system struct {
 	replace string
 	// made returns the ID of a hook that was made, listed those of a list.
 	made, listed func(body string) []string
-	// found reports whether an answer is one about a hook that is there.
-	found func(apitest.Answer) bool
+	// found reports whether a response is one about a hook that is there.
+	found func(apitest.Response) bool
 }
 
-// ids returns what is at a path of names in an answer, of which lists are gone
+// ids returns what is at a path of names in a response, of which lists are gone
 // through.
 func ids(path ...string) func(string) []string {
 	return func(body string) (found []string) {
@@ -71,7 +71,7 @@ func ids(path ...string) func(string) []string {
 	}
 }
 
-func succeeded(a apitest.Answer) bool { return a.Status < 300 }
+func succeeded(a apitest.Response) bool { return a.Status < 300 }
 
 var systems = map[string]system{
 	logto.Name: {
@@ -94,7 +94,7 @@ var systems = map[string]system{
 			return fmt.Sprintf(`{"event":%q,"enable":true,"description":%q,"action":{"type":"web","method":"POST","url":%q}}`, eventType, name, url)
 		},
 		replace: "PUT", made: ids("data", "insertedIds"), listed: ids("data", "_id"),
-		found: func(a apitest.Answer) bool {
+		found: func(a apitest.Response) bool {
 			return a.Status == 200 && !strings.Contains(a.Body, `"data":null`) && !strings.Contains(a.Body, `"n":0`)
 		},
 	},
@@ -170,7 +170,7 @@ func newTenancy(t *testing.T, f *failures) *tenancy {
 			Dial:      network.Dial, AllowHTTP: true, Logger: quiet,
 		}),
 	}
-	challenged := hookstest.Answer(okta.ChallengeHandler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP)
+	challenged := hookstest.Response(okta.ChallengeHandler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP)
 	for _, tenant := range tenants {
 		cfg := httpadapter.Config{Authenticate: httpadapter.Open(tenant), Logger: quiet}
 		logtoAPI, err := logto.New(y.Manager, cfg)
@@ -188,7 +188,7 @@ func newTenancy(t *testing.T, f *failures) *tenancy {
 
 // ask makes a request as a tenant, who names another where an API has a parameter
 // for that.
-func (y *tenancy) ask(tenant, name, method, path, body string) apitest.Answer {
+func (y *tenancy) ask(tenant, name, method, path, body string) apitest.Response {
 	target := systems[name].path + path + "?domain=" + tenants[0]
 	return apitest.NewRequest(method+" "+target, body).To(y.apis[tenant][name])
 }

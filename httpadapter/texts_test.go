@@ -21,7 +21,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// A refusing store refuses hooks as a policy of the host does.
+// A refusing store refuses hooks as a policy of the application does.
 type refusing struct {
 	hooks.Store
 	field string
@@ -31,7 +31,7 @@ func (s refusing) CreateHook(context.Context, hooks.Hook, int) error {
 	return &hooks.InvalidError{Field: s.field, Reason: "must be as the policy says", Hint: "Config.AllowEverything can allow it"}
 }
 
-// Those who use an API get the rule in the names of their system; what the host could
+// Those who use an API get the rule in the names of their system; what the application could
 // change, its log has.
 func TestHintsAreForTheHost(t *testing.T) {
 	for field, want := range map[string]map[string]string{

@@ -39,7 +39,7 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 type claim struct {
 	*Store
 	r      hooks.ClaimRequest
-	room   hooks.Room
+	room   hooks.Capacity
 	leased []*delivery // out of their lanes
 }
 
@@ -57,12 +57,12 @@ func (c *claim) run() {
 // the claim may take.
 func (c *claim) serve(t *tenant) bool {
 	if t.claim != c.claims {
-		t.claim, t.turn, t.room = c.claims, t.ready.first, c.r.TenantRoom(t.name)
+		t.claim, t.turn, t.room = c.claims, t.ready.first, c.r.TenantCapacity(t.name)
 	}
 	for l := t.turn; l != nil && t.room.Deliveries > 0; {
 		next := l.links.after
 		d := c.first(l)
-		if d != nil && c.takeRoom(l.queue) {
+		if d != nil && c.takeCapacity(l.queue) {
 			c.lease(l, d)
 			t.turn = t.ready.toEnd(l)
 			return true
@@ -95,10 +95,10 @@ func (c *claim) lease(l *lane, d *delivery) {
 	c.leased = append(c.leased, d)
 }
 
-// takeRoom takes the room of a delivery of the hook, if there is.
-func (c *claim) takeRoom(q *queue) bool {
+// takeCapacity takes the room of a delivery of the hook, if there is.
+func (c *claim) takeCapacity(q *queue) bool {
 	if q.claim != c.claims {
-		q.claim, q.room = c.claims, c.r.HookRoom(q.ref)
+		q.claim, q.room = c.claims, c.r.HookCapacity(q.ref)
 	}
 	q.room--
 	return q.room >= 0

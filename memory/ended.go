@@ -20,7 +20,7 @@ const (
 )
 
 func (e *event) size() int {
-	n := eventOverhead + len(e.deliveries)*deliveryOverhead + len(e.Tenant) + len(e.ID) + len(e.Type) + len(e.Key) + len(e.Data)
+	n := eventOverhead + len(e.deliveries)*deliveryOverhead + len(e.Tenant) + len(e.ID) + len(e.Type) + len(e.OrderingKey) + len(e.Data)
 	for key, value := range e.Metadata {
 		n += headerOverhead + len(key) + len(value)
 	}

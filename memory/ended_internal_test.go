@@ -64,13 +64,13 @@ func (w *walk) check(t *rapid.T) {
 func (w *walk) enqueue(t *rapid.T) {
 	w.events++
 	e := &hooks.Event{
-		ID: fmt.Sprint(w.events), Type: "a", Key: rapid.SampledFrom([]string{"", "k"}).Draw(t, "key"),
+		ID: fmt.Sprint(w.events), Type: "a", OrderingKey: rapid.SampledFrom([]string{"", "k"}).Draw(t, "key"),
 		Data: make([]byte, rapid.IntRange(0, 3000).Draw(t, "data")), Metadata: map[string]string{"a": "b"},
 	}
 	entry := hooks.Entry{Event: e}
 	for i := range rapid.IntRange(0, 3).Draw(t, "deliveries") {
 		d := hooks.Delivery{
-			ID: fmt.Sprint(w.events, "-", i), HookID: fmt.Sprint(i), EventID: e.ID, Key: e.Key,
+			ID: fmt.Sprint(w.events, "-", i), HookID: fmt.Sprint(i), EventID: e.ID, OrderingKey: e.OrderingKey,
 			State: hooks.Pending, Due: w.now, CreatedAt: w.now,
 		}
 		entry.Deliveries = append(entry.Deliveries, d)
@@ -80,7 +80,7 @@ func (w *walk) enqueue(t *rapid.T) {
 }
 
 func (w *walk) claim(t *rapid.T) {
-	claimed, _, err := w.Claim(t.Context(), hooks.ClaimRequest{Now: w.now, Until: w.now.Add(time.Second), Limit: hooks.Room{Deliveries: 5}})
+	claimed, _, err := w.Claim(t.Context(), hooks.ClaimRequest{Now: w.now, Until: w.now.Add(time.Second), Limit: hooks.Capacity{Deliveries: 5}})
 	require.NoError(t, err)
 	for _, c := range claimed {
 		w.leased = append(w.leased, c.Delivery)

@@ -17,7 +17,7 @@ type tenant struct {
 	// What follows is of the claim with this number: the room left, and the
 	// lane whose turn it is.
 	claim uint64
-	room  hooks.Room
+	room  hooks.Capacity
 	turn  *lane
 }
 

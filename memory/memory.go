@@ -30,7 +30,7 @@ type Options struct {
 	// all of whose deliveries have ended. What has not ended, or holds an
 	// ordering key back, is neither counted nor dropped, since nothing that
 	// was acknowledged may be lost. What a delivery that waits can take is
-	// bounded by its schedule, and by [hooks.KeepsAnswer]. Default: 64 MiB.
+	// bounded by its schedule, and by [hooks.KeepsResponse]. Default: 64 MiB.
 	MaxEndedBytes int
 }
 

@@ -33,7 +33,7 @@ func live(t *testing.T, s *memory.Store, first, n int) {
 			entries[i] = hooks.Entry{Event: e, Deliveries: []hooks.Delivery{d}}
 		}
 		require.NoError(t, s.Enqueue(t.Context(), start, entries))
-		claimed, _, err := s.Claim(t.Context(), hooks.ClaimRequest{Now: start, Until: start.Add(time.Minute), Limit: hooks.Room{Deliveries: step}})
+		claimed, _, err := s.Claim(t.Context(), hooks.ClaimRequest{Now: start, Until: start.Add(time.Minute), Limit: hooks.Capacity{Deliveries: step}})
 		require.NoError(t, err)
 		require.Len(t, claimed, step)
 		settlements := make([]hooks.Settlement, step)
@@ -146,8 +146,8 @@ func TestTransactions(t *testing.T) {
 	})
 }
 
-// answer has a delivery with this ID succeed with an answer of so many bytes.
-func answer(t *testing.T, s *memory.Store, id string, bytes int) {
+// answer has a delivery with this ID succeed with a response of so many bytes.
+func response(t *testing.T, s *memory.Store, id string, bytes int) {
 	t.Helper()
 	e := &hooks.Event{ID: id, Type: "order.paid", Time: start}
 	d := hooks.Delivery{
@@ -177,18 +177,18 @@ func TestWhatHasEndedIsBoundedInBytes(t *testing.T) {
 		return ids
 	}
 	for i := range 9 {
-		answer(t, s, fmt.Sprint(i), 20_000)
+		response(t, s, fmt.Sprint(i), 20_000)
 	}
 	assert.Equal(t, []string{"5", "6", "7", "8"}, kept())
-	answer(t, s, "large", 70_000)
+	response(t, s, "large", 70_000)
 	assert.Equal(t, []string{"8", "large"}, kept(), "what ended first goes first")
-	answer(t, s, "too large", 200_000)
+	response(t, s, "too large", 200_000)
 	assert.Empty(t, kept())
 
 	big := &hooks.Event{ID: "waits", Type: "a", Data: make([]byte, 150_000)}
 	d := hooks.Delivery{ID: "waits", HookID: "hook", EventID: "waits", State: hooks.Pending, Due: start, CreatedAt: start}
 	require.NoError(t, s.Enqueue(t.Context(), start, []hooks.Entry{{Event: big, Deliveries: []hooks.Delivery{d}}}))
-	answer(t, s, "small", 10)
+	response(t, s, "small", 10)
 	assert.ElementsMatch(t, []string{"small", "waits"}, kept(), "what waits is neither dropped nor counted")
 	_, err := s.Cancel(t.Context(), start.Add(time.Second), "", "waits", "")
 	require.NoError(t, err)

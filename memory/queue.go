@@ -21,7 +21,7 @@ type chain struct {
 	blocked heap.Heap[delivery]
 }
 
-func (d *delivery) chainKey() chainKey { return chainKey{d.HookRef(), d.Key} }
+func (d *delivery) chainKey() chainKey { return chainKey{d.HookRef(), d.OrderingKey} }
 
 // Enqueue implements [hooks.Tx].
 func (s *Store) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entry) error {
@@ -85,7 +85,7 @@ func (s *Store) enqueue(now time.Time, entries []hooks.Entry) {
 // start puts a pending or leased delivery to work, or blocks it if its ordering
 // key is in use.
 func (s *Store) start(d *delivery) {
-	if d.Key != "" {
+	if d.OrderingKey != "" {
 		c := s.chains[d.chainKey()]
 		if c == nil {
 			c = &chain{blocked: heap.New(
@@ -120,7 +120,7 @@ func (s *Store) end(d *delivery, now time.Time, state hooks.State, held bool) {
 func (s *Store) letGo(d *delivery, now time.Time) {
 	d.Held = false
 	s.file(d)
-	if d.Key == "" {
+	if d.OrderingKey == "" {
 		return
 	}
 	if c := s.chains[d.chainKey()]; c != nil && c.head == d {
@@ -170,7 +170,7 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 			s.notify()
 		}
 	} else {
-		s.end(d, now, st.State, st.State == hooks.Dead && st.Hold && d.Key != "" && d.queue.hook != nil)
+		s.end(d, now, st.State, st.State == hooks.Dead && st.Hold && d.OrderingKey != "" && d.queue.hook != nil)
 	}
 	h := d.queue.hook
 	if h == nil {
@@ -184,10 +184,10 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 	return hooks.Settled{Health: h.Health}
 }
 
-// log adds an attempt, and drops the answer to the one before it unless that is
+// log adds an attempt, and drops the response to the one before it unless that is
 // kept.
 func (d *delivery) log(a *hooks.Attempt) {
-	if last := len(d.attempts) - 1; last >= 0 && !hooks.KeepsAnswer(d.attempts[last].Number) {
+	if last := len(d.attempts) - 1; last >= 0 && !hooks.KeepsResponse(d.attempts[last].Number) {
 		thinned := *d.attempts[last] // The stored one may be in use elsewhere.
 		if r := &thinned.Response; len(r.Header) > 0 || len(r.Body) > 0 {
 			r.Header, r.Body, r.Dropped = nil, nil, true

@@ -13,7 +13,7 @@ import (
 // ErrTxDone is returned by a Tx that was committed or rolled back before.
 var ErrTxDone = errors.New("the transaction is over")
 
-// A Tx stands in for a transaction of the host's database, so that code that
+// A Tx stands in for a transaction of the application's database, so that code that
 // uses [hooks.Manager.TriggerTx] can be tested on memory. It may be used
 // concurrently. [Store.Begin] makes it.
 type Tx struct {

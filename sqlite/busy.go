@@ -38,7 +38,7 @@ func plain(err error) error {
 	return err
 }
 
-// refused reports whether err is an answer of the store's, which has written
+// refused reports whether err is a response of the store's, which has written
 // nothing, and not a failure of the database.
 func refused(err error) bool {
 	return errors.Is(err, hooks.ErrNotFound) || errors.Is(err, hooks.ErrConflict) || errors.Is(err, hooks.ErrDuplicate) ||

@@ -70,8 +70,8 @@ func (s *Store) Redeliver(ctx context.Context, now time.Time, tenant, deliveryID
 func (t *tx) redeliver(now time.Time, f *found, d *hooks.Delivery) error {
 	d.State, d.Due, d.Step = hooks.Pending, now, 0
 	d.EndedAt, d.Held, d.Reason = time.Time{}, false, ""
-	if d.Key != "" {
-		taken, err := first(t, isKeyTaken, f.hook.n, d.Key, f.n)
+	if d.OrderingKey != "" {
+		taken, err := first(t, isKeyTaken, f.hook.n, d.OrderingKey, f.n)
 		if err != nil {
 			return err
 		}
@@ -130,8 +130,8 @@ func (t *tx) cancel(now time.Time, f *found, reason string) error {
 			return err
 		}
 	}
-	if f.State == hooks.Blocked || f.Key == "" {
+	if f.State == hooks.Blocked || f.OrderingKey == "" {
 		return nil
 	}
-	return t.release(f.hook, f.Key, now)
+	return t.release(f.hook, f.OrderingKey, now)
 }

@@ -17,7 +17,7 @@ import (
 type claim struct {
 	*tx
 	r       hooks.ClaimRequest
-	room    hooks.Room
+	room    hooks.Capacity
 	ofHooks map[int64]int // the room left of the hooks with these n
 	tenants line[tenantInLine]
 	// read are the tenants that were read, lastTenant the last in line up to
@@ -76,7 +76,7 @@ func (c *claim) serve(t *tenantInLine) (served bool, err error) {
 		if err != nil || l == nil {
 			return false, err
 		}
-		if c.roomOfHook(l.hook) <= 0 {
+		if c.hookCapacity(l.hook) <= 0 {
 			t.passed = t.passed || !l.touched
 			continue
 		}
@@ -113,11 +113,11 @@ type queued struct {
 // A place is that of a delivery in its lane.
 type place struct{ queued, n int64 }
 
-// roomOfHook returns how many more of the hook the claim may take.
-func (c *claim) roomOfHook(h *hookRow) int {
+// hookCapacity returns how many more of the hook the claim may take.
+func (c *claim) hookCapacity(h *hookRow) int {
 	left, known := c.ofHooks[h.n]
 	if !known {
-		left = c.r.HookRoom(h.ref)
+		left = c.r.HookCapacity(h.ref)
 		c.ofHooks[h.n] = left
 	}
 	return left
@@ -132,7 +132,7 @@ func (c *claim) look(t *tenantInLine, l *laneInLine) (found bool, err error) {
 		l.more = l.hook.throttled() <= c.r.Now.UnixMilli()
 	}
 	if len(l.queued) == 0 && l.more {
-		l.ahead = min(l.share, c.roomOfHook(l.hook), max(2*l.ahead, readAtOnce))
+		l.ahead = min(l.share, c.hookCapacity(l.hook), max(2*l.ahead, readAtOnce))
 		l.queued = slices.Grow(l.queued, l.ahead)
 		err = c.each(queuedAfter, func(r row) error {
 			l.queued = append(l.queued, queued{delivery(r, l.hook.ref), place{r.int(16), r.int(0)}, r.int(15)})
@@ -156,7 +156,7 @@ func (c *claim) take(t *tenantInLine, l *laneInLine) error {
 	d.State = hooks.Leased
 	d.Lease = hooks.Lease{Owner: c.r.Owner, Token: d.Lease.Token + 1, Until: c.r.Until}
 	c.claimed = append(c.claimed, hooks.Claimed{Delivery: d, Event: e})
-	c.leases[d.ID] = &lease{n: q.n, token: d.Lease.Token, hook: l.hook.n, key: d.Key, created: d.CreatedAt.UnixMilli(), logged: true}
+	c.leases[d.ID] = &lease{n: q.n, token: d.Lease.Token, hook: l.hook.n, key: d.OrderingKey, created: d.CreatedAt.UnixMilli(), logged: true}
 	if l.served == 0 {
 		l.first = q.place
 	}
@@ -253,7 +253,7 @@ func delivery(r row, hook hooks.Ref) hooks.Delivery {
 		r.wrong(3, "a number of attempts")
 	}
 	return hooks.Delivery{
-		ID: r.id(1), Tenant: hook.Tenant, HookID: hook.ID, Key: r.maybeText(13),
+		ID: r.id(1), Tenant: hook.Tenant, HookID: hook.ID, OrderingKey: r.maybeText(13),
 		State: r.state(2), Attempts: r.count(3), Step: r.count(4), Due: r.maybeTime(5),
 		Lease: hooks.Lease{Owner: r.maybeID(6), Token: int64(r.count(7)), Until: r.maybeTime(8)},
 		Held:  r.bool(9), Reason: r.maybeText(10), CreatedAt: r.time(11), EndedAt: r.maybeTime(12), Undecided: r.bool(14),
@@ -263,7 +263,7 @@ func delivery(r row, hook hooks.Ref) hooks.Delivery {
 // event makes an event of eventColumns.
 func event(r row) *hooks.Event {
 	return &hooks.Event{
-		Tenant: r.text(1), ID: r.id(2), Type: r.text(3), Time: r.time(4), Key: r.maybeText(5),
+		Tenant: r.text(1), ID: r.id(2), Type: r.text(3), Time: r.time(4), OrderingKey: r.maybeText(5),
 		Metadata: r.texts(6), Data: json.RawMessage(r.maybeBytes(7)),
 	}
 }

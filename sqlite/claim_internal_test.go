@@ -71,7 +71,7 @@ func TestTheCostOfAClaim(t *testing.T) {
 			entries = append(entries, hooks.Entry{Event: e, Deliveries: []hooks.Delivery{d}})
 		}
 		require.NoError(t, s.Enqueue(t.Context(), at, entries))
-		r := hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: limit}}
+		r := hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Capacity{Deliveries: limit}}
 		_, _, err = s.Claim(t.Context(), r) // It has all hooks stand in line.
 		require.NoError(t, err)
 		require.NoError(t, s.writer.do(t.Context(), func(measured *tx) error {

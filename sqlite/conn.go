@@ -14,7 +14,7 @@ import (
 )
 
 // A session runs statements within a transaction: the store's own, or one of
-// the host's.
+// the application's.
 type session interface {
 	// each runs a statement and calls visit, unless it is nil, with each row
 	// of the result. The row is valid during the call only, what its columns
@@ -127,7 +127,7 @@ func (c *conn) prepare(s *statement) (*prepared, error) {
 	return p, nil
 }
 
-// borrow calls use while the connection, which is the host's, commits as the
+// borrow calls use while the connection, which is the application's, commits as the
 // store wants and waits for locks no longer than it does, and then sets it back.
 // If that fails, the connection is not to be used again.
 func (c *conn) borrow(want Synchronous, use func() error) error {
@@ -174,7 +174,7 @@ type preparer interface {
 	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 }
 
-// A reader is a session over database/sql: a transaction of the host's, or a
+// A reader is a session over database/sql: a transaction of the application, or a
 // connection that the store reads with. It prepares a statement once, if it can.
 type reader struct {
 	ctx      context.Context

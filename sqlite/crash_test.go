@@ -43,7 +43,7 @@ func newRandom(t *testing.T) *rand.Rand {
 }
 
 // prepare makes a file with a hook for everything at the ledger, and a table of
-// the host's, and returns its path.
+// the application's, and returns its path.
 func prepare(t *testing.T, l *ledger) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "hooks.db")
@@ -57,7 +57,7 @@ func prepare(t *testing.T, l *ledger) string {
 	})
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
-	db, err := sql.Open("sqlite3", hostDSN(path))
+	db, err := sql.Open("sqlite3", applicationDSN(path))
 	require.NoError(t, err)
 	_, err = db.Exec("CREATE TABLE orders (id TEXT PRIMARY KEY)")
 	require.NoError(t, err)
@@ -271,7 +271,7 @@ func TestEventsGoWithTheTransactionWhenProcessesAreKilled(t *testing.T) {
 	l.audit(t, drain(t, path), said[sayTriggered], o, kills())
 	l.ordered(t)
 
-	db, err := sql.Open("sqlite3", hostDSN(path))
+	db, err := sql.Open("sqlite3", applicationDSN(path))
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, db.Close()) }()
 	var orders []string

@@ -42,20 +42,20 @@ func mixed(t *testing.T) []byte {
 	}
 	enqueue := func(tenant, name string, state hooks.State, key string) {
 		d := hooks.Delivery{
-			ID: uuidOf(tenant, name), Tenant: tenant, HookID: "hook", EventID: name, EventType: "a", Key: key,
+			ID: uuidOf(tenant, name), Tenant: tenant, HookID: "hook", EventID: name, EventType: "a", OrderingKey: key,
 			State: state, Due: at, CreatedAt: at,
 		}
 		if state == hooks.Leased {
 			d.Lease = hooks.Lease{Owner: "o", Token: 1, Until: at.Add(time.Minute)}
 		}
-		e := &hooks.Event{ID: name, Tenant: tenant, Type: "a", Time: at, Key: key, Metadata: map[string]string{"a": "b"}, Data: []byte("{}")}
+		e := &hooks.Event{ID: name, Tenant: tenant, Type: "a", Time: at, OrderingKey: key, Metadata: map[string]string{"a": "b"}, Data: []byte("{}")}
 		require.NoError(t, s.Enqueue(t.Context(), at, []hooks.Entry{{Event: e, Deliveries: []hooks.Delivery{d}}}))
 	}
 	tenants := []string{"damaged", "sound"}
 	for _, tenant := range tenants {
 		enqueue(tenant, "held", hooks.Pending, "k")
 	}
-	claimed, _, err := s.Claim(t.Context(), hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: 2}})
+	claimed, _, err := s.Claim(t.Context(), hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Capacity{Deliveries: 2}})
 	require.NoError(t, err)
 	require.Len(t, claimed, 2)
 	for _, tenant := range tenants {
@@ -81,7 +81,7 @@ func mixed(t *testing.T) []byte {
 		enqueue(tenant, "blocked", hooks.Pending, "k")
 	}
 	_, _, err = s.Claim(t.Context(), hooks.ClaimRequest{ // It lines them up.
-		Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: 1}, Tenants: map[string]hooks.Room{"damaged": {}, "sound": {}},
+		Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Capacity{Deliveries: 1}, Tenants: map[string]hooks.Capacity{"damaged": {}, "sound": {}},
 	})
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
@@ -181,8 +181,8 @@ func useDamaged(t *testing.T, path, name string) {
 	at := purgeStart.Add(time.Hour)
 	ctx := t.Context()
 	check := func(what string, err error) {
-		for _, answer := range []error{nil, sqlite.ErrDamaged, hooks.ErrNotFound, hooks.ErrConflict, hooks.ErrDuplicate} {
-			if errors.Is(err, answer) {
+		for _, response := range []error{nil, sqlite.ErrDamaged, hooks.ErrNotFound, hooks.ErrConflict, hooks.ErrDuplicate} {
+			if errors.Is(err, response) {
 				return
 			}
 		}
@@ -229,7 +229,7 @@ func useDamaged(t *testing.T, path, name string) {
 	var settlements []hooks.Settlement
 	sound := 0
 	for range 4 {
-		claimed, _, err := s.Claim(ctx, hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: 3}})
+		claimed, _, err := s.Claim(ctx, hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Capacity{Deliveries: 3}})
 		check("Claim", err)
 		for _, c := range claimed {
 			if c.Delivery.Tenant == "sound" {
@@ -280,7 +280,7 @@ func TestADamagedHook(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "hooks.db")
-		h := newHost(t, openAt(t, path).(*sqlite.Store), new(hookstest.Network))
+		h := newHarness(t, openAt(t, path).(*sqlite.Store), new(hookstest.Network))
 		damaged, err := h.Register(t.Context(), hooks.Hook{Tenant: "damaged", URL: "http://damaged.example", Events: []string{"*"}})
 		require.NoError(t, err)
 		r, _ := h.endpoint(hooks.Hook{Tenant: "sound"})
@@ -289,7 +289,7 @@ func TestADamagedHook(t *testing.T) {
 		_, err = db.Exec("UPDATE hooks_hooks SET document = '{' WHERE tenant = 'damaged'")
 		require.NoError(t, err)
 
-		h = newHost(t, openAt(t, path).(*sqlite.Store), h.network)
+		h = newHarness(t, openAt(t, path).(*sqlite.Store), h.network)
 		_, err = h.Trigger(t.Context(), hooks.Event{Tenant: "damaged", Type: "order.paid"})
 		assert.ErrorIs(t, err, sqlite.ErrDamaged)
 		assert.ErrorContains(t, err, damaged.ID)
@@ -310,11 +310,11 @@ func TestDamageThatIsRepaired(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		damage, repair string
-		again          func(t *testing.T, h *host, d hooks.Delivery)
+		again          func(t *testing.T, h *harness, d hooks.Delivery)
 	}{
 		"a delivery": {
 			"UPDATE hooks_deliveries SET step = -1", "UPDATE hooks_deliveries SET step = 0",
-			func(t *testing.T, h *host, d hooks.Delivery) {
+			func(t *testing.T, h *harness, d hooks.Delivery) {
 				_, err := h.Cancel(t.Context(), "", d.ID)
 				require.NoError(t, err)
 				_, err = h.Redeliver(t.Context(), "", d.ID)
@@ -323,7 +323,7 @@ func TestDamageThatIsRepaired(t *testing.T) {
 		},
 		"a hook": {
 			"UPDATE hooks_hooks SET failures = 'many'", "UPDATE hooks_hooks SET failures = 0",
-			func(t *testing.T, h *host, d hooks.Delivery) {
+			func(t *testing.T, h *harness, d hooks.Delivery) {
 				for _, disabled := range []bool{true, false} {
 					_, err := h.Update(t.Context(), "", d.HookID, func(h *hooks.Hook) error {
 						h.Disabled = disabled
@@ -338,7 +338,7 @@ func TestDamageThatIsRepaired(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "hooks.db")
-				h := newHost(t, openAt(t, path).(*sqlite.Store), new(hookstest.Network))
+				h := newHarness(t, openAt(t, path).(*sqlite.Store), new(hookstest.Network))
 				r, hook := h.endpoint(hooks.Hook{})
 				h.stop()
 				h.trigger(paid("pending"))
@@ -355,7 +355,7 @@ func TestDamageThatIsRepaired(t *testing.T) {
 				db := handle(t, path, 1)
 				_, err = db.Exec(tt.damage)
 				require.NoError(t, err)
-				h = newHost(t, openAt(t, path).(*sqlite.Store), h.network)
+				h = newHarness(t, openAt(t, path).(*sqlite.Store), h.network)
 				pass(10 * time.Second)
 				assert.Empty(t, r.Requests())
 				assert.NotEmpty(t, h.observed())
@@ -386,7 +386,7 @@ func TestADamagedDelivery(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "hooks.db")
-		h := newHost(t, openAt(t, path).(*sqlite.Store), new(hookstest.Network))
+		h := newHarness(t, openAt(t, path).(*sqlite.Store), new(hookstest.Network))
 		r, _ := h.endpoint(hooks.Hook{})
 		h.stop()
 		for _, id := range []string{"1", "2", "3"} {
@@ -398,7 +398,7 @@ func TestADamagedDelivery(t *testing.T) {
 		_, err = db.Exec("UPDATE hooks_events SET metadata = 'none' WHERE n = 2")
 		require.NoError(t, err)
 
-		h = newHost(t, openAt(t, path).(*sqlite.Store), h.network)
+		h = newHarness(t, openAt(t, path).(*sqlite.Store), h.network)
 		pass(time.Second)
 		assert.Equal(t, []string{"3"}, receivedIDs(r))
 		pass(time.Minute)

@@ -1,9 +1,9 @@
 // Package sqlite keeps hooks, events, deliveries and attempts in a SQLite
-// database: durable, without a server, and if the host wants it in the same
+// database: durable, without a server, and if the application wants it in the same
 // transactions as its own data.
 //
 // [Open] opens a file and makes its tables, whose names start with "hooks_". The
-// file may also have tables of the host, which opens it with a handle of its own
+// file may also have tables of the application, which opens it with a handle of its own
 // (see [OpenDB]) and gives the transactions of that handle to [Store.Tx], for
 // [hooks.Manager.TriggerTx]. [New] is for databases that Open cannot open.
 //

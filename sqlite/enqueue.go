@@ -45,7 +45,7 @@ func (t *tx) enqueue(now time.Time, entries []hooks.Entry) error {
 			return err
 		}
 		err = run(t, insertEvent, t.lastEvent+1, e.Tenant, packID(e.ID), e.Type, e.Time.UnixMilli(), now.UnixMilli(),
-			next, int64(len(entry.Deliveries)), packText(e.Key), metadata, packBytes(e.Data))
+			next, int64(len(entry.Deliveries)), packText(e.OrderingKey), metadata, packBytes(e.Data))
 		switch {
 		case isUnique(err):
 			err = fmt.Errorf("event %q: %w", e.ID, hooks.ErrDuplicate)
@@ -81,8 +81,8 @@ func (t *tx) enqueueDelivery(event int64, d *hooks.Delivery) error {
 	n, state := t.lastDelivery, packState(d.State)
 	due := d.Due.UnixMilli()
 	var queued, undecided driver.Value
-	if d.Key != "" {
-		used, err := first(t, isKeyUsed, h.n, d.Key)
+	if d.OrderingKey != "" {
+		used, err := first(t, isKeyUsed, h.n, d.OrderingKey)
 		if err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ func (t *tx) enqueueDelivery(event int64, d *hooks.Delivery) error {
 		undecided = int64(1)
 	}
 	err = run(t, insertDelivery, n, packID(d.ID), event, h.n, state, packBool(state == leased), int64(d.Step), int64(d.Attempts),
-		d.CreatedAt.UnixMilli(), due, queued, d.Lease.Token, packTime(d.Lease.Until), packID(d.Lease.Owner), packText(d.Key), undecided)
+		d.CreatedAt.UnixMilli(), due, queued, d.Lease.Token, packTime(d.Lease.Until), packID(d.Lease.Owner), packText(d.OrderingKey), undecided)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ var (
 	// ErrClosed says that the store, or the handle that it was given, is
 	// closed.
 	ErrClosed = errors.New("the database handle is closed")
-	// ErrReadFirst says that a transaction of the host began with a read, and that
+	// ErrReadFirst says that a transaction of the application began with a read, and that
 	// another connection has written since or is writing. The transaction's data
 	// is out of date, so SQLite refuses its writes at once. Roll it back, and
 	// begin it again with BEGIN IMMEDIATE, as the handles of OpenDB do. The error

@@ -32,12 +32,12 @@ import (
 // acknowledged is delivered, what was refused is not, and when the fault is over
 // the Manager goes on by itself.
 
-// sharedHost returns a host whose store is on a handle of the host's with so many
+// sharedHost returns a harness whose store is on a handle of the application with so many
 // connections.
-func sharedHost(t *testing.T, connections int, adjust ...func(*hooks.Config)) (*host, *sql.DB) {
+func sharedHarness(t *testing.T, connections int, adjust ...func(*hooks.Config)) (*harness, *sql.DB) {
 	t.Helper()
 	db := handle(t, filepath.Join(t.TempDir(), "hooks.db"), connections)
-	return newHost(t, newStore(t, db, sqlite.Options{}), new(hookstest.Network), adjust...), db
+	return newHarness(t, newStore(t, db, sqlite.Options{}), new(hookstest.Network), adjust...), db
 }
 
 // A fault is something that connections can be told to suffer from.
@@ -66,7 +66,7 @@ func TestFaultsThatEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h, db := sharedHost(t, 4)
+				h, db := sharedHarness(t, 4)
 				r, _ := h.endpoint(hooks.Hook{}, hookstest.Status(200).After(time.Second))
 				// What was triggered before is under way when the fault begins.
 				acknowledged := numbered("before", 10)
@@ -131,10 +131,10 @@ func TestFaultsThatEnd(t *testing.T) {
 // Another writer holds the lock for longer than the store is to wait.
 func TestALockThatIsHeldForTooLong(t *testing.T) {
 	t.Parallel()
-	answer := make(chan struct{})
+	response := make(chan struct{})
 	l := newLedger(t)
 	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		<-answer
+		<-response
 		l.ServeHTTP(w, r)
 	}))
 	t.Cleanup(slow.Close)
@@ -162,7 +162,7 @@ func TestALockThatIsHeldForTooLong(t *testing.T) {
 
 	tx, err := handle(t, path, 1).Begin()
 	require.NoError(t, err)
-	close(answer) // The result finds the database locked.
+	close(response) // The result finds the database locked.
 	assert.ErrorIs(t, trigger("during"), sqlite.ErrBusy)
 	assert.ErrorIs(t, <-failures, sqlite.ErrBusy, "the Manager is told as well")
 
@@ -171,7 +171,7 @@ func TestALockThatIsHeldForTooLong(t *testing.T) {
 	l.waitFor(t, func(_ map[string]int, events int) bool { return events == 2 })
 }
 
-// A context ends the wait for a lock, however long the host's own handle waits.
+// A context ends the wait for a lock, however long the application's own handle waits.
 func TestTheWaitForALockEndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "hooks.db")
@@ -231,7 +231,7 @@ var calls = func() map[string]call {
 			return s.Enqueue(ctx, at, []hooks.Entry{{Event: event}})
 		}},
 		"Claim": {true, func(ctx context.Context, s *sqlite.Store) error {
-			_, _, err := s.Claim(ctx, hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: 1}})
+			_, _, err := s.Claim(ctx, hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Capacity{Deliveries: 1}})
 			return err
 		}},
 		"Settle": {true, func(ctx context.Context, s *sqlite.Store) error {
@@ -451,7 +451,7 @@ func TestAFileThatGoesAway(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					path := filepath.Join(t.TempDir(), "hooks.db")
-					h := newHost(t, open(t, handle(t, path, 4), path), new(hookstest.Network))
+					h := newHarness(t, open(t, handle(t, path, 4), path), new(hookstest.Network))
 					r, _ := h.endpoint(hooks.Hook{})
 					h.trigger(paid("before"))
 					pass(time.Second)
@@ -485,7 +485,7 @@ func TestAFileThatComesBack(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "hooks.db")
-				h := newHost(t, open(t, handle(t, path, 4), path), new(hookstest.Network))
+				h := newHarness(t, open(t, handle(t, path, 4), path), new(hookstest.Network))
 				r, _ := h.endpoint(hooks.Hook{}, hookstest.Status(200).After(time.Second))
 				h.trigger(paid("before"))
 				r.Wait(1)
@@ -511,7 +511,7 @@ func TestAFileThatComesBack(t *testing.T) {
 	}
 }
 
-// Every call to a store that is closed says so, also when it was the host who
+// Every call to a store that is closed says so, also when it was the application that
 // closed its handle, and what was acknowledged before is there.
 func TestAClosedStore(t *testing.T) {
 	closed := map[string]func(t *testing.T, path string) *sqlite.Store{
@@ -548,7 +548,7 @@ func TestAClosedStore(t *testing.T) {
 	}
 }
 
-// A host that closes its handle while the Manager runs loses nothing.
+// An application that closes its handle while the Manager runs loses nothing.
 func TestAHandleThatIsClosedTooEarly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -580,7 +580,7 @@ func TestAHandleThatIsClosedTooEarly(t *testing.T) {
 		assert.ErrorIs(t, <-ended, sqlite.ErrClosed, "Run says that results are lost")
 		_ = s.Close()
 
-		h := newHost(t, openAt(t, path).(*sqlite.Store), network)
+		h := newHarness(t, openAt(t, path).(*sqlite.Store), network)
 		pass(2 * time.Minute) // longer than the leases
 		got := receivedIDs(r)
 		slices.Sort(got)

@@ -20,7 +20,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// OpenDB opens a handle to a database file for the host's own tables. If there is
+// OpenDB opens a handle to a database file for the application's own tables. If there is
 // no file, it creates one that only its owner can read and write. Transactions of
 // the handle begin with BEGIN IMMEDIATE: they wait for other writers at the
 // beginning, for at most 5 s. A transaction that waits later fails if it has read

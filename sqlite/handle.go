@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A Handle executes statements in a transaction of the host, for [Store.Tx]. It is
+// A Handle executes statements in a transaction of the application, for [Store.Tx]. It is
 // a [*sql.Tx], a [*sql.Conn] after BEGIN IMMEDIATE, or a transaction of a library
 // over database/sql: *sqlx.Tx, the Statement.ConnPool of a *gorm.DB, an *ent.Tx
 // (with the feature sql/execquery), or a DBTX of sqlc. If it also has the method

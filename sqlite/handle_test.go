@@ -22,7 +22,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
-// A store on a handle of the host's: what the host may do with the handle, and
+// A store on a handle of the application: what the application may do with the handle, and
 // what the store does with its connections.
 
 // A handle may close connections as it likes: it costs no call, and leaves no
@@ -43,7 +43,7 @@ func TestAHandleMayCloseConnections(t *testing.T) {
 	assert.Empty(t, openFiles(t, path))
 }
 
-// A connection that a store has used is as the host has set it up.
+// A connection that a store has used is as the application has set it up.
 func TestConnectionsAreGivenBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	db := handle(t, filepath.Join(t.TempDir(), "hooks.db"), 3)
@@ -126,7 +126,7 @@ func openFiles(t *testing.T, prefix string) (open []string) {
 	return open
 }
 
-// A transaction of the host's that triggers, and a store that waits for it, do not
+// A transaction of the application that triggers, and a store that waits for it, do not
 // wait for each other.
 func TestFewConnections(t *testing.T) {
 	t.Parallel()

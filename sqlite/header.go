@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The headers of a request or an answer are packed into few bytes, since there
+// The headers of a request or a response are packed into few bytes, since there
 // are two for each attempt, and most say the same: a text is one byte if it is
 // common, an HTTP date five, and anything else its length and its bytes. A
 // header is, for each name, the name, the number of its values, and these.

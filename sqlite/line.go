@@ -45,7 +45,7 @@ func (l *line[T]) unread() bool { return l.read != nil || len(l.waiting) > 0 }
 // A tenantInLine is a tenant as a claim comes to it.
 type tenantInLine struct {
 	tenant  string
-	room    hooks.Room
+	room    hooks.Capacity
 	share   int // about how many deliveries it may give
 	lanes   line[laneInLine]
 	last    laneTurn      // of the lanes that were read
@@ -120,7 +120,7 @@ func (c *claim) readTenants() (read []*tenantInLine, err error) {
 			return errEnough
 		}
 		c.lastTenant, c.maxTurn = tenantTurn{r.turn(1), r.text(0)}, r.turn(2)
-		t := &tenantInLine{tenant: c.lastTenant.tenant, room: c.r.TenantRoom(c.lastTenant.tenant), last: laneTurn{turn: math.MinInt64}}
+		t := &tenantInLine{tenant: c.lastTenant.tenant, room: c.r.TenantCapacity(c.lastTenant.tenant), last: laneTurn{turn: math.MinInt64}}
 		if t.room.Deliveries <= 0 {
 			c.passed = true
 			return nil
@@ -156,7 +156,7 @@ func (c *claim) readLanes(t *tenantInLine) (read []*laneInLine, err error) {
 			r.damaged(errors.New("tenant is not the hook's"))
 			return c.damaged()
 		}
-		if c.roomOfHook(h) <= 0 {
+		if c.hookCapacity(h) <= 0 {
 			t.passed = true
 			return nil
 		}

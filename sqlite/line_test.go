@@ -45,7 +45,7 @@ func TestADamagedLine(t *testing.T) {
 				var tenants []string
 				for range 3 {
 					claimed, _, err := s.Claim(t.Context(), hooks.ClaimRequest{
-						Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: 10},
+						Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Capacity{Deliveries: 10},
 					})
 					if err != nil {
 						require.ErrorIs(t, err, sqlite.ErrDamaged)

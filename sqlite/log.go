@@ -155,7 +155,7 @@ func unpackAttempt(r row) hooks.Attempt {
 		Request: hooks.AttemptRequest{BodySize: r.count(8)},
 		Response: hooks.AttemptResponse{
 			Status: r.count(10), Header: r.header(14), Body: r.maybeBytes(15),
-			Truncated: missing&bodyTruncated != 0, HeaderTruncated: missing&headerTruncated != 0, Dropped: missing&answerDropped != 0,
+			Truncated: missing&bodyTruncated != 0, HeaderTruncated: missing&headerTruncated != 0, Dropped: missing&responseDropped != 0,
 		},
 		Class: hooks.ErrorClass(r.maybeText(12)), Error: r.maybeText(13),
 	}

@@ -31,7 +31,7 @@ var standardSchedule = []time.Duration{
 
 // scheduled checks that requests came as the standard schedule says, with its
 // jitter of a fifth, and that the log has them all.
-func scheduled(t *testing.T, h *host, requests []hookstest.Request) {
+func scheduled(t *testing.T, h *harness, requests []hookstest.Request) {
 	t.Helper()
 	require.Len(t, requests, len(standardSchedule))
 	for i := 1; i < len(requests); i++ {
@@ -56,7 +56,7 @@ func TestRetriesOverDays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := openHost(t, seldom)
+				h := openHarness(t, seldom)
 				r, hook := h.endpoint(hooks.Hook{}, hookstest.Status(500))
 				h.trigger(paid("e1"))
 				for i := range standardSchedule {
@@ -81,7 +81,7 @@ func TestRetriesOverDays(t *testing.T) {
 				want := hooks.Health{Failures: len(standardSchedule), FailingSince: r.Requests()[0].ReceivedAt.UTC()}
 				assert.Equal(t, want, hook.Health)
 
-				r.Answer(hookstest.Status(200))
+				r.Respond(hookstest.Status(200))
 				_, err = h.Redeliver(t.Context(), "", deliveries[0].ID)
 				require.NoError(t, err)
 				r.Wait(len(standardSchedule) + 1)
@@ -102,7 +102,7 @@ func TestKeysKeepTheirOrder(t *testing.T) {
 		const keys, perKey = 3, 6
 		var mu sync.Mutex
 		failed := map[string]int{}
-		h := openHost(t, seldom)
+		h := openHarness(t, seldom)
 		// Of each key, the first fails three times and the third once.
 		fails := map[string]int{"00": 3, "02": 1}
 		r, _ := h.endpoint(hooks.Hook{Schedule: []time.Duration{0, time.Minute, time.Hour, 5 * time.Hour}},
@@ -119,7 +119,7 @@ func TestKeysKeepTheirOrder(t *testing.T) {
 		for i := range perKey {
 			for k := range keys {
 				e := paid(fmt.Sprintf("k%d-%02d", k, i))
-				e.Key = fmt.Sprintf("k%d", k)
+				e.OrderingKey = fmt.Sprintf("k%d", k)
 				h.trigger(e)
 			}
 		}
@@ -148,11 +148,11 @@ func TestKeysKeepTheirOrder(t *testing.T) {
 func TestAHeldKeyOverARestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := openHost(t, seldom)
+		h := openHarness(t, seldom)
 		r, _ := h.endpoint(hooks.Hook{HoldDead: true, Schedule: []time.Duration{0, time.Minute}}, hookstest.Status(500))
 		for _, id := range numbered("e", 3) {
 			e := paid(id)
-			e.Key = "key"
+			e.OrderingKey = "key"
 			h.trigger(e)
 		}
 		pass(time.Hour)
@@ -163,7 +163,7 @@ func TestAHeldKeyOverARestart(t *testing.T) {
 		require.Len(t, held, 1)
 		assert.True(t, held[0].Held)
 
-		r.Answer(hookstest.Status(200))
+		r.Respond(hookstest.Status(200))
 		_, err := h.Redeliver(t.Context(), "", held[0].ID)
 		require.NoError(t, err)
 		pass(time.Minute)
@@ -175,9 +175,9 @@ func TestAHeldKeyOverARestart(t *testing.T) {
 func TestLeasesOfOneThatVanishedRunOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := openHost(t, seldom)
+		h := openHarness(t, seldom)
 		r, _ := h.endpoint(hooks.Hook{Timeout: 20 * time.Second})
-		claim := hooks.ClaimRequest{Owner: "gone", Limit: hooks.Room{Deliveries: 10}}
+		claim := hooks.ClaimRequest{Owner: "gone", Limit: hooks.Capacity{Deliveries: 10}}
 		other, err := hooks.New(h.store, hooks.Config{AllowHTTP: true})
 		require.NoError(t, err)
 		h.stop()
@@ -208,7 +208,7 @@ func TestRetention(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		retention := func(c *hooks.Config) { c.Retention = day; seldom(c) }
-		h := openHost(t, retention)
+		h := openHarness(t, retention)
 		r, _ := h.endpoint(hooks.Hook{Schedule: []time.Duration{0, 3 * day}}, hookstest.Status(500), hookstest.Status(200))
 		h.trigger(paid("waits"))
 		r.Wait(1)
@@ -238,7 +238,7 @@ func TestTheObserverIsToldOfEnds(t *testing.T) {
 		var mu sync.Mutex
 		ended := map[string]hooks.Delivery{}
 		events := map[string]hooks.Event{}
-		h := openHost(t, seldom, func(c *hooks.Config) {
+		h := openHarness(t, seldom, func(c *hooks.Config) {
 			c.Observer.Ended = func(d hooks.Delivery, e *hooks.Event) {
 				mu.Lock()
 				defer mu.Unlock()

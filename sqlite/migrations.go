@@ -17,10 +17,10 @@ var ErrNotMigrated = errors.New("the tables are missing or of an earlier version
 //go:embed migrations/*.sql
 var embedded embed.FS
 
-// Migrations returns the migrations, for hosts that run their own tool over
+// Migrations returns the migrations, for applications that run their own tool over
 // them: files of SQL named by number and subject, "0001_hooks.sql", to be
 // applied once each in the order of their numbers. All names in them start with
-// "hooks_". Such a host must also keep the table hooks_schema (version INTEGER),
+// "hooks_". Such an application must also keep the table hooks_schema (version INTEGER),
 // one row with the number of the last one applied.
 func Migrations() fs.FS {
 	files, err := fs.Sub(embedded, "migrations")

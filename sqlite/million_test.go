@@ -43,13 +43,13 @@ func BenchmarkClaimOfMany(b *testing.B) {
 	for _, many := range []int{1000, million()} {
 		for _, dead := range []bool{false, true} {
 			name := "due=" + strconv.Itoa(many)
-			request := hooks.ClaimRequest{Owner: "o", Limit: hooks.Room{Deliveries: 64}}
+			request := hooks.ClaimRequest{Owner: "o", Limit: hooks.Capacity{Deliveries: 64}}
 			if dead {
 				name += "/dead"
 				request.Hooks = map[hooks.Ref]int{{ID: "many"}: 0}
 			}
 			b.Run(name, func(b *testing.B) {
-				s := harness.Open(b)
+				s := files.Open(b)
 				due(b, s, "many", many-1)
 				due(b, s, "one", 1)
 				at := purgeStart
@@ -73,7 +73,7 @@ func BenchmarkRetention(b *testing.B) {
 	all := million()
 	kept, step := all/10, all/100
 	for b.Loop() {
-		s := harness.Open(b)
+		s := files.Open(b)
 		db := handle(b, pathOf(b, s), 1)
 		at := purgeStart
 		var ends []time.Time

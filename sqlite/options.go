@@ -23,10 +23,10 @@ const (
 // Options set a Store up. The zero value works.
 type Options struct {
 	// Synchronous is what a commit waits for. Default: Full. A transaction of
-	// the host's is committed by the host, as its connection is set.
+	// the application's is committed by the application, as its connection is set.
 	Synchronous Synchronous
 	// BusyTimeout is how long to wait for another writer, such as a
-	// transaction of the host, before a call fails with ErrBusy. A context
+	// transaction of the application, before a call fails with ErrBusy. A context
 	// may end the wait earlier. Default: 10 s.
 	BusyTimeout time.Duration
 }

@@ -21,9 +21,9 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
-// stores are the two ways to have one beside a handle of the host's.
+// stores are the two ways to have one beside a handle of the application.
 var stores = map[string]func(t *testing.T, db *sql.DB, path string) *sqlite.Store{
-	"a store on the host's handle": func(t *testing.T, db *sql.DB, _ string) *sqlite.Store {
+	"a store on the application's handle": func(t *testing.T, db *sql.DB, _ string) *sqlite.Store {
 		return newStore(t, db, sqlite.Options{})
 	},
 	"a store with the file": func(t *testing.T, _ *sql.DB, path string) *sqlite.Store {
@@ -38,7 +38,7 @@ func TestTransactions(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "hooks.db")
 				db := handle(t, path, 8)
-				h := newHost(t, open(t, db, path), new(hookstest.Network))
+				h := newHarness(t, open(t, db, path), new(hookstest.Network))
 				r, _ := h.endpoint(hooks.Hook{})
 				_, err := db.Exec("CREATE TABLE orders (id TEXT PRIMARY KEY)")
 				require.NoError(t, err)
@@ -101,7 +101,7 @@ func TestTransactions(t *testing.T) {
 // millisecond takes twenty of real time while somebody waits for a lock.
 const held = 3 * time.Second
 
-// While a transaction of the host's writes, triggers wait for it.
+// While a transaction of the application writes, triggers wait for it.
 func TestTriggersWaitForATransaction(t *testing.T) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestTriggersWaitForATransaction(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "hooks.db")
 				db := handle(t, path, 8)
-				h := newHost(t, open(t, db, path), new(hookstest.Network))
+				h := newHarness(t, open(t, db, path), new(hookstest.Network))
 				r, _ := h.endpoint(hooks.Hook{})
 				ids := numbered("e", 8)
 

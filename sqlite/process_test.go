@@ -45,16 +45,16 @@ type task struct {
 	Synchronous sqlite.Synchronous
 	// Open is to try whether the file can be opened, and nothing more. With
 	// Modes, it tells the permissions of the files, which are created under
-	// this umask; OpenDB has a handle of the host's opened first.
+	// this umask; OpenDB has a handle of the application opened first.
 	Open, OpenDB, Modes bool
 	Umask               int
 	// Name starts the IDs of the events, and is the user agent.
 	Name string
 	// Callers trigger events, each one after another. 0: it only delivers.
 	Callers int
-	// Outbox has events triggered in transactions of the host's.
+	// Outbox has events triggered in transactions of the application.
 	Outbox bool
-	// Shared has the Store use the host's handle.
+	// Shared has the Store use the application's handle.
 	Shared bool
 	// Gate is to wait for a line before it starts.
 	Gate bool
@@ -133,7 +133,7 @@ func (w task) do() error {
 }
 
 func (w task) open(ctx context.Context) (*sqlite.Store, *sql.DB, error) {
-	db, err := sql.Open("sqlite3", hostDSN(w.Path)+"&_synchronous="+w.Synchronous.String())
+	db, err := sql.Open("sqlite3", applicationDSN(w.Path)+"&_synchronous="+w.Synchronous.String())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -147,8 +147,8 @@ func (w task) open(ctx context.Context) (*sqlite.Store, *sql.DB, error) {
 	return s, db, err
 }
 
-// hostDSN is what a host's own handle is opened with.
-func hostDSN(path string) string {
+// hostDSN is what an application's own handle is opened with.
+func applicationDSN(path string) string {
 	return "file:" + path + "?_journal_mode=WAL&_busy_timeout=10000&_txlock=immediate"
 }
 
@@ -158,7 +158,7 @@ func (w task) trigger(ctx context.Context, m *hooks.Manager, s *sqlite.Store, db
 	for i := 0; ctx.Err() == nil; i++ {
 		e := hooks.Event{ID: fmt.Sprintf("%s-%02d-%05d", w.Name, caller, i), Type: "order.paid", Data: payload}
 		if i%8 == 0 {
-			e.Key = fmt.Sprintf("key-%02d", caller)
+			e.OrderingKey = fmt.Sprintf("key-%02d", caller)
 		}
 		var err error
 		switch {
@@ -185,7 +185,7 @@ func (w task) trigger(ctx context.Context, m *hooks.Manager, s *sqlite.Store, db
 var payload = json.RawMessage(`{"text":"` + strings.Repeat("x", 200) + `"}`)
 
 // inTransaction records an order and triggers its event in one transaction of
-// the host's, in either order.
+// the application's, in either order.
 func inTransaction(ctx context.Context, m *hooks.Manager, s *sqlite.Store, db *sql.DB, e hooks.Event, end func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

@@ -39,7 +39,7 @@ func live(t testing.TB, s hooks.Store, at time.Time, n int) time.Time {
 			entries[i] = hooks.Entry{Event: e, Deliveries: []hooks.Delivery{d}}
 		}
 		require.NoError(t, s.Enqueue(t.Context(), at, entries))
-		claimed, _, err := s.Claim(t.Context(), hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: step}})
+		claimed, _, err := s.Claim(t.Context(), hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Capacity{Deliveries: step}})
 		require.NoError(t, err)
 		require.Len(t, claimed, len(entries))
 		settlements := make([]hooks.Settlement, len(claimed))

@@ -59,7 +59,7 @@ func TestMigrations(t *testing.T) {
 	require.NoError(t, sqlite.Migrate(t.Context(), own))
 	require.NoError(t, sqlite.Migrate(t.Context(), own), "twice is fine")
 
-	// A host may apply them with a tool of its own.
+	// An application may apply them with a tool of its own.
 	host := handle(t, filepath.Join(t.TempDir(), "host.db"), 2)
 	for i, file := range files {
 		assert.Regexp(t, `^\d{4}_[a-z_]+\.sql$`, file.Name())
@@ -220,15 +220,15 @@ func TestAnEarlierSchema(t *testing.T) {
 func TestLanesInLineAreMigrated(t *testing.T) {
 	t.Parallel()
 	path, at := filepath.Join(t.TempDir(), "hooks.db"), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	claim := func(s hooks.Store, limit int, tenants map[string]hooks.Room) []hooks.Claimed {
+	claim := func(s hooks.Store, limit int, tenants map[string]hooks.Capacity) []hooks.Claimed {
 		claimed, _, err := s.Claim(t.Context(), hooks.ClaimRequest{
-			Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Room{Deliveries: limit}, Tenants: tenants,
+			Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Capacity{Deliveries: limit}, Tenants: tenants,
 		})
 		require.NoError(t, err)
 		return claimed
 	}
 	next := func(s hooks.Store) string {
-		return claim(s, 1, map[string]hooks.Room{"other": {}})[0].Delivery.HookID
+		return claim(s, 1, map[string]hooks.Capacity{"other": {}})[0].Delivery.HookID
 	}
 	s := openAt(t, path).(*sqlite.Store)
 	for i := range 12 {
@@ -286,10 +286,10 @@ func TestHooksAreMigratedToPagesOfTheirOwn(t *testing.T) {
 func TestNewWantsTheTables(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]string{
-		"an empty database":  "",
-		"tables of the host": "CREATE TABLE orders (id INTEGER)",
-		"no version":         "CREATE TABLE hooks_schema (version INTEGER NOT NULL)",
-		"an earlier version": "CREATE TABLE hooks_schema (version INTEGER NOT NULL); INSERT INTO hooks_schema VALUES (0)",
+		"an empty database":         "",
+		"tables of the application": "CREATE TABLE orders (id INTEGER)",
+		"no version":                "CREATE TABLE hooks_schema (version INTEGER NOT NULL)",
+		"an earlier version":        "CREATE TABLE hooks_schema (version INTEGER NOT NULL); INSERT INTO hooks_schema VALUES (0)",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -320,7 +320,7 @@ func TestAMigrationThatFails(t *testing.T) {
 	works(t, db)
 }
 
-// What was written is kept, whoever wrote it: the host's tables, and pragmas that
+// What was written is kept, whoever wrote it: the application's tables, and pragmas that
 // other applications use.
 func TestMigrateKeepsToItsTables(t *testing.T) {
 	t.Parallel()

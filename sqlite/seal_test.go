@@ -54,7 +54,7 @@ func findSecrets(t *testing.T, path string) (found []string) {
 
 func TestWithKeysTheFileHoldsNoSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := openHost(t, withKeys(hooks.Key{ID: "1", Secret: make([]byte, 32)}))
+		h := openHarness(t, withKeys(hooks.Key{ID: "1", Secret: make([]byte, 32)}))
 		path := pathOf(t, h.store)
 		r, hook := h.endpoint(hooks.Hook{
 			Secrets: []hooks.SigningSecret{{Secret: firstSecret}}, Headers: map[string]string{"Authorization": firstHeader},
@@ -86,7 +86,7 @@ func TestWithKeysTheFileHoldsNoSecret(t *testing.T) {
 // closed.
 func TestWithNewKeysTheFileForgetsTheSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := openHost(t)
+		h := openHarness(t)
 		path := pathOf(t, h.store)
 		_, hook := h.endpoint(hooks.Hook{
 			Secrets: []hooks.SigningSecret{{Secret: firstSecret}}, Headers: map[string]string{"Authorization": firstHeader},

@@ -28,7 +28,7 @@ import (
 
 const secretText = "kept-from-strangers"
 
-// A secretive host changes hooks at random, which have something secret each.
+// A secretive harness changes hooks at random, which have something secret each.
 type secretive struct {
 	*rand.Rand
 	t        *testing.T

@@ -182,7 +182,7 @@ var (
 	insertAttempt = newStatement(`INSERT INTO hooks_attempts
 		(n, started_at, duration, state, next_at, request, body_size, body_sha256, status, truncated, class, error,
 		response_header, response_body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	dropAnswer = newStatement(`UPDATE hooks_attempts SET truncated = truncated | 4, response_header = NULL, response_body = NULL
+	dropResponse = newStatement(`UPDATE hooks_attempts SET truncated = truncated | 4, response_header = NULL, response_body = NULL
 		WHERE n = ? AND (response_header IS NOT NULL OR response_body IS NOT NULL)`)
 )
 
@@ -213,8 +213,8 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 		return &rowError{"hooks_deliveries", delivery, fmt.Sprintf("it has attempt %d, and must have 1 to %d", a.Number, maxAttempt)}
 	}
 	n := delivery<<attemptBits + int64(a.Number)
-	if a.Number > 1 && !hooks.KeepsAnswer(a.Number-1) {
-		if err := run(t, dropAnswer, n-1); err != nil {
+	if a.Number > 1 && !hooks.KeepsResponse(a.Number-1) {
+		if err := run(t, dropResponse, n-1); err != nil {
 			return err
 		}
 	}

@@ -25,12 +25,12 @@ type Store struct {
 	file     databaseFile
 	writer   *writer
 	read     *sql.DB
-	// opened is what Close closes: nothing of the host's.
+	// opened is what Close closes: nothing of the application's.
 	opened      handles
-	checkpoints *checkpoints // nil: the host's affair
+	checkpoints *checkpoints // nil: the application's affair
 	aside       aside
-	// inHostTx is held while a transaction of the host's is written to.
-	inHostTx sync.Mutex
+	// inHostTx is held while a transaction of the application is written to.
+	inApplicationTx sync.Mutex
 
 	purging  sync.Mutex
 	purged   int64          // the hook whose deliveries Purge removed last
@@ -40,7 +40,7 @@ type Store struct {
 
 var (
 	_ hooks.Store = (*Store)(nil)
-	_ hooks.Tx    = hostTx{}
+	_ hooks.Tx    = applicationTx{}
 )
 
 // Open opens the database file, or creates it, and migrates its tables. The file
@@ -123,13 +123,13 @@ func prepareFile(ctx context.Context, db *sql.DB, o Options) error {
 	})
 }
 
-// New returns a Store over a database handle of the host, for a database that Open
+// New returns a Store over a database handle of the application, for a database that Open
 // cannot open: one with a key, say, or in memory. Otherwise Open is quicker, also
-// for a file that the host has a handle to. The tables are made by [Migrate].
+// for a file that the application has a handle to. The tables are made by [Migrate].
 //
 // The handle has to be of the driver github.com/mattn/go-sqlite3 and to allow more
 // than one connection, since [hooks.Manager.TriggerTx] needs another beside the
-// transaction's; each transaction of the host takes one away. In WAL mode
+// transaction's; each transaction of the application takes one away. In WAL mode
 // ("_journal_mode=WAL" in the name of the data source) readers and writers do not
 // hold each other up; how long the file of the log may stay is up to you, see PRAGMA
 // journal_size_limit. So are the permissions of the files, and whether what is

@@ -36,8 +36,8 @@ func pathOf(t testing.TB, s hooks.Store) string {
 	return path.(string)
 }
 
-// harness opens files of their own.
-var harness = storetest.Harness{
+// files opens files of their own.
+var files = storetest.Harness{
 	Open: func(t testing.TB) hooks.Store { return openAt(t, filepath.Join(t.TempDir(), "hooks.db")) },
 	Reopen: func(t testing.TB, s hooks.Store) hooks.Store {
 		require.NoError(t, s.(*sqlite.Store).Close())
@@ -60,12 +60,12 @@ var harness = storetest.Harness{
 	},
 }
 
-func TestStore(t *testing.T) { storetest.Run(t, harness) }
+func TestStore(t *testing.T) { storetest.Run(t, files) }
 
 func TestStoreInBubble(t *testing.T) {
-	h := harness
+	h := files
 	h.Around = synctest.Test
 	storetest.Run(t, h)
 }
 
-func BenchmarkStore(b *testing.B) { storetest.Bench(b, harness) }
+func BenchmarkStore(b *testing.B) { storetest.Bench(b, files) }

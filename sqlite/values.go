@@ -51,15 +51,15 @@ func packBool(b bool) int64 {
 	return 0
 }
 
-// What of an answer an attempt lacks, as bits of its column truncated.
+// What of a response an attempt lacks, as bits of its column truncated.
 const (
 	bodyTruncated int64 = 1 << iota
 	headerTruncated
-	answerDropped
+	responseDropped
 )
 
 func packMissing(r *hooks.AttemptResponse) int64 {
-	return packBool(r.Truncated)*bodyTruncated | packBool(r.HeaderTruncated)*headerTruncated | packBool(r.Dropped)*answerDropped
+	return packBool(r.Truncated)*bodyTruncated | packBool(r.HeaderTruncated)*headerTruncated | packBool(r.Dropped)*responseDropped
 }
 
 // The states of deliveries by their numbers in the database.

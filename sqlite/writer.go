@@ -28,7 +28,7 @@ import (
 // most. Impatient ones take them along.
 type writer struct {
 	db          *sql.DB
-	shared      bool // The connections are the host's, too.
+	shared      bool // The connections are the application's, too.
 	synchronous Synchronous
 	busyTimeout time.Duration
 	check       func() error // before each commit
@@ -206,7 +206,7 @@ var (
 )
 
 // begin begins a transaction and calls use, which ends it. While another writer
-// has the database, no connection is held: a host's handle may have none to
+// has the database, no connection is held: an application's handle may have none to
 // spare.
 func (w *writer) begin(ctx context.Context, use func(*conn)) error {
 	return poll(ctx, w.busyTimeout, func() error {
@@ -242,7 +242,7 @@ func (w *writer) connect(ctx context.Context, use func(*conn) error) error {
 			w.conn = &conn{SQLiteConn: c}
 		}
 		if w.shared {
-			// The host may close the connection whenever it likes, so
+			// The application may close the connection whenever it likes, so
 			// nothing may be left on it.
 			defer w.disconnect()
 			return w.conn.borrow(w.synchronous, func() error { return use(w.conn) })
@@ -303,7 +303,7 @@ func (w *writer) transact(c *conn, batch []*operation) error {
 		}
 		if o.err = o.ctx.Err(); o.err == nil {
 			o.err = o.run(t)
-			if damage := c.damaged(); damage != nil { // An answer that came of it is none.
+			if damage := c.damaged(); damage != nil { // A response that came of it is none.
 				o.err = damage
 			}
 			if o.err != nil && !refused(o.err) {

@@ -44,12 +44,12 @@
 // deliveries are stored, claimed and settled as usual, and stay in the log. So
 // a foreign key from deliveries to hooks would be wrong.
 //
-// # Attempts and their answers
+// # Attempts and their responses
 //
-// An endpoint chooses how long its answers are, and a delivery may be retried a
-// hundred times and redelivered without end. So the log keeps the answers to few
+// An endpoint chooses how long its responses are, and a delivery may be retried a
+// hundred times and redelivered without end. So the log keeps the responses to few
 // of the attempts of a delivery: when Settle stores attempt n, it drops header and
-// body of the answer to attempt n-1, unless [hooks.KeepsAnswer] keeps it, and marks
+// body of the response to attempt n-1, unless [hooks.KeepsResponse] keeps it, and marks
 // it as dropped. The first attempt costs nothing by that, a later one an update of
 // one row at most.
 //
@@ -192,12 +192,12 @@
 //     of the version, or the count of the tenant's hooks, and the write are one
 //     step.
 //   - Enqueue: all events, all deliveries, the check for duplicates, and the
-//     blocking. In a transaction of the host's it is refused as a whole too,
+//     blocking. In a transaction of the application it is refused as a whole too,
 //     and leaves the transaction usable: a savepoint, or a check beforehand.
 //   - Claim: choosing the deliveries and leasing them, so that no two claims
 //     return the same.
 //   - Settle: for each settlement, the state, the attempt, the hook's health and
-//     the release of the next of the key. A lost lease is the answer to one
+//     the release of the next of the key. A lost lease is the response to one
 //     settlement, not an error of the call; the others are written.
 //   - Redeliver, Cancel: the state, and the blocking or the release.
 //   - Purge: each delivery with its attempts and, if it is to go, its event. The
@@ -212,7 +212,7 @@
 // A store that can tell when it has been written to, by whichever process,
 // implements [hooks.Notifier]. It saves polls; nothing depends on it. The
 // function to call returns at once and does not call the store back. One that
-// lives in a database that hosts use too offers a method that makes a
+// lives in a database that applications use too offers a method that makes a
 // [hooks.Tx] of their transaction, for [hooks.Manager.TriggerTx].
 //
 // # The identity

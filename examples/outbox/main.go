@@ -104,7 +104,7 @@ func outbox() (err error) {
 	return check(ctx, db, m, p)
 }
 
-// serve answers requests on loopback until the program ends.
+// serve responds to requests on loopback until the program ends.
 func serve(pattern string, h http.Handler) (url string, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -129,11 +129,11 @@ func placeOrders(ctx context.Context, url string, attempts <-chan hooks.Attempt)
 		{`{"id": 43, "total": 5000}`, http.StatusPaymentRequired}, // is rolled back
 		{`{"id": 42, "total": 250}`, http.StatusConflict},
 	} {
-		status, answer, err := post(ctx, url, step.order)
+		status, response, err := post(ctx, url, step.order)
 		if err != nil {
 			return err
 		}
-		fmt.Printf("POST /orders %s\n  %d %s\n", step.order, status, cmp.Or(answer, "created"))
+		fmt.Printf("POST /orders %s\n  %d %s\n", step.order, status, cmp.Or(response, "created"))
 		if status != step.want {
 			return fmt.Errorf("order %s: got %d, want %d", step.order, status, step.want)
 		}
@@ -150,7 +150,7 @@ func placeOrders(ctx context.Context, url string, attempts <-chan hooks.Attempt)
 	return nil
 }
 
-func post(ctx context.Context, url, order string) (status int, answer string, err error) {
+func post(ctx context.Context, url, order string) (status int, response string, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(order))
 	if err != nil {
 		return 0, "", err
@@ -164,7 +164,7 @@ func post(ctx context.Context, url, order string) (status int, answer string, er
 	return w.StatusCode, strings.TrimSpace(string(body)), err
 }
 
-// check compares the host's tables, what the partner received, and the log with
+// check compares the application's tables, what the partner received, and the log with
 // what is to be in them. Nothing is on its way any more, for Run has returned.
 func check(ctx context.Context, db *sql.DB, m *hooks.Manager, p *partner) error {
 	var orders, balance string

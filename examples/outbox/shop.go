@@ -13,7 +13,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
-// A shop is the host: its orders and its hooks are in one database.
+// A shop is the application: its orders and its hooks are in one database.
 type shop struct {
 	db    *sql.DB
 	store *sqlite.Store
@@ -31,7 +31,7 @@ var (
 	errTooLow = errors.New("the balance is too low")
 )
 
-// schema is the host's: orders, and the account that they are paid from.
+// schema is the application's: orders, and the account that they are paid from.
 const schema = `
 CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, total INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS account (balance INTEGER NOT NULL);
@@ -83,7 +83,7 @@ func change(ctx context.Context, tx *sql.Tx, refused error, statement string, ar
 	return refused
 }
 
-// ServeHTTP takes an order. Who got no answer may post it again, and is told
+// ServeHTTP takes an order. Who got no response may post it again, and is told
 // that it is there already if the first time succeeded.
 func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var o order

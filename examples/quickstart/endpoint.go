@@ -13,16 +13,16 @@ import (
 // An endpoint is what a partner runs, usually elsewhere: an HTTP server that
 // takes webhooks. It checks their signatures with a library that is not ours.
 type endpoint struct {
-	url      string
-	verifier *standardwebhooks.Webhook
-	answers  []int // to the first, second, … request for a webhook; 0: none
+	url       string
+	verifier  *standardwebhooks.Webhook
+	responses []int // to the first, second, … request for a webhook; 0: none
 
 	mu       sync.Mutex
 	requests map[string]int // for each webhook
 	verified int            // in all
 }
 
-func startEndpoint(secret string, answers []int) (*endpoint, error) {
+func startEndpoint(secret string, responses []int) (*endpoint, error) {
 	verifier, err := standardwebhooks.NewWebhook(secret)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func startEndpoint(secret string, answers []int) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoint{url: "http://" + l.Addr().String(), verifier: verifier, answers: answers, requests: map[string]int{}}
+	e := &endpoint{url: "http://" + l.Addr().String(), verifier: verifier, responses: responses, requests: map[string]int{}}
 	server := &http.Server{Handler: e, ReadHeaderTimeout: time.Second}
 	go func() { _ = server.Serve(l) }() // until the program ends
 	return e, nil
@@ -46,20 +46,20 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusUnauthorized)
 		return
 	}
-	if status := e.answer(r.Header.Get("webhook-id")); status != 0 {
+	if status := e.response(r.Header.Get("webhook-id")); status != 0 {
 		w.WriteHeader(status)
 		return
 	}
 	<-r.Context().Done() // The sender has given up.
 }
 
-// answer returns the next answer for a webhook, whose id stays the same.
-func (e *endpoint) answer(id string) int {
+// answer returns the next response for a webhook, whose id stays the same.
+func (e *endpoint) response(id string) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.verified++
 	e.requests[id]++
-	return e.answers[min(e.requests[id], len(e.answers))-1]
+	return e.responses[min(e.requests[id], len(e.responses))-1]
 }
 
 func (e *endpoint) signatures() int {

@@ -29,10 +29,10 @@ import (
 
 // A partner is a hook, how its endpoint answers, and what is to come of it.
 type partner struct {
-	hook     hooks.Hook
-	answers  []int
-	want     result
-	endpoint *endpoint
+	hook      hooks.Hook
+	responses []int
+	want      result
+	endpoint  *endpoint
 }
 
 // A result is what statistics, log and endpoint count.
@@ -42,17 +42,17 @@ type result struct{ deliveries, successes, failures, attempts, signatures int }
 func partners() []*partner {
 	return []*partner{{
 		// The filter keeps one of the three events away.
-		hook:    hooks.Hook{ID: "healthy", Events: []string{"order.*"}, Filter: "data.total >= 100"},
-		answers: []int{200},
-		want:    result{deliveries: 2, successes: 2, attempts: 2, signatures: 2},
+		hook:      hooks.Hook{ID: "healthy", Events: []string{"order.*"}, Filter: "data.total >= 100"},
+		responses: []int{200},
+		want:      result{deliveries: 2, successes: 2, attempts: 2, signatures: 2},
 	}, {
-		hook:    hooks.Hook{ID: "flaky", Events: []string{"order.*"}, Schedule: hooks.Retries(time.Second/5, time.Second/2)},
-		answers: []int{503, 503, 200},
-		want:    result{deliveries: 3, successes: 3, attempts: 9, signatures: 9},
+		hook:      hooks.Hook{ID: "flaky", Events: []string{"order.*"}, Schedule: hooks.Retries(time.Second/5, time.Second/2)},
+		responses: []int{503, 503, 200},
+		want:      result{deliveries: 3, successes: 3, attempts: 9, signatures: 9},
 	}, {
-		hook:    hooks.Hook{ID: "hanging", Events: []string{"order.cancelled"}, Timeout: time.Second, Schedule: hooks.Retries(time.Second / 2)},
-		answers: []int{0},
-		want:    result{deliveries: 1, failures: 1, attempts: 2, signatures: 2},
+		hook:      hooks.Hook{ID: "hanging", Events: []string{"order.cancelled"}, Timeout: time.Second, Schedule: hooks.Retries(time.Second / 2)},
+		responses: []int{0},
+		want:      result{deliveries: 1, failures: 1, attempts: 2, signatures: 2},
 	}}
 }
 
@@ -64,7 +64,7 @@ func main() {
 	fmt.Println("\nAll as expected.")
 }
 
-// quickstart does what a host does: it opens a store, makes a Manager, runs it,
+// quickstart does what an application does: it opens a store, makes a Manager, runs it,
 // registers hooks, triggers events, stops, and reads back what happened.
 func quickstart() (err error) {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -121,7 +121,7 @@ func deliver(ctx context.Context, m *hooks.Manager, all []*partner, ended <-chan
 	for _, p := range all {
 		secret := hooks.NewSecret() // shared with the partner, who verifies signatures with it
 		var err error
-		if p.endpoint, err = startEndpoint(string(secret), p.answers); err != nil {
+		if p.endpoint, err = startEndpoint(string(secret), p.responses); err != nil {
 			return err
 		}
 		p.hook.URL, p.hook.Secrets = p.endpoint.url, []hooks.SigningSecret{{Secret: secret}}
@@ -157,7 +157,7 @@ func deliver(ctx context.Context, m *hooks.Manager, all []*partner, ended <-chan
 }
 
 func printAttempt(a hooks.Attempt) {
-	status := string(a.Class) // why there is no answer
+	status := string(a.Class) // why there is no response
 	if code := a.Response.Status; code != 0 {
 		status = strconv.Itoa(code) + " " + http.StatusText(code)
 	}

@@ -16,7 +16,7 @@ import (
 
 const defaultTenant = "default"
 
-// newHandler mounts the APIs beside the host's own paths.
+// newHandler mounts the APIs beside the application's own paths.
 func newHandler(m *hooks.Manager, token string) (http.Handler, error) {
 	who := owner(token, defaultTenant, httpadapter.Token)
 	logtoAPI, err := logto.New(m, httpadapter.Config{Authenticate: who})
@@ -38,7 +38,7 @@ func newHandler(m *hooks.Manager, token string) (http.Handler, error) {
 	mux.Handle("/trigger", allow(http.MethodPost, trigger(m, who)))
 	mux.Handle("/healthz", allow(http.MethodGet, health(m)))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusNotFound, failure{Error: "not found"})
+		respond(w, http.StatusNotFound, failure{Error: "not found"})
 	})
 	return mux, nil
 }
@@ -73,7 +73,7 @@ func allow(method string, next http.Handler) http.Handler {
 			return
 		}
 		w.Header().Set("Allow", method)
-		answer(w, http.StatusMethodNotAllowed, failure{Error: "method not allowed"})
+		respond(w, http.StatusMethodNotAllowed, failure{Error: "method not allowed"})
 	})
 }
 
@@ -81,10 +81,10 @@ func health(m *hooks.Manager) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := m.Hooks(r.Context(), hooks.HookQuery{PageQuery: hooks.PageQuery{Limit: 1}}); err != nil {
 			slog.Error("the store cannot be read", "error", err)
-			answer(w, http.StatusServiceUnavailable, failure{Error: "the store cannot be read"})
+			respond(w, http.StatusServiceUnavailable, failure{Error: "the store cannot be read"})
 			return
 		}
-		answer(w, http.StatusOK, map[string]string{"status": "ok"})
+		respond(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 }
 
@@ -95,10 +95,10 @@ type failure struct {
 	Field string `json:"field,omitempty"`
 }
 
-func answer(w http.ResponseWriter, status int, body any) {
+func respond(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(body); err != nil {
-		slog.Info("an answer was not read", "error", err)
+		slog.Info("a response was not read", "error", err)
 	}
 }

@@ -1,4 +1,4 @@
-// Server is a host application that mounts every REST API of httpadapter, and
+// Server is an application that mounts every REST API of httpadapter, and
 // takes events by HTTP.
 //
 //	HOOKS_TOKEN=T go run ./examples/server [-addr 127.0.0.1:8080] [-store sqlite:hooks.db|memory] [-dev]

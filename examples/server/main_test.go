@@ -95,7 +95,7 @@ func (p *process) terminate() {
 	require.NoError(p.t, p.cmd.Wait())
 }
 
-// do makes a request and returns status and body of the answer. Headers are
+// do makes a request and returns status and body of the response. Headers are
 // given as "Name: value"; without any, the token is sent.
 func (p *process) do(method, path, body string, headers ...string) (int, string) {
 	p.t.Helper()
@@ -114,9 +114,9 @@ func (p *process) do(method, path, body string, headers ...string) (int, string)
 	res, err := http.DefaultClient.Do(r)
 	require.NoError(p.t, err)
 	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(res.Body)
+	response, err := io.ReadAll(res.Body)
 	require.NoError(p.t, err)
-	return res.StatusCode, strings.TrimSpace(string(answer))
+	return res.StatusCode, strings.TrimSpace(string(response))
 }
 
 // hook makes a Logto hook and returns its ID and signing key.
@@ -132,7 +132,7 @@ func (p *process) hook(url string) (id, key string) {
 // A delivery is what a receiver got.
 type delivery struct{ body, signature string }
 
-// receiver answers each request with the next status, the last one for ever.
+// receiver responds to each request with the next status, the last one for ever.
 func receiver(t *testing.T, statuses ...int) (url string, received chan delivery) {
 	received = make(chan delivery, 100)
 	next := make(chan int, len(statuses))
@@ -226,7 +226,7 @@ func TestTokens(t *testing.T) {
 	assert.JSONEq(t, `{"status":"ok"}`, body)
 }
 
-// All APIs are in one mux, beside the host's own paths, and keep to their hooks.
+// All APIs are in one mux, beside the application's own paths, and keep to their hooks.
 func TestAllSystemsSideBySide(t *testing.T) {
 	p := start(t, "-store", "memory")
 	p.hook("https://example.com")

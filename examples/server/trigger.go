@@ -31,7 +31,7 @@ func trigger(m *hooks.Manager, who httpadapter.Authenticate) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller, err := who(r)
 		if err != nil {
-			answer(w, http.StatusUnauthorized, failure{Error: "the token is missing or wrong"})
+			respond(w, http.StatusUnauthorized, failure{Error: "the token is missing or wrong"})
 			return
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTrigger))
@@ -40,7 +40,7 @@ func trigger(m *hooks.Manager, who httpadapter.Authenticate) http.Handler {
 			if large := new(*http.MaxBytesError); errors.As(err, large) {
 				status, text = http.StatusRequestEntityTooLarge, "the body is too large"
 			}
-			answer(w, status, failure{Error: text})
+			respond(w, status, failure{Error: text})
 			return
 		}
 		e, err := parseEvent(body)
@@ -54,12 +54,12 @@ func trigger(m *hooks.Manager, who httpadapter.Authenticate) http.Handler {
 			refuse(w, err)
 			return
 		}
-		answer(w, http.StatusAccepted, map[string]any{"id": receipt.EventID, "deliveries": receipt.Deliveries})
+		respond(w, http.StatusAccepted, map[string]any{"id": receipt.EventID, "deliveries": receipt.Deliveries})
 	})
 }
 
 func (e event) hooksEvent() hooks.Event {
-	return hooks.Event{ID: e.ID, Type: e.Type, Tenant: e.Tenant, Key: e.Key, Data: e.Data}
+	return hooks.Event{ID: e.ID, Type: e.Type, Tenant: e.Tenant, OrderingKey: e.Key, Data: e.Data}
 }
 
 // parseEvent reads one JSON object that has no other members than an event.
@@ -79,7 +79,7 @@ func parseEvent(body []byte) (e event, err error) {
 	return e, nil
 }
 
-// refuse answers with what is wrong, and logs what only the host should know.
+// refuse answers with what is wrong, and logs what only the application should know.
 func refuse(w http.ResponseWriter, err error) {
 	var invalid *hooks.InvalidError
 	switch {
@@ -87,11 +87,11 @@ func refuse(w http.ResponseWriter, err error) {
 		if invalid.Hint != "" {
 			slog.Info("an event was refused", "error", invalid)
 		}
-		answer(w, http.StatusBadRequest, failure{Error: "invalid " + invalid.Field + ": " + invalid.Reason, Field: invalid.Field})
+		respond(w, http.StatusBadRequest, failure{Error: "invalid " + invalid.Field + ": " + invalid.Reason, Field: invalid.Field})
 	case errors.Is(err, hooks.ErrDuplicate):
-		answer(w, http.StatusConflict, failure{Error: "the id was used for another event", Field: "id"})
+		respond(w, http.StatusConflict, failure{Error: "the id was used for another event", Field: "id"})
 	default:
 		slog.Error("an event was not recorded", "error", err)
-		answer(w, http.StatusInternalServerError, failure{Error: "the event was not recorded"})
+		respond(w, http.StatusInternalServerError, failure{Error: "the event was not recorded"})
 	}
 }

@@ -22,7 +22,7 @@ after(async () => {
 
 const sign = (key, body) => createHmac('sha256', key).update(body).digest('hex');
 
-// ok returns the body of an answer that has to have the status.
+// ok returns the body of a response that has to have the status.
 function ok({ response, data, error }, status) {
   assert.equal(response.status, status, JSON.stringify(error));
   return data;

@@ -123,10 +123,10 @@ func trigger(t *testing.T, address, event string) (deliveries int) {
 	r.Header.Set("Authorization", "SSWS "+token)
 	res, err := http.DefaultClient.Do(r)
 	require.NoError(t, err)
-	var answer struct{ Deliveries int }
-	require.NoError(t, errors.Join(json.NewDecoder(res.Body).Decode(&answer), res.Body.Close()))
+	var response struct{ Deliveries int }
+	require.NoError(t, errors.Join(json.NewDecoder(res.Body).Decode(&response), res.Body.Close()))
 	require.Equal(t, http.StatusAccepted, res.StatusCode)
-	return answer.Deliveries
+	return response.Deliveries
 }
 
 func newHook(name, uri string) sdk.EventHook {
@@ -249,9 +249,9 @@ func TestEndpointsThatAreNotVerified(t *testing.T) {
 		requests int
 		cause    string
 	}{
-		"a wrong answer": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"verification":"wrong"}`) }, 1, "body: "},
-		"500":            {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, 2, "status: the endpoint answered 500"},
-		"silence":        {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 2, "timeout: "},
+		"a wrong response": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"verification":"wrong"}`) }, 1, "body: "},
+		"500":              {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, 2, "status: the endpoint responded with 500"},
+		"silence":          {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 2, "timeout: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -40,8 +40,8 @@ export async function startServer() {
   throw new Error('the server does not listen');
 }
 
-// startEndpoint starts an endpoint that gives these answers, one after another,
-// the last one for ever. An answer is a status, or a function of the request and
+// startEndpoint starts an endpoint that gives these responses, one after another,
+// the last one for ever. A response is a status, or a function of the request and
 // the response. next returns the next request it gets.
 export async function startEndpoint(...answers) {
   const requests = [];
@@ -83,7 +83,7 @@ export async function startEndpoint(...answers) {
   };
 }
 
-// trigger has the server record an event, and returns its answer.
+// trigger has the server record an event, and returns its response.
 export async function trigger(server, event) {
   const response = await fetch(`${server.url}/trigger`, {
     method: 'POST',

@@ -58,7 +58,7 @@ func newAPI(t testing.TB, m *hooks.Manager, who httpadapter.Authenticate) http.H
 }
 
 // do makes a request, see [apitest.NewRequest].
-func (c *client) do(method, target, body string, headers ...string) apitest.Answer {
+func (c *client) do(method, target, body string, headers ...string) apitest.Response {
 	return apitest.NewRequest(method+" "+target, body, headers...).To(c.handler)
 }
 
@@ -85,9 +85,9 @@ func (c *client) create(members string) hook {
 }
 
 // endpoint makes a hook for these events, separated by commas or "*" for all, at
-// a receiver that gives these answers. config has further members of the config,
+// a receiver that gives these responses. config has further members of the config,
 // after a comma.
-func (c *client) endpoint(events, config string, answers ...hookstest.Answer) (hook, *hookstest.Receiver) {
+func (c *client) endpoint(events, config string, responses ...hookstest.Response) (hook, *hookstest.Receiver) {
 	c.t.Helper()
 	if events == "*" {
 		var all []string
@@ -97,7 +97,7 @@ func (c *client) endpoint(events, config string, answers ...hookstest.Answer) (h
 		events = strings.Join(all, ",")
 	}
 	c.hosts++
-	r := c.network.Receiver(c.t, fmt.Sprintf("host%d.example", c.hosts), answers...)
+	r := c.network.Receiver(c.t, fmt.Sprintf("host%d.example", c.hosts), responses...)
 	return c.create(`"events":["` + strings.ReplaceAll(events, ",", `","`) + `"],"config":{"url":"` + r.URL + `"` + config + `}`), r
 }
 
@@ -129,9 +129,9 @@ func (c *client) logs(id, query string) []logRow {
 	return apitest.Want[[]logRow](c.t, c.do("GET", "/api/hooks/"+id+"/recent-logs"+query, ""), 200)
 }
 
-// errorCode checks that an answer is an error in Logto's form, and returns its
+// errorCode checks that a response is an error in Logto's form, and returns its
 // code.
-func errorCode(t testing.TB, a apitest.Answer) string {
+func errorCode(t testing.TB, a apitest.Response) string {
 	t.Helper()
 	e := apitest.Want[struct{ Code, Message string }](t, a, a.Status)
 	assert.NotEmpty(t, e.Message)

@@ -91,32 +91,32 @@ func TestPayload(t *testing.T) {
 func TestRetries(t *testing.T) {
 	status := hookstest.Status
 	for name, c := range map[string]struct {
-		config string
-		answer hookstest.Answer
-		want   int
-		result string
+		config   string
+		response hookstest.Response
+		want     int
+		result   string
 	}{
-		"200":                       {"", status(200), 1, "Success"},
-		"299":                       {"", status(299), 1, "Success"},
-		"300":                       {"", status(300), 1, "HTTPError: Request failed with status code 300 Multiple Choices"},
-		"a redirect":                {"", hookstest.Redirect(302, "http://host1.example/else"), 1, "HTTPError: Request failed with status code 302 Found"},
-		"400":                       {"", status(400), 1, "HTTPError: Request failed with status code 400 Bad Request"},
-		"429":                       {"", status(429), 1, "HTTPError: Request failed with status code 429 Too Many Requests"},
-		"500":                       {"", status(500), 4, "HTTPError: Request failed with status code 500 Internal Server Error"},
-		"599":                       {"", status(599), 4, "HTTPError: Request failed with status code 599"},
-		"600":                       {"", status(600), 1, "HTTPError: Request failed with status code 600"},
-		"no HTTP":                   {"", hookstest.Garbage(), 4, "TypeError: fetch failed: "},
-		"no answer":                 {"", hookstest.Hang(), 4, "TimeoutError: Request timed out"},
-		"no retries":                {`,"retries":0`, status(500), 1, "HTTPError: "},
-		"one retry":                 {`,"retries":1`, status(500), 2, "HTTPError: "},
-		"one retry and a half":      {`,"retries":1.5`, status(500), 2, "HTTPError: "},
-		"three retries":             {`,"retries":3`, status(500), 4, "HTTPError: "},
-		"an answer that breaks off": {"", status(200).Body("x").ThenReset(), 4, "TypeError: fetch failed: "},
+		"200":                        {"", status(200), 1, "Success"},
+		"299":                        {"", status(299), 1, "Success"},
+		"300":                        {"", status(300), 1, "HTTPError: Request failed with status code 300 Multiple Choices"},
+		"a redirect":                 {"", hookstest.Redirect(302, "http://host1.example/else"), 1, "HTTPError: Request failed with status code 302 Found"},
+		"400":                        {"", status(400), 1, "HTTPError: Request failed with status code 400 Bad Request"},
+		"429":                        {"", status(429), 1, "HTTPError: Request failed with status code 429 Too Many Requests"},
+		"500":                        {"", status(500), 4, "HTTPError: Request failed with status code 500 Internal Server Error"},
+		"599":                        {"", status(599), 4, "HTTPError: Request failed with status code 599"},
+		"600":                        {"", status(600), 1, "HTTPError: Request failed with status code 600"},
+		"no HTTP":                    {"", hookstest.Garbage(), 4, "TypeError: fetch failed: "},
+		"no response":                {"", hookstest.Hang(), 4, "TimeoutError: Request timed out"},
+		"no retries":                 {`,"retries":0`, status(500), 1, "HTTPError: "},
+		"one retry":                  {`,"retries":1`, status(500), 2, "HTTPError: "},
+		"one retry and a half":       {`,"retries":1.5`, status(500), 2, "HTTPError: "},
+		"three retries":              {`,"retries":3`, status(500), 4, "HTTPError: "},
+		"a response that breaks off": {"", status(200).Body("x").ThenReset(), 4, "TypeError: fetch failed: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client := newClient(t)
-				made, r := client.endpoint("User.Created", c.config, c.answer)
+				made, r := client.endpoint("User.Created", c.config, c.response)
 				client.trigger(hooks.Event{Type: logto.UserCreated})
 				time.Sleep(time.Minute)
 				requests := r.Requests()
@@ -219,8 +219,8 @@ func TestWhichEventsAHookGets(t *testing.T) {
 // An endpoint that says until when to leave it alone gets no other delivery before.
 func TestAnOverloadedEndpointIsLeftAlone(t *testing.T) {
 	for name, test := range map[string]struct {
-		answer hookstest.Answer
-		pause  time.Duration
+		response hookstest.Response
+		pause    time.Duration
 	}{
 		"429":                   {hookstest.Status(429).Header("Retry-After", "60"), time.Minute},
 		"429 that does not say": {hookstest.Status(429), 0},
@@ -231,7 +231,7 @@ func TestAnOverloadedEndpointIsLeftAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newClient(t)
-				_, r := c.endpoint("User.Created", `,"retries":0`, test.answer, hookstest.Status(200))
+				_, r := c.endpoint("User.Created", `,"retries":0`, test.response, hookstest.Status(200))
 				c.trigger(hooks.Event{Type: logto.UserCreated})
 				synctest.Wait()
 				c.trigger(hooks.Event{Type: logto.UserCreated})

@@ -17,7 +17,7 @@ import (
 // [httpadapter.Authenticate] that returns one has it answered as it is, say,
 // because a tenant is suspended.
 type Error struct {
-	// Status is that of the answer. Default: 403.
+	// Status is that of the response. Default: 403.
 	Status  int    `json:"-"`
 	Code    string `json:"code,omitempty"`
 	Data    any    `json:"data,omitempty"`
@@ -27,7 +27,7 @@ type Error struct {
 
 func (e *Error) Error() string { return strings.TrimSpace(e.Code + " " + e.Message) }
 
-// Codes of 401 and 403 that are the host's to give: see [Error].
+// Codes of 401 and 403 that are the application's to give: see [Error].
 const (
 	CodeSubjectMissing  = "auth.jwt_sub_missing"
 	CodeTenantSuspended = "subscription.tenant_suspended"
@@ -70,13 +70,13 @@ func orNotFound(err error, notFound *Error) error {
 }
 
 // Fail implements [httpadapter.API].
-func (*api) Fail(r *http.Request, err error) httpadapter.Answer {
+func (*api) Fail(r *http.Request, err error) httpadapter.Response {
 	e := errorOf(r, err)
-	answer := httpadapter.Answer{Status: cmp.Or(e.Status, http.StatusForbidden), Body: e}
+	response := httpadapter.Response{Status: cmp.Or(e.Status, http.StatusForbidden), Body: e}
 	if e == errBusy {
-		answer.Header = http.Header{"Retry-After": {strconv.Itoa(wire.RetryAfter)}}
+		response.Header = http.Header{"Retry-After": {strconv.Itoa(wire.RetryAfter)}}
 	}
-	return answer
+	return response
 }
 
 func errorOf(r *http.Request, err error) *Error {

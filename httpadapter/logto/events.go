@@ -10,7 +10,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// The event types of Logto 1.42. What each of them carries is the host's affair:
+// The event types of Logto 1.42. What each of them carries is the application's affair:
 // see [Protocol] for how the data of an event becomes a payload.
 const (
 	PostRegister                   = "PostRegister"
@@ -58,7 +58,7 @@ var interactionOf = map[string]string{
 }
 
 // eventTypes are those that are generally available, in Logto's order. The two
-// of trusted devices are not: a host that has them adds them to its catalogue.
+// of trusted devices are not: an application that has them adds them to its catalogue.
 var eventTypes = []hooks.EventType{
 	{Name: PostRegister, Description: "A user has registered."},
 	{Name: PostSignIn, Description: "A user has signed in."},
@@ -92,7 +92,7 @@ var eventTypes = []hooks.EventType{
 }
 
 // EventTypes returns the 29 event types that hooks may ask for, with samples of
-// their data. A host that sets [hooks.Config].Catalogue adds them to it.
+// their data. An application that sets [hooks.Config].Catalogue adds them to it.
 func EventTypes() []hooks.EventType {
 	list := slices.Clone(eventTypes)
 	for i := range list {
@@ -113,7 +113,7 @@ func sampleOf(eventType string) json.RawMessage {
 const sampleTime = "1700000000000"
 
 // sampleAt is the data of a test event at a time: samples of this package have it in
-// them, those of the host are as they are.
+// them, those of the application are as they are.
 func sampleAt(sample json.RawMessage, now time.Time) json.RawMessage {
 	if string(sample) != interactionSample {
 		return sample

@@ -18,7 +18,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// In a mux of net/http, beside what the host serves itself.
+// In a mux of net/http, beside what the application serves itself.
 func ExampleNew() {
 	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
 		Protocols: []hooks.Protocol{&logto.Protocol{}},
@@ -50,7 +50,7 @@ func ExampleNew() {
 	// 200 []
 }
 
-// Behind a prefix, in a router of chi. Links in the answers have the prefix.
+// Behind a prefix, in a router of chi. Links in the responses have the prefix.
 func ExampleNew_chi() {
 	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
 		Protocols: []hooks.Protocol{&logto.Protocol{}},

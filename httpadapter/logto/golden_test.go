@@ -22,9 +22,9 @@ import (
 
 var request = apitest.NewRequest
 
-// TestAnswers compares whole answers with testdata/answers.golden: one for each
+// TestResponses compares whole responses with testdata/responses.golden: one for each
 // status and error code of each endpoint.
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	golden := &apitest.Golden{
 		Headers: []string{"Allow", "Content-Type", "Total-Number", "Total-Number-Is-Capped", "Link", "ETag"},
 		Hide: func(s string) string {
@@ -37,7 +37,7 @@ func TestAnswers(t *testing.T) {
 		c := newClient(t)
 		made, failing := c.endpoint("User.Created", `,"headers":{"X-Key":"value"},"retries":0`, hookstest.Status(200).Body(`{"ok":true}`))
 		for _, status := range []int{200, 500} {
-			failing.Answer(hookstest.Status(status).Body(`{"ok":true,"access_token":"x"}`))
+			failing.Respond(hookstest.Status(status).Body(`{"ok":true,"access_token":"x"}`))
 			time.Sleep(time.Second)
 			c.trigger(hooks.Event{Type: logto.UserCreated, Data: []byte(`{"path":"/users","data":{"id":"u1","password":"p"}}`)})
 			time.Sleep(time.Second)
@@ -116,10 +116,10 @@ func TestAnswers(t *testing.T) {
 		}
 		failures(t, golden)
 	})
-	golden.Compare(t, "testdata/answers.golden")
+	golden.Compare(t, "testdata/responses.golden")
 }
 
-// failures writes the answers to those who may not ask, and to failures of the
+// failures writes the responses to those who may not ask, and to failures of the
 // host.
 func failures(t *testing.T, golden *apitest.Golden) {
 	refuses := func(err error) httpadapter.Authenticate {

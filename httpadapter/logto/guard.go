@@ -45,7 +45,7 @@ func (g *guard) limit(path []any, code, bound string, n int, kind, message strin
 	})
 }
 
-// maxIssues and maxListed bound an answer, in which each issue of an event type
+// maxIssues and maxListed bound a response, in which each issue of an event type
 // lists all types.
 const (
 	maxIssues = 100

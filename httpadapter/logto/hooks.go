@@ -11,36 +11,36 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
-func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) list(c *httpadapter.Call) (httpadapter.Response, error) {
 	q := queryOf(c)
 	p, paged, err := q.page()
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	withStats, err := q.value("includeExecutionStats")
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	found, total, err := a.hooks(c.Context(), c.Caller.Tenant, p, paged)
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	views := make([]hookView, len(found))
 	for i, h := range found {
 		if views[i], err = viewOf(h); err != nil {
-			return httpadapter.Answer{}, err
+			return httpadapter.Response{}, err
 		}
 	}
 	if isYes(withStats) {
 		if err := a.addStats(c.Context(), c.Caller.Tenant, views); err != nil {
-			return httpadapter.Answer{}, err
+			return httpadapter.Response{}, err
 		}
 	}
-	answer := httpadapter.Answer{Status: http.StatusOK, Body: views}
+	response := httpadapter.Response{Status: http.StatusOK, Body: views}
 	if paged {
-		answer.Header = q.pageHeader(p, total, false)
+		response.Header = q.pageHeader(p, total, false)
 	}
-	return answer, nil
+	return response, nil
 }
 
 // hooks returns a page of the tenant's hooks and how many there are in all, or
@@ -82,20 +82,20 @@ func (a *api) addStats(ctx context.Context, tenant string, views []hookView) err
 	return nil
 }
 
-func (a *api) create(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) create(c *httpadapter.Call) (httpadapter.Response, error) {
 	change, err := a.readChange(c, true)
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	if change.event == nil && change.events == nil {
-		return httpadapter.Answer{}, errMissingEvents
+		return httpadapter.Response{}, errMissingEvents
 	}
 	h := hooks.Hook{ID: newID(), Tenant: c.Caller.Tenant, Protocol: Name}
 	if err := change.apply(&h, a.protocol); err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	h, err = a.manager.Register(c.Context(), h)
-	return answerHook(http.StatusCreated, h, err)
+	return respondHook(http.StatusCreated, h, err)
 }
 
 // newID makes an ID in Logto's form.
@@ -111,12 +111,12 @@ func (a *api) readChange(c *httpadapter.Call, isNew bool) (change, error) {
 	return change, g.err("body")
 }
 
-func answerHook(status int, h hooks.Hook, err error) (httpadapter.Answer, error) {
+func respondHook(status int, h hooks.Hook, err error) (httpadapter.Response, error) {
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	view, err := viewOf(h)
-	return httpadapter.Answer{Status: status, Body: view}, err
+	return httpadapter.Response{Status: status, Body: view}, err
 }
 
 // find returns the hook that the path names.
@@ -128,37 +128,37 @@ func (a *api) find(c *httpadapter.Call) (hooks.Hook, error) {
 	return h, err
 }
 
-func (a *api) get(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) get(c *httpadapter.Call) (httpadapter.Response, error) {
 	q := queryOf(c)
 	withStats, err := q.value("includeExecutionStats")
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	h, err := a.find(c)
 	if err != nil {
-		return httpadapter.Answer{}, orNotFound(err, errNotExistsWithID(c.PathValue("id")))
+		return httpadapter.Response{}, orNotFound(err, errNotExistsWithID(c.PathValue("id")))
 	}
 	view, err := viewOf(h)
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	if isYes(withStats) {
 		views := []hookView{view}
 		if err := a.addStats(c.Context(), h.Tenant, views); err != nil {
-			return httpadapter.Answer{}, err
+			return httpadapter.Response{}, err
 		}
 		view = views[0]
 	}
-	return httpadapter.Answer{Status: http.StatusOK, Body: view}, nil
+	return httpadapter.Response{Status: http.StatusOK, Body: view}, nil
 }
 
-func (a *api) update(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) update(c *httpadapter.Call) (httpadapter.Response, error) {
 	change, err := a.readChange(c, false)
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	if change.isEmpty() {
-		return httpadapter.Answer{}, errNoChange
+		return httpadapter.Response{}, errNoChange
 	}
 	h, err := a.manager.Update(c.Context(), c.Caller.Tenant, c.PathValue("id"), func(h *hooks.Hook) error {
 		if h.Protocol != Name {
@@ -166,21 +166,21 @@ func (a *api) update(c *httpadapter.Call) (httpadapter.Answer, error) {
 		}
 		return change.apply(h, a.protocol)
 	})
-	return answerHook(http.StatusOK, h, orNotFound(err, errNotExists))
+	return respondHook(http.StatusOK, h, orNotFound(err, errNotExists))
 }
 
-func (a *api) delete(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) delete(c *httpadapter.Call) (httpadapter.Response, error) {
 	h, err := a.find(c)
 	if err == nil {
 		err = a.manager.Delete(c.Context(), h.Tenant, h.ID)
 	}
-	return httpadapter.Answer{Status: http.StatusNoContent}, orNotFound(err, errNotFound)
+	return httpadapter.Response{Status: http.StatusNoContent}, orNotFound(err, errNotFound)
 }
 
-func (a *api) rotate(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) rotate(c *httpadapter.Call) (httpadapter.Response, error) {
 	h, err := a.find(c)
 	if err == nil {
 		h, err = a.manager.RotateSecret(c.Context(), h.Tenant, h.ID, hooks.Rotation{Overlap: -1})
 	}
-	return answerHook(http.StatusOK, h, orNotFound(err, errNotExists))
+	return respondHook(http.StatusOK, h, orNotFound(err, errNotExists))
 }

@@ -201,7 +201,7 @@ func TestTestEvents(t *testing.T) {
 		made, stored := c.endpoint("User.Created", "")
 		apitest.Want[hook](t, c.do("PATCH", "/api/hooks/"+made.ID, `{"enabled":false}`), 200)
 		r := c.network.Receiver(t, "test.example")
-		test := func(events, config string) apitest.Answer {
+		test := func(events, config string) apitest.Response {
 			t.Helper()
 			return c.do("POST", "/api/hooks/"+made.ID+"/test", `{"events":[`+events+`],"config":{"url":"`+r.URL+`"`+config+`}}`)
 		}
@@ -217,19 +217,19 @@ func TestTestEvents(t *testing.T) {
 		assert.Empty(t, stored.Requests())
 		assert.Empty(t, c.logs(made.ID, ""))
 
-		r.Answer(hookstest.Status(500), hookstest.Status(503), hookstest.Status(200))
+		r.Respond(hookstest.Status(500), hookstest.Status(503), hookstest.Status(200))
 		assert.Equal(t, 204, test(`"PostSignIn"`, "").Status, "it is retried as a delivery is")
 		requests = r.Wait(5)
 		assert.GreaterOrEqual(t, requests[3].ReceivedAt.Sub(requests[2].ReceivedAt), 300*time.Millisecond)
 		assert.GreaterOrEqual(t, requests[4].ReceivedAt.Sub(requests[3].ReceivedAt), 600*time.Millisecond)
 
-		r.Answer(hookstest.Status(200).After(5*time.Second), hookstest.Status(418).Body("<tea>"))
+		r.Respond(hookstest.Status(200).After(5*time.Second), hookstest.Status(418).Body("<tea>"))
 		a = test(`"PostSignIn","User.Created"`, "")
 		assert.Equal(t, "hook.endpoint_responded_with_error", errorCode(t, a))
 		assert.Contains(t, a.Body, `{"responseStatus":418,"responseBody":"<tea>"}`)
 		assert.Len(t, r.Requests(), 7)
 
-		r.Answer(hookstest.Hang())
+		r.Respond(hookstest.Hang())
 		a = test(`"PostSignIn"`, `,"retries":0`)
 		assert.Equal(t, "hook.send_test_payload_failed", errorCode(t, a))
 		assert.Contains(t, a.Body, "Failed to send test payload: TimeoutError: Request timed out")
@@ -297,12 +297,12 @@ func TestHooksOfTheHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)
 		h := hooks.Hook{
-			ID: "of-the-host", Tenant: "default", Protocol: logto.Name, URL: "https://example.com", Events: []string{"User.*"},
+			ID: "of-the-application", Tenant: "default", Protocol: logto.Name, URL: "https://example.com", Events: []string{"User.*"},
 			Secrets: []hooks.SigningSecret{{Secret: "old", ExpiresAt: time.Now().Add(time.Hour)}, {Secret: "new"}},
 		}
 		_, err := c.Register(t.Context(), h)
 		require.NoError(t, err)
-		got := apitest.Want[hook](t, c.do("GET", "/api/hooks/of-the-host", ""), 200)
+		got := apitest.Want[hook](t, c.do("GET", "/api/hooks/of-the-application", ""), 200)
 		assert.Equal(t, []string{"User.*"}, got.Events)
 		for name, change := range map[string]func(*hooks.Hook){
 			"settings.retries":                   func(h *hooks.Hook) { h.Settings = []byte(`{"retries":4}`) },
@@ -320,7 +320,7 @@ func TestHooksOfTheHost(t *testing.T) {
 			require.ErrorAs(t, err, &invalid, name)
 			assert.Equal(t, name, invalid.Field)
 		}
-		_, err = c.Verify(t.Context(), "default", "of-the-host")
+		_, err = c.Verify(t.Context(), "default", "of-the-application")
 		assert.ErrorContains(t, err, "no verification")
 	})
 }

@@ -29,9 +29,9 @@ func everyEvent() string {
 	return string(list)
 }
 
-// counting is an answer that counts the requests, and how many there are at a
+// counting is a response that counts the requests, and how many there are at a
 // time.
-func counting(after hookstest.Answer) (answer hookstest.Answer, counts func() (all, most int)) {
+func counting(after hookstest.Response) (response hookstest.Response, counts func() (all, most int)) {
 	var mu sync.Mutex
 	var now, all, most int
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -57,8 +57,8 @@ func TestTestsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, func(cfg *hooks.Config) { cfg.MaxInFlight = 4 })
 		made, _ := c.endpoint("User.Created", "")
-		answer, counts := counting(hookstest.Status(500).After(time.Second))
-		r := c.network.Receiver(t, "down.example", answer)
+		response, counts := counting(hookstest.Status(500).After(time.Second))
+		r := c.network.Receiver(t, "down.example", response)
 		codes := make([]string, 20)
 		var group sync.WaitGroup
 		for i := range codes {
@@ -87,7 +87,7 @@ func TestATestGoesOnAfterARetry(t *testing.T) {
 		accepted := map[string]int{}
 		var mu sync.Mutex
 		failures := 0
-		answer, counts := counting(func(w http.ResponseWriter, r *http.Request) {
+		response, counts := counting(func(w http.ResponseWriter, r *http.Request) {
 			var payload struct{ Event string }
 			_ = json.NewDecoder(r.Body).Decode(&payload)
 			mu.Lock()
@@ -99,7 +99,7 @@ func TestATestGoesOnAfterARetry(t *testing.T) {
 			}
 			accepted[payload.Event]++
 		})
-		r := c.network.Receiver(t, "flaky.example", answer)
+		r := c.network.Receiver(t, "flaky.example", response)
 		began := time.Now()
 		a := c.do("POST", "/api/hooks/"+made.ID+"/test", `{"events":`+everyEvent()+`,"config":{"url":"`+r.URL+`"}}`)
 		assert.Equal(t, 204, a.Status, a.Body)
@@ -159,7 +159,7 @@ func TestPagesBehindAll(t *testing.T) {
 
 // What is nested deeper than 100 is shown as the text of its JSON, and its
 // secrets are not shown either.
-func TestDeepAnswersAreShownAsText(t *testing.T) {
+func TestDeepResponsesAreShownAsText(t *testing.T) {
 	nested := func(depth int, open, inner, shut string) string {
 		return strings.Repeat(open, depth) + inner + strings.Repeat(shut, depth)
 	}
@@ -221,7 +221,7 @@ func TestManyFaults(t *testing.T) {
 	assert.Equal(t, []string{"User.Created", "User.Deleted"}, one.Events)
 }
 
-// An answer does not grow with the catalogue and the number of faults.
+// A response does not grow with the catalogue and the number of faults.
 func TestFaultsWithALargeCatalogue(t *testing.T) {
 	c := newClient(t, func(cfg *hooks.Config) {
 		cfg.Catalogue = logto.EventTypes()

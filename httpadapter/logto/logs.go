@@ -48,23 +48,23 @@ const (
 	logCap = 10_000
 )
 
-func (a *api) recentLogs(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) recentLogs(c *httpadapter.Call) (httpadapter.Response, error) {
 	q := queryOf(c)
 	p, _, err := q.page()
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	key, err := q.value("logKey")
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	enableCap, err := q.value("enableCap")
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	since, until, err := q.timeWindow(time.Now())
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	countTo := hooks.MaxCount
 	if isYes(enableCap) {
@@ -72,10 +72,10 @@ func (a *api) recentLogs(c *httpadapter.Call) (httpadapter.Answer, error) {
 	}
 	logs, total, err := a.logs(c, key, hooks.LogQuery{Since: since, Until: until, PageQuery: p.query(countTo)})
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	capped := isYes(enableCap) && total > logCap
-	return httpadapter.Answer{Status: http.StatusOK, Header: q.pageHeader(p, total, capped), Body: inside(p, logs)}, nil
+	return httpadapter.Response{Status: http.StatusOK, Header: q.pageHeader(p, total, capped), Body: inside(p, logs)}, nil
 }
 
 // logs returns a page of the logs of the hook that the path names, and how many
@@ -151,7 +151,7 @@ func logID(at *hooks.Attempt) string {
 	return fmt.Sprintf("%021s", new(big.Int).SetBytes(sum[:13]).Text(36))
 }
 
-// responseBody is the JSON of an answer, or its text.
+// responseBody is the JSON of a response, or its text.
 func responseBody(body []byte) any {
 	value, err := decode(body)
 	if err != nil || value == nil {

@@ -148,7 +148,7 @@ func TestALogIsMasked(t *testing.T) {
 	}
 }
 
-func TestTheAnswerInALog(t *testing.T) {
+func TestTheResponseInALog(t *testing.T) {
 	for _, c := range []struct{ body, want string }{
 		{"", `""`}, {"text", `"text"`}, {"null", `"null"`}, {"1", "1"}, {`"x"`, `"x"`}, {`{"a":`, `"{\"a\":"`}, {"a\x00b", `"ab"`},
 	} {
@@ -191,7 +191,7 @@ func TestStatsOfTheLastDay(t *testing.T) {
 			c.trigger(hooks.Event{Type: logto.UserCreated})
 			time.Sleep(13 * time.Hour)
 		}
-		r.Answer(hookstest.Status(500))
+		r.Respond(hookstest.Status(500))
 		c.trigger(hooks.Event{Type: logto.UserCreated})
 		time.Sleep(time.Minute)
 		for yes, wanted := range map[string]bool{

@@ -1,6 +1,6 @@
 // Package logto speaks as the webhooks of Logto do, version 1.42: [New] serves
 // the REST API of its hooks, and [Protocol] delivers events in its form, so that
-// what works with Logto's hooks works with the host's.
+// what works with Logto's hooks works with the application's.
 //
 // The endpoints:
 //

@@ -56,7 +56,7 @@ func (c change) apply(h *hooks.Hook, p *Protocol) error {
 	}
 	if c.config != nil {
 		h.URL, h.Headers = c.config.URL, c.config.Headers
-		// A schedule that the host has set itself stays, until retries are given.
+		// A schedule that the application has set itself stays, until retries are given.
 		if c.config.Retries != nil || s.Retries != nil {
 			h.Schedule = p.scheduleOf(c.config.Retries)
 		}

@@ -42,7 +42,7 @@ const Name = "logto"
 // signing key, in lower-case hexadecimal. The hook's Headers may replace
 // Content-Type and User-Agent, and must not set the signature.
 //
-// 2xx is success. 500 to 599, an answer that does not come within 10 s, and a
+// 2xx is success. 500 to 599, a response that does not come within 10 s, and a
 // failed connection are tried again; everything else is final.
 //
 // A hook without valid URL is accepted, and its deliveries fail. There is no

@@ -133,7 +133,7 @@ func inside[T any](p page, elements []T) []T {
 	return elements
 }
 
-// pageHeader is the header of an answer with a page of a list of total
+// pageHeader is the header of a response with a page of a list of total
 // elements, or of more if that is capped.
 func (q *query) pageHeader(p page, total int, capped bool) http.Header {
 	h := http.Header{"Total-Number": {strconv.Itoa(total)}}

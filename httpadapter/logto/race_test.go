@@ -107,7 +107,7 @@ func TestRotationInTheMiddleOfDeliveries(t *testing.T) {
 		t.Cleanup(endpoint.Close)
 		made := c.create(`"events":["User.Created"],"config":{"url":"` + endpoint.URL + `"}`)
 
-		// A key was surely current from the answer that brought it to the
+		// A key was surely current from the response that brought it to the
 		// request that replaced it, and perhaps from the request for it to the
 		// answer that brought the next.
 		type key struct {
@@ -177,9 +177,9 @@ func TestSecretsStaySecret(t *testing.T) {
 	keys = append(keys, apitest.Want[hook](t, c.do("PATCH", "/api/hooks/"+made.ID+"/signing-key", ""), 200).SigningKey)
 	var failures strings.Builder
 	path := "/api/hooks/" + made.ID
-	test := func(body string) apitest.Answer { return c.do("POST", path+"/test", body) }
-	patch := func(body string) apitest.Answer { return c.do("PATCH", path, body) }
-	for _, a := range []apitest.Answer{
+	test := func(body string) apitest.Response { return c.do("POST", path+"/test", body) }
+	patch := func(body string) apitest.Response { return c.do("PATCH", path, body) }
+	for _, a := range []apitest.Response{
 		test(`{"events":["PostSignIn"],` + config + `}`),
 		test(`{"events":["PostSignIn"],"config":{"url":"","headers":{"Authorization":"` + value + `"}}}`),
 		test(`{"events":["PostSignIn"],"config":{"url":"x","headers":{"a b":"` + value + `"}}}`),

@@ -13,24 +13,24 @@ import (
 
 // test sends a test event of each type to the config in the body, signed with
 // the key of the hook.
-func (a *api) test(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) test(c *httpadapter.Call) (httpadapter.Response, error) {
 	body, err := bodyOf(c)
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	var g guard
 	change := g.test(body, a.events)
 	if err := g.err("body"); err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	h, err := a.find(c)
 	if err != nil {
-		return httpadapter.Answer{}, orNotFound(err, errNotExistsWithID(c.PathValue("id")))
+		return httpadapter.Response{}, orNotFound(err, errNotExistsWithID(c.PathValue("id")))
 	}
 	if err := change.apply(&h, a.protocol); err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
-	return httpadapter.Answer{Status: http.StatusNoContent}, a.sendTests(c.Context(), h, change.events)
+	return httpadapter.Response{Status: http.StatusNoContent}, a.sendTests(c.Context(), h, change.events)
 }
 
 // test checks the body of a test.

@@ -52,7 +52,7 @@ func newClientOf(t testing.TB, store hooks.Store, adjust ...func(*hooks.Config, 
 }
 
 // do makes a request, see [apitest.NewRequest].
-func (c *client) do(method, target, body string, headers ...string) apitest.Answer {
+func (c *client) do(method, target, body string, headers ...string) apitest.Response {
 	return apitest.NewRequest(method+" "+target, body, headers...).To(c.handler)
 }
 
@@ -82,9 +82,9 @@ type hook struct {
 // state is the status of a hook and its verification.
 func (h hook) state() string { return h.Status + " " + h.VerificationStatus }
 
-// fails checks that an answer is an error in Okta's form, and returns its code
+// fails checks that a response is an error in Okta's form, and returns its code
 // and causes.
-func fails(t testing.TB, a apitest.Answer) (code string, causes []string) {
+func fails(t testing.TB, a apitest.Response) (code string, causes []string) {
 	t.Helper()
 	e := apitest.Want[struct {
 		ErrorCode, ErrorSummary, ErrorLink string
@@ -118,27 +118,27 @@ func (c *client) create(body string) hook {
 }
 
 // lifecycle moves a hook on.
-func (c *client) lifecycle(id, verb string) apitest.Answer {
+func (c *client) lifecycle(id, verb string) apitest.Response {
 	c.t.Helper()
 	return c.do("POST", path+"/"+id+"/lifecycle/"+verb, "")
 }
 
 // challenged is an endpoint whose first request is to be the challenge; the
 // others are answered so, with 200 if nothing is given.
-func (c *client) challenged(answers ...hookstest.Answer) *hookstest.Receiver {
+func (c *client) challenged(responses ...hookstest.Response) *hookstest.Receiver {
 	c.t.Helper()
 	c.hosts++
-	if len(answers) == 0 {
-		answers = []hookstest.Answer{hookstest.Status(200)}
+	if len(responses) == 0 {
+		responses = []hookstest.Response{hookstest.Status(200)}
 	}
-	challenge := hookstest.Answer(okta.ChallengeHandler(http.NotFoundHandler()).ServeHTTP)
-	return c.network.Receiver(c.t, fmt.Sprintf("host%d.example", c.hosts), append([]hookstest.Answer{challenge}, answers...)...)
+	challenge := hookstest.Response(okta.ChallengeHandler(http.NotFoundHandler()).ServeHTTP)
+	return c.network.Receiver(c.t, fmt.Sprintf("host%d.example", c.hosts), append([]hookstest.Response{challenge}, responses...)...)
 }
 
 // endpoint makes a hook that is active and verified.
-func (c *client) endpoint(events string, answers ...hookstest.Answer) (hook, *hookstest.Receiver) {
+func (c *client) endpoint(events string, responses ...hookstest.Response) (hook, *hookstest.Receiver) {
 	c.t.Helper()
-	r := c.challenged(answers...)
+	r := c.challenged(responses...)
 	h := c.create(body(fmt.Sprintf("hook %d", c.hosts), events, r.URL, "", ""))
 	h = apitest.Want[hook](c.t, c.lifecycle(h.ID, "verify"), 200)
 	r.Next() // the challenge

@@ -17,7 +17,7 @@ import (
 // [httpadapter.Authenticate] that returns one has it answered as it is, say,
 // because a tenant has not bought the feature.
 type Error struct {
-	// Status is that of the answer. Default: that of the code, or 403.
+	// Status is that of the response. Default: that of the code, or 403.
 	Status int
 	Code   string
 	// Summary is for people. Default: that of the code.
@@ -30,7 +30,7 @@ func (e *Error) Error() string {
 	return strings.TrimSpace(e.Code + " " + strings.Join(append([]string{e.summary()}, e.Causes...), "; "))
 }
 
-// Codes that are the host's to give: see [Error].
+// Codes that are the application's to give: see [Error].
 const (
 	CodeNoFeature = "E0000015"
 	CodeReadOnly  = "E0000010"
@@ -69,7 +69,7 @@ var (
 	errMalformed = &Error{Code: "E0000003"}
 )
 
-// invalid is the answer to a hook that breaks rules.
+// invalid is the response to a hook that breaks rules.
 func invalid(causes ...string) *Error { return &Error{Code: "E0000001", Causes: causes} }
 
 func errNotFound(id string) *Error {
@@ -89,7 +89,7 @@ type causeView struct {
 }
 
 // Fail implements [httpadapter.API].
-func (*api) Fail(r *http.Request, err error) httpadapter.Answer {
+func (*api) Fail(r *http.Request, err error) httpadapter.Response {
 	e := errorOf(r, err)
 	view := errorView{
 		Code: e.Code, Summary: e.summary(), Link: e.Code,
@@ -98,11 +98,11 @@ func (*api) Fail(r *http.Request, err error) httpadapter.Answer {
 	for i, cause := range e.Causes {
 		view.Causes[i].Summary = cause
 	}
-	answer := httpadapter.Answer{Status: e.status(), Body: view, ErrorID: view.ID}
+	response := httpadapter.Response{Status: e.status(), Body: view, ErrorID: view.ID}
 	if e == errBusy {
-		answer.Header = busyHeader(time.Now())
+		response.Header = busyHeader(time.Now())
 	}
-	return answer
+	return response
 }
 
 func errorOf(r *http.Request, err error) *Error {

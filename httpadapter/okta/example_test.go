@@ -17,7 +17,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// A host that serves the API to those who have a token of Okta's form, and sends
+// An application that serves the API to those who have a token of Okta's form, and sends
 // events that happen within a second in one request.
 func ExampleNew() {
 	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{

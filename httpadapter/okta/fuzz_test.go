@@ -68,7 +68,7 @@ func FuzzAPI(f *testing.F) {
 }
 
 // withoutTime is a hook without the time of its last update.
-func withoutTime(t *testing.T, a apitest.Answer) map[string]any {
+func withoutTime(t *testing.T, a apitest.Response) map[string]any {
 	t.Helper()
 	hook := apitest.Want[map[string]any](t, a, 200)
 	delete(hook, "lastUpdated")

@@ -29,9 +29,9 @@ var (
 	requestID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 )
 
-// TestAnswers compares whole answers with testdata/answers.golden: each answer of
+// TestResponses compares whole responses with testdata/responses.golden: each response of
 // each endpoint, and each error of Okta's that the API knows.
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	golden := &apitest.Golden{
 		Headers: []string{
 			"Allow", "Cache-Control", "Content-Type", "Date",
@@ -120,25 +120,25 @@ func TestAnswers(t *testing.T) {
 		failing(t, golden)
 		failures(t, golden)
 	})
-	golden.Compare(t, "testdata/answers.golden")
+	golden.Compare(t, "testdata/responses.golden")
 }
 
-// failing asks for verifications that fail, and for what the host does not allow.
+// failing asks for verifications that fail, and for what the application does not allow.
 func failing(t *testing.T, golden *apitest.Golden) {
 	strict := newClient(t, func(cfg *hooks.Config, _ *okta.Config) { cfg.AllowHTTP = false })
 	golden.Ask(t, strict.handler, request("POST "+path, body("plain", "a.b", "http://example.com", "", "")))
 	c := newClient(t)
 	wrong := hookstest.Status(200).Body(`{"verification":"wrong"}`)
-	for i, answer := range []hookstest.Answer{wrong, hookstest.Status(500), hookstest.Hang(), hookstest.Redirect(302, "/")} {
+	for i, response := range []hookstest.Response{wrong, hookstest.Status(500), hookstest.Hang(), hookstest.Redirect(302, "/")} {
 		name := fmt.Sprintf("failing%d", i)
-		made := c.create(body(name, "a.b", c.network.Receiver(t, name+".example", answer).URL, "", ""))
+		made := c.create(body(name, "a.b", c.network.Receiver(t, name+".example", response).URL, "", ""))
 		golden.Names = map[string]string{"{id}": made.ID}
 		golden.Ask(t, c.handler, request("POST "+path+"/{id}/lifecycle/verify", ""))
 	}
 }
 
-// failures adds the answers to those who may not ask, or not so often, and to
-// failures of the host.
+// failures adds the responses to those who may not ask, or not so often, and to
+// failures of the application.
 func failures(t *testing.T, golden *apitest.Golden) {
 	m, err := hooks.New(apitest.BrokenStore{Store: memory.New(memory.Options{})}, hooks.Config{Protocols: []hooks.Protocol{&okta.Protocol{}}})
 	require.NoError(t, err)

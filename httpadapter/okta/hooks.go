@@ -11,26 +11,26 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
-func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) list(c *httpadapter.Call) (httpadapter.Response, error) {
 	views := []hookView{}
 	q := hooks.HookQuery{Tenant: c.Caller.Tenant, Protocol: Name, PageQuery: hooks.PageQuery{OldestFirst: true, Limit: hooks.MaxLimit}}
 	for h, err := range a.manager.AllHooks(c.Context(), q) {
 		if err != nil {
-			return httpadapter.Answer{}, err
+			return httpadapter.Response{}, err
 		}
 		view, err := viewOf(h, c.Base)
 		if err != nil {
-			return httpadapter.Answer{}, err
+			return httpadapter.Response{}, err
 		}
 		views = append(views, view)
 	}
-	return httpadapter.Answer{Status: http.StatusOK, Body: views}, nil
+	return httpadapter.Response{Status: http.StatusOK, Body: views}, nil
 }
 
-func (a *api) create(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) create(c *httpadapter.Call) (httpadapter.Response, error) {
 	change, err := a.readChange(c.Body)
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	a.changing.Lock()
 	defer a.changing.Unlock()
@@ -40,18 +40,18 @@ func (a *api) create(c *httpadapter.Call) (httpadapter.Answer, error) {
 		Settings: wire.JSON(settings{CreatedBy: c.Caller.Actor}),
 	}
 	if err := change.apply(&h, selfLink(c.Base, h.ID)); err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	if err := a.checkName(c.Context(), h); err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	if !h.Disabled {
 		if err := a.checkActive(c.Context(), h.Tenant); err != nil {
-			return httpadapter.Answer{}, err
+			return httpadapter.Response{}, err
 		}
 	}
 	h, err = a.manager.Register(c.Context(), h)
-	return answerHook(c, h, err)
+	return respondHook(c, h, err)
 }
 
 const (
@@ -62,12 +62,12 @@ const (
 // newID makes an ID in Okta's form.
 func newID() string { return "who" + wire.RandomText(17, alphanumeric) }
 
-func answerHook(c *httpadapter.Call, h hooks.Hook, err error) (httpadapter.Answer, error) {
+func respondHook(c *httpadapter.Call, h hooks.Hook, err error) (httpadapter.Response, error) {
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	view, err := viewOf(h, c.Base)
-	return httpadapter.Answer{Status: http.StatusOK, Body: view}, err
+	return httpadapter.Response{Status: http.StatusOK, Body: view}, err
 }
 
 // checkName refuses a name that another hook has. The hook of that name, if it
@@ -103,14 +103,14 @@ func (a *api) find(c *httpadapter.Call) (hooks.Hook, error) {
 	return h, err
 }
 
-func (a *api) get(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) get(c *httpadapter.Call) (httpadapter.Response, error) {
 	h, err := a.find(c)
-	return answerHook(c, h, err)
+	return respondHook(c, h, err)
 }
 
 // update changes the hook that the path names, and checks it against the others
 // if it has a new name or becomes active.
-func (a *api) update(c *httpadapter.Call, change func(*hooks.Hook) error) (httpadapter.Answer, error) {
+func (a *api) update(c *httpadapter.Call, change func(*hooks.Hook) error) (httpadapter.Response, error) {
 	a.changing.Lock()
 	defer a.changing.Unlock()
 	h, err := a.manager.Update(c.Context(), c.Caller.Tenant, c.PathValue("id"), func(h *hooks.Hook) error {
@@ -131,35 +131,35 @@ func (a *api) update(c *httpadapter.Call, change func(*hooks.Hook) error) (httpa
 		}
 		return nil
 	})
-	return answerHook(c, h, err)
+	return respondHook(c, h, err)
 }
 
-func (a *api) replace(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) replace(c *httpadapter.Call) (httpadapter.Response, error) {
 	if _, err := a.find(c); err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	change, err := a.readChange(c.Body)
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	return a.update(c, func(h *hooks.Hook) error { return change.apply(h, selfLink(c.Base, h.ID)) })
 }
 
-func (a *api) activate(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) activate(c *httpadapter.Call) (httpadapter.Response, error) {
 	return a.update(c, func(h *hooks.Hook) error {
 		h.Disabled = false
 		return nil
 	})
 }
 
-func (a *api) deactivate(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) deactivate(c *httpadapter.Call) (httpadapter.Response, error) {
 	return a.update(c, func(h *hooks.Hook) error {
 		h.Disabled = true
 		return nil
 	})
 }
 
-func (a *api) delete(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) delete(c *httpadapter.Call) (httpadapter.Response, error) {
 	a.changing.Lock()
 	defer a.changing.Unlock()
 	h, err := a.find(c)
@@ -169,13 +169,13 @@ func (a *api) delete(c *httpadapter.Call) (httpadapter.Answer, error) {
 	if err == nil {
 		err = a.manager.Delete(c.Context(), h.Tenant, h.ID)
 	}
-	return httpadapter.Answer{Status: http.StatusNoContent}, err
+	return httpadapter.Response{Status: http.StatusNoContent}, err
 }
 
-func (a *api) verify(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) verify(c *httpadapter.Call) (httpadapter.Response, error) {
 	h, err := a.find(c)
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	failed := func(reason string) error {
 		return invalid(fmt.Sprintf("Unable to verify event hook. Hook %s execution failed", h.Name), reason)
@@ -188,5 +188,5 @@ func (a *api) verify(c *httpadapter.Call) (httpadapter.Answer, error) {
 	case errors.Is(err, hooks.ErrConflict):
 		err = failed("the event hook was changed while its endpoint was asked")
 	}
-	return answerHook(c, changed, err)
+	return respondHook(c, changed, err)
 }

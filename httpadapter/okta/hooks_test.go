@@ -118,7 +118,7 @@ func TestReplaceOneThing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)
 		const headers = `,"headers":[{"key":"X-A","value":"1"},{"key":"X-B","value":"2"}]`
-		r := c.challenged(hookstest.Answer(okta.ChallengeHandler(nil).ServeHTTP))
+		r := c.challenged(hookstest.Response(okta.ChallengeHandler(nil).ServeHTTP))
 		id := c.create(body("n", "a.b", r.URL, headers, "")).ID
 		for _, step := range []struct{ uri, config, more, state string }{
 			{r.URL, headers, `,"status":"ACTIVE"`, "ACTIVE UNVERIFIED"},
@@ -142,19 +142,19 @@ func TestReplaceOneThing(t *testing.T) {
 func TestVerifyFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, test := range map[string]struct {
-			answers  []hookstest.Answer
-			requests int
-			cause    string
+			responses []hookstest.Response
+			requests  int
+			cause     string
 		}{
-			"a wrong value": {[]hookstest.Answer{hookstest.Status(200).Body(`{"verification":"x"}`)}, 1, "body: the endpoint did not answer"},
-			"no JSON":       {[]hookstest.Answer{hookstest.Status(200).Body(`ok`)}, 1, "body: the endpoint did not answer"},
-			"500":           {[]hookstest.Answer{hookstest.Status(500)}, 2, "status: the endpoint answered 500 Internal Server Error"},
-			"404":           {[]hookstest.Answer{hookstest.Status(404)}, 1, "status: the endpoint answered 404 Not Found"},
-			"a redirect":    {[]hookstest.Answer{hookstest.Redirect(302, "/")}, 1, "redirect: the endpoint answered 302 Found"},
-			"silence":       {[]hookstest.Answer{hookstest.Hang()}, 2, "timeout: no complete answer in time"},
+			"a wrong value": {[]hookstest.Response{hookstest.Status(200).Body(`{"verification":"x"}`)}, 1, "body: the endpoint did not answer"},
+			"no JSON":       {[]hookstest.Response{hookstest.Status(200).Body(`ok`)}, 1, "body: the endpoint did not answer"},
+			"500":           {[]hookstest.Response{hookstest.Status(500)}, 2, "status: the endpoint responded with 500 Internal Server Error"},
+			"404":           {[]hookstest.Response{hookstest.Status(404)}, 1, "status: the endpoint responded with 404 Not Found"},
+			"a redirect":    {[]hookstest.Response{hookstest.Redirect(302, "/")}, 1, "redirect: the endpoint responded with 302 Found"},
+			"silence":       {[]hookstest.Response{hookstest.Hang()}, 2, "timeout: no complete response in time"},
 		} {
 			c := newClient(t)
-			r := c.network.Receiver(t, "wrong.example", test.answers...)
+			r := c.network.Receiver(t, "wrong.example", test.responses...)
 			made := c.create(body("n", "a.b", r.URL, "", ""))
 			began := time.Now()
 			a := c.lifecycle(made.ID, "verify")
@@ -174,7 +174,7 @@ func TestVerifyFails(t *testing.T) {
 func TestRetryOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, test := range map[string]struct {
-			first    hookstest.Answer
+			first    hookstest.Response
 			requests int
 			state    hooks.State
 		}{
@@ -215,7 +215,7 @@ func TestLimits(t *testing.T) {
 		assert.Equal(t, "INACTIVE UNVERIFIED", resting.state())
 		for _, refused := range []struct {
 			cause string
-			apitest.Answer
+			apitest.Response
 		}{
 			{"status: There may be at most 2 active", c.do("POST", path, body("third", "a.b", uri, "", ""))},
 			{"status: There may be at most 2 active", c.lifecycle(resting.ID, "activate")},
@@ -227,7 +227,7 @@ func TestLimits(t *testing.T) {
 			{`channel.config.headers["Host"]: belongs`, c.do("PUT", path+"/"+first.ID, body("first", "a", uri, `,"headers":[{"key":"Host","value":"x"}]`, ""))},
 			{"channel.config.authScheme.key: belongs to", c.do("PUT", path+"/"+first.ID, body("first", "a", uri, `,"authScheme":{"key":"Host","value":"x"}`, ""))},
 		} {
-			code, causes := fails(t, refused.Answer)
+			code, causes := fails(t, refused.Response)
 			assert.Equal(t, "E0000001", code, refused.cause)
 			assert.Contains(t, causes[0], refused.cause)
 		}
@@ -281,19 +281,19 @@ func TestRateLimit(t *testing.T) {
 	})
 }
 
-// What is under way ends by its answer; what waits for a retry ends as cancelled,
+// What is under way ends by its response; what waits for a retry ends as cancelled,
 // for a reason that the log names, and can be sent again.
 func TestDeliveriesOfAHookThatIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for reason, stop := range map[string]func(*client, hook) apitest.Answer{
-			"the hook is disabled": func(c *client, h hook) apitest.Answer { return c.lifecycle(h.ID, "deactivate") },
-			"the hook is not verified": func(c *client, h hook) apitest.Answer {
+		for reason, stop := range map[string]func(*client, hook) apitest.Response{
+			"the hook is disabled": func(c *client, h hook) apitest.Response { return c.lifecycle(h.ID, "deactivate") },
+			"the hook is not verified": func(c *client, h hook) apitest.Response {
 				return c.do("PUT", path+"/"+h.ID, body(h.Name, "a.b", h.Channel.Config.URI, `,"headers":[{"key":"X-New","value":"1"}]`, ""))
 			},
-			"the hook was deleted": func(c *client, h hook) apitest.Answer {
+			"the hook was deleted": func(c *client, h hook) apitest.Response {
 				apitest.Want[hook](c.t, c.lifecycle(h.ID, "deactivate"), 200)
 				assert.Equal(c.t, 204, c.do("DELETE", path+"/"+h.ID, "").Status)
-				return apitest.Answer{Status: 200}
+				return apitest.Response{Status: 200}
 			},
 		} {
 			c := newClient(t)

@@ -25,7 +25,7 @@ func newLimiter(limit int) *limiter {
 	return &limiter{limit: limit}
 }
 
-// busyHeader is that of an answer to [hooks.ErrBusy]: clients that do not know
+// busyHeader is that of a response to [hooks.ErrBusy]: clients that do not know
 // Retry-After wait for the difference of Date and X-Rate-Limit-Reset.
 func busyHeader(now time.Time) http.Header {
 	return http.Header{
@@ -36,7 +36,7 @@ func busyHeader(now time.Time) http.Header {
 	}
 }
 
-// take counts a request. It returns what its answer says of the limit, and
+// take counts a request. It returns what its response says of the limit, and
 // whether the request is within it.
 func (l *limiter) take(tenant string) (http.Header, bool) {
 	if l == nil {

@@ -39,14 +39,14 @@ func TestVerificationsAreBounded(t *testing.T) {
 		c := newClient(t, func(cfg *hooks.Config, _ *okta.Config) { cfg.MaxInFlight = 4 })
 		r := c.network.Receiver(t, "slow.example", hookstest.Hang())
 		h := c.create(body("a", "a.b", r.URL, "", ""))
-		answers := make([]apitest.Answer, 20)
+		responses := make([]apitest.Response, 20)
 		var group sync.WaitGroup
-		for i := range answers {
-			group.Go(func() { answers[i] = c.lifecycle(h.ID, "verify") })
+		for i := range responses {
+			group.Go(func() { responses[i] = c.lifecycle(h.ID, "verify") })
 		}
 		group.Wait()
 		failed := 0
-		for _, a := range answers {
+		for _, a := range responses {
 			code, _ := fails(t, a)
 			if code == "E0000001" {
 				failed++

@@ -1,6 +1,6 @@
 // Package okta speaks as the event hooks of Okta do: [New] serves their REST API,
 // and [Protocol] delivers events in their form, so that what works with Okta's
-// event hooks works with the host's.
+// event hooks works with the application's.
 //
 // The endpoints:
 //
@@ -116,19 +116,19 @@ func (a *api) Routes() []httpadapter.Route {
 }
 
 // limited is a handler behind the rate limit and the check of media types.
-func (a *api) limited(handle func(*httpadapter.Call) (httpadapter.Answer, error)) func(*httpadapter.Call) (httpadapter.Answer, error) {
-	return func(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) limited(handle func(*httpadapter.Call) (httpadapter.Response, error)) func(*httpadapter.Call) (httpadapter.Response, error) {
+	return func(c *httpadapter.Call) (httpadapter.Response, error) {
 		header, ok := a.limiter.take(c.Caller.Tenant)
 		if !ok {
-			return httpadapter.Answer{Header: header}, errRateLimit
+			return httpadapter.Response{Header: header}, errRateLimit
 		}
 		if !speaksJSON(c) {
-			return httpadapter.Answer{Header: header}, errMediaType
+			return httpadapter.Response{Header: header}, errMediaType
 		}
-		answer, err := handle(c)
-		if answer.Header == nil {
-			answer.Header = header
+		response, err := handle(c)
+		if response.Header == nil {
+			response.Header = header
 		}
-		return answer, err
+		return response, err
 	}
 }

@@ -38,7 +38,7 @@ const Name = "okta"
 // It is not signed. The hook's Headers may replace Accept, Content-Type and
 // User-Agent.
 //
-// 2xx is success. 500 to 599, an answer that does not come within 3 s, and a
+// 2xx is success. 500 to 599, a response that does not come within 3 s, and a
 // failed connection are tried again, once and at once; everything else is final.
 // Hooks that are not verified receive nothing.
 type Protocol struct {
@@ -259,10 +259,10 @@ func (e *endpoint) Verify(ctx context.Context, send hooks.Send) error {
 	if !wire.Judge(r).Success {
 		return r.Failure()
 	}
-	var answer struct {
+	var response struct {
 		Verification string `json:"verification"`
 	}
-	if json.Unmarshal(r.Body, &answer) != nil || answer.Verification != challenge {
+	if json.Unmarshal(r.Body, &response) != nil || response.Verification != challenge {
 		return &hooks.AttemptError{Class: hooks.ClassBody, Err: errors.New(`the endpoint did not answer {"verification": ...} with the challenge`), Response: &r}
 	}
 	return nil

@@ -25,7 +25,7 @@ import (
 
 // atOnce makes fifty requests at the same time, and returns how many were
 // answered with 200. The others have to be refused with E0000001.
-func atOnce(t *testing.T, ask func(i int) apitest.Answer) int {
+func atOnce(t *testing.T, ask func(i int) apitest.Response) int {
 	t.Helper()
 	var group errgroup.Group
 	var done atomic.Int64
@@ -54,10 +54,10 @@ func TestConcurrentRequests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newClientOf(t, store)
 			const uri = "https://example.com"
-			assert.Equal(t, 1, atOnce(t, func(int) apitest.Answer {
+			assert.Equal(t, 1, atOnce(t, func(int) apitest.Response {
 				return c.do("POST", path, body("the same", "a.b", uri, "", ""))
 			}))
-			assert.Equal(t, 24, atOnce(t, func(i int) apitest.Answer {
+			assert.Equal(t, 24, atOnce(t, func(i int) apitest.Response {
 				return c.do("POST", path, body(fmt.Sprintf("hook %d", i), "a.b", uri, "", ""))
 			}))
 			var resting []string
@@ -66,8 +66,8 @@ func TestConcurrentRequests(t *testing.T) {
 			}
 			first := apitest.Want[[]hook](t, c.do("GET", path, ""), 200)[0]
 			apitest.Want[hook](t, c.lifecycle(first.ID, "deactivate"), 200)
-			assert.Equal(t, 1, atOnce(t, func(i int) apitest.Answer { return c.lifecycle(resting[i], "activate") }))
-			assert.Equal(t, 1, atOnce(t, func(i int) apitest.Answer {
+			assert.Equal(t, 1, atOnce(t, func(i int) apitest.Response { return c.lifecycle(resting[i], "activate") }))
+			assert.Equal(t, 1, atOnce(t, func(i int) apitest.Response {
 				return c.do("PUT", path+"/"+resting[i], body("renamed", "a.b", uri, "", ""))
 			}))
 			active := 0
@@ -80,7 +80,7 @@ func TestConcurrentRequests(t *testing.T) {
 
 			before, err := c.Hook(t.Context(), "acme", first.ID)
 			require.NoError(t, err)
-			assert.Equal(t, 50, atOnce(t, func(i int) apitest.Answer {
+			assert.Equal(t, 50, atOnce(t, func(i int) apitest.Response {
 				return c.do("PUT", path+"/"+first.ID, body(fmt.Sprintf("first %d", i), "a.b", uri, "", `,"status":"INACTIVE"`))
 			}))
 			after, err := c.Hook(t.Context(), "acme", first.ID)
@@ -95,9 +95,9 @@ func TestConcurrentRequests(t *testing.T) {
 func TestAChangeDuringVerification(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)
-		r := c.network.Receiver(t, "slow.example", hookstest.Answer(okta.ChallengeHandler(nil).ServeHTTP).After(2*time.Second))
+		r := c.network.Receiver(t, "slow.example", hookstest.Response(okta.ChallengeHandler(nil).ServeHTTP).After(2*time.Second))
 		h := c.create(body("n", "a.b", r.URL, "", ""))
-		verified := make(chan apitest.Answer)
+		verified := make(chan apitest.Response)
 		go func() { verified <- c.lifecycle(h.ID, "verify") }()
 		time.Sleep(time.Second)
 		apitest.Want[hook](t, c.do("PUT", path+"/"+h.ID, body("n", "a.b", "https://another.example", "", "")), 200)
@@ -107,7 +107,7 @@ func TestAChangeDuringVerification(t *testing.T) {
 	})
 }
 
-// No value of an authentication header gets into an answer, a log or an attempt.
+// No value of an authentication header gets into a response, a log or an attempt.
 func TestSecretsStaySecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged bytes.Buffer
@@ -119,7 +119,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		made := c.do("POST", path, body("n", "a.b", r.URL, auth, ""))
 		id := apitest.Want[hook](t, made, 200).ID
 		shown := []string{made.Body, c.lifecycle(id, "verify").Body, c.lifecycle(id, "verify").Body}
-		assert.Contains(t, shown[2], "status: the endpoint answered 400")
+		assert.Contains(t, shown[2], "status: the endpoint responded with 400")
 		for _, body := range []string{
 			body("n", "a.b", r.URL, auth, ""),
 			body("n", "a.b", "https://10.0.0.1", auth, ""),

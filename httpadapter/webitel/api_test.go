@@ -56,12 +56,12 @@ func newClient(t testing.TB, adjust ...func(*hooks.Config, *webitel.Config)) *cl
 }
 
 // do makes a request, see [apitest.NewRequest].
-func (c *client) do(line, body string, headers ...string) apitest.Answer {
+func (c *client) do(line, body string, headers ...string) apitest.Response {
 	return apitest.NewRequest(line, body, headers...).To(c.handler)
 }
 
-// data returns the data of an answer that says that all is well.
-func data[T any](t testing.TB, a apitest.Answer) T {
+// data returns the data of a response that says that all is well.
+func data[T any](t testing.TB, a apitest.Response) T {
 	t.Helper()
 	got := apitest.Want[struct {
 		Status string
@@ -71,8 +71,8 @@ func data[T any](t testing.TB, a apitest.Answer) T {
 	return got.Data
 }
 
-// info returns what an answer with this status says of an error.
-func info(t testing.TB, a apitest.Answer, status int) string {
+// info returns what a response with this status says of an error.
+func info(t testing.TB, a apitest.Response, status int) string {
 	t.Helper()
 	got := apitest.Want[map[string]string](t, a, status)
 	assert.Equal(t, "error", got["status"])
@@ -106,10 +106,10 @@ func (c *client) get(id string) map[string]any {
 }
 
 // receiver is an endpoint of a host of its own.
-func (c *client) receiver(answers ...hookstest.Answer) *hookstest.Receiver {
+func (c *client) receiver(responses ...hookstest.Response) *hookstest.Receiver {
 	c.t.Helper()
 	c.hosts++
-	return c.network.Receiver(c.t, fmt.Sprintf("host%d.example", c.hosts), answers...)
+	return c.network.Receiver(c.t, fmt.Sprintf("host%d.example", c.hosts), responses...)
 }
 
 func (c *client) trigger(event, object string) {
@@ -128,12 +128,12 @@ func (c *client) attempts(id string) []hooks.Attempt {
 
 // deliver triggers an event with this data for a hook with these members beside
 // its event and its action, and returns what the endpoint got, and the attempts.
-func (c *client) deliver(members, object string, answers ...hookstest.Answer) ([]hookstest.Request, []hooks.Attempt) {
+func (c *client) deliver(members, object string, responses ...hookstest.Response) ([]hookstest.Request, []hooks.Attempt) {
 	c.t.Helper()
-	if len(answers) == 0 {
-		answers = []hookstest.Answer{hookstest.Status(200)}
+	if len(responses) == 0 {
+		responses = []hookstest.Response{hookstest.Status(200)}
 	}
-	r := c.receiver(answers...)
+	r := c.receiver(responses...)
 	event := fmt.Sprintf("EVENT_%d", c.hosts)
 	id := c.create(body(event, r.URL+"/in?own=1", members))
 	_, err := c.Trigger(c.t.Context(), hooks.Event{ID: event, Type: event, Tenant: domain, Data: []byte(object)})

@@ -22,8 +22,8 @@ const (
 	authHeader = "auth:header:"
 )
 
-// maxAuthAnswer bounds the answer to an auth request, in bytes.
-const maxAuthAnswer = 64 << 10
+// maxAuthResponse bounds the response to an auth request, in bytes.
+const maxAuthResponse = 64 << 10
 
 // An authView is how a hook logs in before each delivery. It keeps which members were
 // given: the API shows no others.
@@ -50,7 +50,7 @@ type login struct {
 	method string
 	header []named
 	params []named
-	// cookies says that deliveries have the cookies that the answer sets.
+	// cookies says that deliveries have the cookies that the response sets.
 	cookies bool
 }
 
@@ -82,7 +82,7 @@ func parseLogin(view *authView) (*login, error) {
 // ask makes the auth request, puts what it brings into the scope, and returns the
 // Cookie header for the delivery.
 func (l *login) ask(ctx context.Context, send hooks.Send, s *scope) (cookie string, err error) {
-	r := hooks.Request{Method: l.method, URL: l.url, MaxAnswer: maxAuthAnswer}
+	r := hooks.Request{Method: l.method, URL: l.url, MaxResponse: maxAuthResponse}
 	if r.Header, err = fillHeader(l.header, s); err != nil {
 		return "", err
 	}
@@ -102,14 +102,14 @@ func (l *login) ask(ctx context.Context, send hooks.Send, s *scope) (cookie stri
 		r.Body = object(params)
 	}
 	complete(&r)
-	answer := send(ctx, r)
-	if !judge(answer).Success {
-		return "", failed(answer)
+	response := send(ctx, r)
+	if !judge(response).Success {
+		return "", failed(response)
 	}
-	if answer.Truncated {
-		return "", &hooks.AttemptError{Class: hooks.ClassBody, Err: fmt.Errorf("the answer to the auth request has more than %d bytes", maxAuthAnswer)}
+	if response.Truncated {
+		return "", &hooks.AttemptError{Class: hooks.ClassBody, Err: fmt.Errorf("the response to the auth request has more than %d bytes", maxAuthResponse)}
 	}
-	results, cookie := resultsOf(answer)
+	results, cookie := resultsOf(response)
 	s.authenticate(results)
 	if !l.cookies {
 		cookie = ""
@@ -117,32 +117,32 @@ func (l *login) ask(ctx context.Context, send hooks.Send, s *scope) (cookie stri
 	return cookie, nil
 }
 
-// failed is the failure of a delivery whose auth request had this answer, of which
+// failed is the failure of a delivery whose auth request had this response, of which
 // it tells the status and Retry-After alone: it may have credentials.
-func failed(answer hooks.Response) error {
-	failure := answer.Failure()
+func failed(response hooks.Response) error {
+	failure := response.Failure()
 	reason := error(failure)
 	switch failure.Class { // Here net/http quotes what it got.
-	case hooks.ClassProtocol:
-		reason = errors.New("the answer is not valid HTTP, or has too many headers")
+	case hooks.ClassHTTP:
+		reason = errors.New("the response is not valid HTTP, or has too many headers")
 	case hooks.ClassHTTP2:
 		reason = errors.New("the HTTP/2 stream or connection ended with an error")
 	}
 	return &hooks.AttemptError{
 		Class: failure.Class, Err: fmt.Errorf("the auth request failed: %w", reason),
-		Response: &hooks.Response{Status: answer.Status, Header: http.Header{"Retry-After": answer.Header["Retry-After"]}},
+		Response: &hooks.Response{Status: response.Status, Header: http.Header{"Retry-After": response.Header["Retry-After"]}},
 	}
 }
 
-// resultsOf returns what placeholders may name of an answer, and its cookies in the form
+// resultsOf returns what placeholders may name of a response, and its cookies in the form
 // of the header Cookie (RFC 6265, section 4.2.1).
-func resultsOf(answer hooks.Response) (results map[string]string, cookie string) {
+func resultsOf(response hooks.Response) (results map[string]string, cookie string) {
 	results = map[string]string{}
-	for name, values := range answer.Header {
+	for name, values := range response.Header {
 		results[authHeader+strings.ToLower(name)] = strings.Join(values, ";")
 	}
 	cookies := map[string]string{}
-	for _, line := range answer.Header["Set-Cookie"] {
+	for _, line := range response.Header["Set-Cookie"] {
 		pair, _, _ := strings.Cut(line, ";")
 		name, value, ok := strings.Cut(pair, "=")
 		if name = strings.TrimSpace(name); ok && name != "" {
@@ -154,8 +154,8 @@ func resultsOf(answer hooks.Response) (results map[string]string, cookie string)
 	for _, name := range slices.Sorted(maps.Keys(cookies)) {
 		pairs = append(pairs, name+"="+cookies[name])
 	}
-	if json.Valid(answer.Body) {
-		members, _ := wire.MembersOf(bytes.TrimSpace(answer.Body))
+	if json.Valid(response.Body) {
+		members, _ := wire.MembersOf(bytes.TrimSpace(response.Body))
 		for _, m := range members {
 			var text *string
 			if json.Unmarshal(m.Value, &text) == nil && text != nil {

@@ -55,7 +55,7 @@ func TestAuthRequests(t *testing.T) {
 func TestAuthResults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)
-		answer := hookstest.Answer(func(w http.ResponseWriter, _ *http.Request) {
+		response := hookstest.Response(func(w http.ResponseWriter, _ *http.Request) {
 			header := w.Header()
 			header["X-Token"] = []string{"h1", "h2"}
 			header["Content-Type"] = []string{"text/plain"}
@@ -73,7 +73,7 @@ func TestAuthResults(t *testing.T) {
 		}
 		template := "${" + strings.Join(all, "}|${") + "}"
 		for _, method := range []string{"GET", "POST"} {
-			auth := c.receiver(answer)
+			auth := c.receiver(response)
 			settings := `,"auth":{"enabled":true,"cookie":true,"method":"` + method + `","url":"` + auth.URL + `"}`
 			requests, attempts := c.deliver(settings+`,"headers":{"X-All":"`+template+`","cookie":"other"},"fields":["auth:body:token","a"]`, `{"a":1}`)
 			require.Len(t, requests, 1)
@@ -95,7 +95,7 @@ func TestAuthResults(t *testing.T) {
 			assert.Equal(t, "[]", requests[0].Header.Get("X-T"))
 			assert.Equal(t, "own", requests[0].Header.Get("Cookie"), "there are none to replace it")
 		}
-		thousand := hookstest.Answer(func(w http.ResponseWriter, _ *http.Request) {
+		thousand := hookstest.Response(func(w http.ResponseWriter, _ *http.Request) {
 			for i := range 1000 {
 				w.Header().Add("Set-Cookie", fmt.Sprintf("c%03d=%d; Path=/", i, i))
 			}
@@ -105,7 +105,7 @@ func TestAuthResults(t *testing.T) {
 		assert.Len(t, requests[0].Header["Cookie"], 1)
 		assert.Equal(t, 999, strings.Count(requests[0].Header.Get("Cookie"), "; "))
 
-		requests, _ = c.deliver(`,"auth":{"enabled":true,"cookie":false,"url":"`+c.receiver(answer).URL+`"}`, `{}`)
+		requests, _ = c.deliver(`,"auth":{"enabled":true,"cookie":false,"url":"`+c.receiver(response).URL+`"}`, `{}`)
 		assert.Empty(t, requests[0].Header["Cookie"])
 		for _, off := range []string{`null`, `{}`, `{"enabled":true}`, `{"enabled":true,"url":""}`, `{"enabled":false,"cookie":true,"url":"` + auth.URL + `"}`} {
 			requests, _ := c.deliver(`,"auth":`+off, `{}`)
@@ -118,7 +118,7 @@ func TestAuthResults(t *testing.T) {
 }
 
 // Auth requests that fail, or go nowhere, fail the delivery, which is not sent.
-// Nothing of their answers is told.
+// Nothing of their responses is told.
 func TestAuthFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)
@@ -128,23 +128,23 @@ func TestAuthFails(t *testing.T) {
 			manyCookies = manyCookies.Header("Set-Cookie", fmt.Sprintf("c%d=%s", i, strings.Repeat("x", 100)))
 		}
 		for name, test := range map[string]struct {
-			answer hookstest.Answer
-			class  hooks.ErrorClass
-			reason string
+			response hookstest.Response
+			class    hooks.ErrorClass
+			reason   string
 		}{
-			"refused":               {hookstest.Status(403).Body(secret), hooks.ClassStatus, "the auth request failed: the endpoint answered 403 Forbidden"},
-			"redirected":            {hookstest.Redirect(302, "http://169.254.169.254/latest/"+secret), hooks.ClassRedirect, "the auth request failed: the endpoint answered 302 Found"},
-			"silent":                {hookstest.Hang(), hooks.ClassTimeout, "the auth request failed: no complete answer in time"},
-			"slow":                  {hookstest.Status(200).After(time.Minute), hooks.ClassTimeout, "the auth request failed: no complete answer in time"},
-			"dripping":              {hookstest.Status(200).EndlessBody(time.Second), hooks.ClassTimeout, "the auth request failed: the answer broke off"},
-			"endless":               {hookstest.Status(200).EndlessBody(time.Millisecond), hooks.ClassBody, "the answer to the auth request has more than 65536 bytes"},
-			"large":                 {hookstest.Status(200).LargeBody(65537), hooks.ClassBody, "the answer to the auth request has more than 65536 bytes"},
+			"refused":               {hookstest.Status(403).Body(secret), hooks.ClassStatus, "the auth request failed: the endpoint responded with 403 Forbidden"},
+			"redirected":            {hookstest.Redirect(302, "http://169.254.169.254/latest/"+secret), hooks.ClassRedirect, "the auth request failed: the endpoint responded with 302 Found"},
+			"silent":                {hookstest.Hang(), hooks.ClassTimeout, "the auth request failed: no complete response in time"},
+			"slow":                  {hookstest.Status(200).After(time.Minute), hooks.ClassTimeout, "the auth request failed: no complete response in time"},
+			"dripping":              {hookstest.Status(200).EndlessBody(time.Second), hooks.ClassTimeout, "the auth request failed: the response broke off"},
+			"endless":               {hookstest.Status(200).EndlessBody(time.Millisecond), hooks.ClassBody, "the response to the auth request has more than 65536 bytes"},
+			"large":                 {hookstest.Status(200).LargeBody(65537), hooks.ClassBody, "the response to the auth request has more than 65536 bytes"},
 			"broken":                {hookstest.Reset(), hooks.ClassConnect, "the auth request failed: "},
-			"a header of 1 MiB":     {hookstest.Status(200).HugeHeader(), hooks.ClassProtocol, "the auth request failed: "},
-			"a thousand cookies":    {manyCookies, hooks.ClassProtocol, "the auth request failed: "},
-			"a cookie that is none": {hookstest.Status(200).Header("Set-Cookie", secret+"=\x01"), hooks.ClassProtocol, "the auth request failed: the answer is not valid HTTP, or has too many headers"},
+			"a header of 1 MiB":     {hookstest.Status(200).HugeHeader(), hooks.ClassHTTP, "the auth request failed: "},
+			"a thousand cookies":    {manyCookies, hooks.ClassHTTP, "the auth request failed: "},
+			"a cookie that is none": {hookstest.Status(200).Header("Set-Cookie", secret+"=\x01"), hooks.ClassHTTP, "the auth request failed: the response is not valid HTTP, or has too many headers"},
 		} {
-			auth := c.receiver(test.answer)
+			auth := c.receiver(test.response)
 			requests, attempts := c.deliver(`,"retries":1,"auth":{"enabled":true,"cookie":true,"url":"`+auth.URL+`"}`, `{}`)
 			assert.Empty(t, requests, name)
 			asked := 2 // it is tried again
@@ -188,7 +188,7 @@ func TestAuthIsGuarded(t *testing.T) {
 			Protocol: webitel.Name, URL: "https://example.com", Events: []string{"E"}, Settings: []byte(`{"auth":{"enabled":true,"url":"` + url + `"}}`),
 		}, hooks.Event{Type: "E"})
 		require.NoError(t, err)
-		assert.Equal(t, hooks.ClassBlocked, attempts[0].Class, url)
+		assert.Equal(t, hooks.ClassForbidden, attempts[0].Class, url)
 		assert.Contains(t, attempts[0].Error, "the auth request failed: the egress policy forbids", url)
 	}
 }

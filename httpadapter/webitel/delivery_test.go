@@ -178,7 +178,7 @@ func TestQuery(t *testing.T) {
 	})
 }
 
-// Which answers are success, and how often and when what fails is tried again.
+// Which responses are success, and how often and when what fails is tried again.
 func TestRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)
@@ -187,12 +187,12 @@ func TestRetries(t *testing.T) {
 			assert.Len(t, requests, 1, status)
 			assert.Equal(t, hooks.Succeeded, attempts[0].State, status)
 		}
-		for name, answer := range map[string]hookstest.Answer{
+		for name, response := range map[string]hookstest.Response{
 			"300": hookstest.Status(300), "400": hookstest.Status(400), "404": hookstest.Status(404), "429": hookstest.Status(429), "500": hookstest.Status(500), "503": hookstest.Status(503),
 			"302": hookstest.Redirect(302, "/elsewhere"), "307": hookstest.Redirect(307, "/elsewhere"),
-			"no answer": hookstest.Hang(), "garbage": hookstest.Garbage(), "half an answer": hookstest.Status(200).Body("x").ThenReset(),
+			"no response": hookstest.Hang(), "garbage": hookstest.Garbage(), "half a response": hookstest.Status(200).Body("x").ThenReset(),
 		} {
-			requests, attempts := c.deliver(`,"retries":1`, `{}`, answer)
+			requests, attempts := c.deliver(`,"retries":1`, `{}`, response)
 			require.Len(t, requests, 2, name)
 			assert.Equal(t, requests[0].Body, requests[1].Body, name)
 			assert.Equal(t, "/in", requests[1].URL.Path, name)

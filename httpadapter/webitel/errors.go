@@ -15,7 +15,7 @@ import (
 // An Error is an error in Webitel's form. An [httpadapter.Authenticate] that
 // returns one has it answered as it is, say, because a token has expired.
 type Error struct {
-	// Status is that of the answer. Default: 401.
+	// Status is that of the response. Default: 401.
 	Status int
 	// Info is for people.
 	Info string
@@ -35,9 +35,9 @@ type errorView struct {
 }
 
 // Fail implements [httpadapter.API].
-func (*api) Fail(r *http.Request, err error) httpadapter.Answer {
+func (*api) Fail(r *http.Request, err error) httpadapter.Response {
 	e := errorOf(r, err)
-	return httpadapter.Answer{Status: cmp.Or(e.Status, http.StatusUnauthorized), Body: errorView{"error", e.Info}}
+	return httpadapter.Response{Status: cmp.Or(e.Status, http.StatusUnauthorized), Body: errorView{"error", e.Info}}
 }
 
 func errorOf(r *http.Request, err error) *Error {
@@ -64,7 +64,7 @@ func errorOf(r *http.Request, err error) *Error {
 	return &Error{http.StatusInternalServerError, "Internal server error"}
 }
 
-// maxShownURI bounds what an answer repeats of a URL, in bytes.
+// maxShownURI bounds what a response repeats of a URL, in bytes.
 const maxShownURI = 2048
 
 // shownURI is the URL that the client asked for, without a query that has credentials.

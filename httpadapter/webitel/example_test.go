@@ -16,7 +16,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// A host that serves the API to those who have a token where Webitel's clients put
+// An application that serves the API to those who have a token where Webitel's clients put
 // it. This one is for all domains: the request names one.
 func ExampleNew() {
 	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{Protocols: []hooks.Protocol{&webitel.Protocol{}}})

@@ -24,8 +24,8 @@ var (
 	madeID  = regexp.MustCompile(`386d[0-9a-f]{20}`) // of the time in bubbles
 )
 
-// TestAnswers compares whole answers with testdata/answers.golden.
-func TestAnswers(t *testing.T) {
+// TestResponses compares whole responses with testdata/responses.golden.
+func TestResponses(t *testing.T) {
 	golden := &apitest.Golden{
 		Headers: []string{"Allow", "Content-Type", "Vary", "Access-Control-Allow-Origin", "Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Max-Age"},
 		Hide:    func(s string) string { return madeID.ReplaceAllString(s, "{new}") },
@@ -74,10 +74,10 @@ func TestAnswers(t *testing.T) {
 		}
 		failures(t, golden)
 	})
-	golden.Compare(t, "testdata/answers.golden")
+	golden.Compare(t, "testdata/responses.golden")
 }
 
-// failures adds the answers to those who may not ask, and to failures of the host.
+// failures adds the responses to those who may not ask, and to failures of the application.
 func failures(t *testing.T, golden *apitest.Golden) {
 	m, err := hooks.New(apitest.BrokenStore{Store: memory.New(memory.Options{})}, hooks.Config{Protocols: []hooks.Protocol{&webitel.Protocol{}}})
 	require.NoError(t, err)

@@ -12,8 +12,8 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter"
 )
 
-func success(data any) httpadapter.Answer {
-	return httpadapter.Answer{Status: http.StatusOK, Body: struct {
+func success(data any) httpadapter.Response {
+	return httpadapter.Response{Status: http.StatusOK, Body: struct {
 		Status string `json:"status"`
 		Data   any    `json:"data"`
 	}{"OK", data}}
@@ -25,13 +25,13 @@ const (
 	maxColumns   = 4096 // bytes
 )
 
-func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) list(c *httpadapter.Call) (httpadapter.Response, error) {
 	query := c.URL.Query()
 	if len(query["columns"]) > 1 {
-		return httpadapter.Answer{}, badRequest("columns must not be there twice")
+		return httpadapter.Response{}, badRequest("columns must not be there twice")
 	}
 	if len(query.Get("columns")) > maxColumns {
-		return httpadapter.Answer{}, badRequest(fmt.Sprintf("columns must have at most %d bytes", maxColumns))
+		return httpadapter.Response{}, badRequest(fmt.Sprintf("columns must have at most %d bytes", maxColumns))
 	}
 	columns := projectionOf(query.Get("columns"))
 	documents := []document{}
@@ -45,11 +45,11 @@ func (a *api) list(c *httpadapter.Call) (httpadapter.Answer, error) {
 	}}
 	for h, err := range a.manager.AllHooks(c.Context(), q) {
 		if err != nil {
-			return httpadapter.Answer{}, err
+			return httpadapter.Response{}, err
 		}
 		d, err := documentOf(h, columns)
 		if err != nil {
-			return httpadapter.Answer{}, err
+			return httpadapter.Response{}, err
 		}
 		if documents = append(documents, d); len(documents) == limit {
 			break
@@ -81,19 +81,19 @@ type insertResult struct {
 	N  int `json:"n"`
 }
 
-func (a *api) create(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) create(c *httpadapter.Call) (httpadapter.Response, error) {
 	change, err := readChange(c)
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	h := hooks.Hook{ID: a.ids.make(), Tenant: c.Caller.Tenant, Protocol: Name}
 	change.apply(&h)
 	if h, err = a.manager.Register(c.Context(), h); err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	d, err := documentOf(h, nil)
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	return success(inserted{insertResult{1, 1}, []document{d.withoutNulls()}, 1, []string{h.ID}}), nil
 }
@@ -112,13 +112,13 @@ func (a *api) find(c *httpadapter.Call) (hooks.Hook, error) {
 }
 
 // get shows null for a hook that is not there.
-func (a *api) get(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) get(c *httpadapter.Call) (httpadapter.Response, error) {
 	h, err := a.find(c)
 	if errors.Is(err, hooks.ErrNotFound) {
 		return success(nil), nil
 	}
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	d, err := documentOf(h, nil)
 	return success(d), err
@@ -136,10 +136,10 @@ type deleted struct {
 	OK int `json:"ok"`
 }
 
-func (a *api) replace(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) replace(c *httpadapter.Call) (httpadapter.Response, error) {
 	change, err := readChange(c)
 	if err != nil {
-		return httpadapter.Answer{}, err
+		return httpadapter.Response{}, err
 	}
 	h, err := a.find(c)
 	if err == nil {
@@ -154,7 +154,7 @@ func (a *api) replace(c *httpadapter.Call) (httpadapter.Answer, error) {
 	return success(replaced{N: 1, NModified: 1, OK: 1}), err
 }
 
-func (a *api) delete(c *httpadapter.Call) (httpadapter.Answer, error) {
+func (a *api) delete(c *httpadapter.Call) (httpadapter.Response, error) {
 	h, err := a.find(c)
 	if err == nil {
 		err = a.manager.Delete(c.Context(), h.Tenant, h.ID)

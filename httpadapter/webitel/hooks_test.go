@@ -378,7 +378,7 @@ func TestRoutesAndMethods(t *testing.T) {
 	})
 }
 
-// Pages of other origins may use the API if the host says so.
+// Pages of other origins may use the API if the application says so.
 func TestCORS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		allowed := func(c *client, line string, headers ...string) string {
@@ -435,7 +435,7 @@ func TestNewChecksItsConfig(t *testing.T) {
 	}
 }
 
-// A body of 5 MiB is read unless the host says otherwise.
+// A body of 5 MiB is read unless the application says otherwise.
 func TestBodySize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)
@@ -485,7 +485,7 @@ func TestEvent(t *testing.T) {
 	}
 }
 
-// Whatever the host's errors say, answers do not.
+// Whatever the application's errors say, responses do not.
 func TestInternalErrors(t *testing.T) {
 	m, err := hooks.New(apitest.BrokenStore{Store: memory.New(memory.Options{})}, hooks.Config{Protocols: []hooks.Protocol{&webitel.Protocol{}}})
 	require.NoError(t, err)

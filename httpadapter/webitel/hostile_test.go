@@ -125,7 +125,7 @@ func TestHostileValues(t *testing.T) {
 			require.Len(t, requests, 1, "%q", value)
 			assert.Equal(t, "<"+value+">", requests[0].Header.Get("X-V"))
 		}
-		// What is no text in UTF-8 cannot come with events, but with answers.
+		// What is no text in UTF-8 cannot come with events, but with responses.
 		auth := c.receiver(hookstest.Status(200).Header("X-T", "a\xffb").Body("{\"t\":\"a\xffb\"}"))
 		login := `,"auth":{"enabled":true,"url":"` + auth.URL + `"}`
 		requests, _ := c.deliver(login+`,"customBody":true,"rawBody":"[\"${auth:header:x-t}\",\"${auth:body:t}\"]"`, `{}`)

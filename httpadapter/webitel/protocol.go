@@ -39,7 +39,7 @@ const Name = "webitel"
 // into a string is escaped. A header or a body that is not valid when it is filled
 // in makes the delivery fail.
 //
-// A hook may log in before each delivery: an auth request of its own, whose answer
+// A hook may log in before each delivery: an auth request of its own, whose response
 // has to be 2xx. Its headers are then ${auth:header:name}, cookies
 // ${auth:header:Name}, and the texts of its JSON ${auth:body:name}, for this
 // delivery alone. They are not sent otherwise and not logged.

@@ -1,6 +1,6 @@
 // Package webitel speaks as the hooks of Webitel do: [New] serves their REST API,
 // and [Protocol] delivers events in their form, so that what works with Webitel's
-// hooks works with the host's. [Event] makes events of the objects that Webitel
+// hooks works with the application's. [Event] makes events of the objects that Webitel
 // and FreeSWITCH describe calls with.
 //
 // The endpoints:
@@ -95,15 +95,15 @@ func (a *api) Routes() []httpadapter.Route {
 }
 
 // inDomain is a handler of which a caller that is root names the tenant.
-func inDomain(handle func(*httpadapter.Call) (httpadapter.Answer, error)) func(*httpadapter.Call) (httpadapter.Answer, error) {
-	return func(c *httpadapter.Call) (httpadapter.Answer, error) {
+func inDomain(handle func(*httpadapter.Call) (httpadapter.Response, error)) func(*httpadapter.Call) (httpadapter.Response, error) {
+	return func(c *httpadapter.Call) (httpadapter.Response, error) {
 		if c.Caller.Root {
 			c.Caller.Tenant = c.URL.Query().Get("domain")
 			switch {
 			case c.Caller.Tenant == "":
-				return httpadapter.Answer{}, badRequest("domain is required.")
+				return httpadapter.Response{}, badRequest("domain is required.")
 			case len(c.Caller.Tenant) > maxDomain || !utf8.ValidString(c.Caller.Tenant) || strings.ContainsRune(c.Caller.Tenant, 0):
-				return httpadapter.Answer{}, badRequest("domain must be at most 256 bytes of UTF-8 without NUL.")
+				return httpadapter.Response{}, badRequest("domain must be at most 256 bytes of UTF-8 without NUL.")
 			}
 		}
 		return handle(c)

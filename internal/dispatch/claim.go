@@ -7,40 +7,40 @@ import (
 
 // A Room is how much may be brought into memory: so many items, and more of them
 // as long as their bytes have not reached Bytes.
-type Room struct{ Items, Bytes int }
+type Capacity struct{ Items, Bytes int }
 
 // A Claim is what a claim may bring: in all, for each tenant that is not in
 // Tenants, and for each queue that is not in Queues.
 type Claim[K comparable] struct {
 	Now       time.Time
-	Limit     Room
-	PerTenant Room
-	Tenants   map[string]Room
+	Limit     Capacity
+	PerTenant Capacity
+	Tenants   map[string]Capacity
 	PerQueue  int
 	Queues    map[K]int
 }
 
-func (d *Dispatcher[K, V]) freeRoom() Room {
-	r := Room{max(0, d.cfg.Items-d.active), max(0, d.cfg.Bytes-d.size)}
+func (d *Dispatcher[K, V]) freeCapacity() Capacity {
+	r := Capacity{max(0, d.cfg.Items-d.active), max(0, d.cfg.Bytes-d.size)}
 	if r.Bytes == 0 {
 		r.Items = 0
 	}
 	return r
 }
 
-// roomOfTenant is the room that a tenant has; nil is one of which nothing is in
+// tenantCapacity is the room that a tenant has; nil is one of which nothing is in
 // memory.
-func (d *Dispatcher[K, V]) roomOfTenant(t *tenant[K, V]) Room {
-	free := d.freeRoom()
+func (d *Dispatcher[K, V]) tenantCapacity(t *tenant[K, V]) Capacity {
+	free := d.freeCapacity()
 	if d.alone {
 		return free
 	}
 	if t == nil {
 		t = &tenant[K, V]{}
 	}
-	r := Room{share(free.Items, t.active), share(free.Bytes, t.size)}
+	r := Capacity{share(free.Items, t.active), share(free.Bytes, t.size)}
 	if p := t.record.pace(); p == unknown || p == long {
-		r.Items = min(r.Items, d.roomOfSlow(t, free.Items))
+		r.Items = min(r.Items, d.slowCapacity(t, free.Items))
 	}
 	if r.Bytes == 0 {
 		r.Items = 0
@@ -48,11 +48,11 @@ func (d *Dispatcher[K, V]) roomOfTenant(t *tenant[K, V]) Room {
 	return r
 }
 
-// roomOfSlow bounds what may be in memory for a tenant whose requests take long
+// slowCapacity bounds what may be in memory for a tenant whose requests take long
 // or are not known to be quick, because it would be there for long: what it can
 // use soon. When half of the room is in use it is less, and an eighth is left to
 // the others.
-func (d *Dispatcher[K, V]) roomOfSlow(t *tenant[K, V], free int) int {
+func (d *Dispatcher[K, V]) slowCapacity(t *tenant[K, V], free int) int {
 	most := firstWindow + 3*t.inFlight()
 	if 2*free < d.cfg.Items {
 		most = 1 + t.inFlight()
@@ -60,25 +60,25 @@ func (d *Dispatcher[K, V]) roomOfSlow(t *tenant[K, V], free int) int {
 	return max(0, min(most-t.active, free-d.cfg.Items/8))
 }
 
-// roomOf is how many more items the queue may have in memory, as far as it and
+// queueCapacity is how many more items the queue may have in memory, as far as it and
 // its tenant go.
-func (d *Dispatcher[K, V]) roomOf(q *Queue[K, V], now time.Time) int {
+func (d *Dispatcher[K, V]) queueCapacity(q *Queue[K, V], now time.Time) int {
 	if q.throttled.After(now) || q.isStalled && q.inFlight() > 0 {
 		return 0
 	}
 	own := max(0, q.capacity()-q.active())
-	return min(own, share(d.roomOfTenant(q.tenant).Items, q.active()))
+	return min(own, share(d.tenantCapacity(q.tenant).Items, q.active()))
 }
 
 // takesNew reports whether a new item of the queue goes to memory at once.
 func (d *Dispatcher[K, V]) takesNew(q *Queue[K, V], now time.Time) bool {
 	t := q.tenant
-	room := d.roomOfTenant(t).Items
-	if q.behind || room == 0 || d.roomOf(q, now) == 0 {
+	room := d.tenantCapacity(t).Items
+	if q.behind || room == 0 || d.queueCapacity(q, now) == 0 {
 		return false
 	}
 	// What waits in the store keeps half of the room free for itself.
-	if d.more && t.active > 0 && 2*d.freeRoom().Items < d.cfg.Items {
+	if d.more && t.active > 0 && 2*d.freeCapacity().Items < d.cfg.Items {
 		return false
 	}
 	return !t.behind || q.active() == 0 || room >= t.active
@@ -102,14 +102,14 @@ func (d *Dispatcher[K, V]) Left(key K) {
 // store makes one worth while: when there is room for a third of what may be in
 // memory, so that claims are not for single items.
 func (d *Dispatcher[K, V]) claimFor(q *Queue[K, V], now time.Time) {
-	t, free := q.tenant, d.freeRoom().Items
-	room := d.roomOfTenant(t).Items
+	t, free := q.tenant, d.freeCapacity().Items
+	room := d.tenantCapacity(t).Items
 	if q.behind {
 		t.behind = t.behind || room == 0
 		d.more = d.more || free == 0
 		d.isBusy(q)
 	}
-	own := d.roomOf(q, now)
+	own := d.queueCapacity(q, now)
 	switch {
 	case free == 0 || d.stopped:
 	case q.behind && own > 0 && 3*own >= min(q.capacity(), own+q.active()),
@@ -138,17 +138,17 @@ func later(a, b time.Time) time.Time {
 func (d *Dispatcher[K, V]) Request(now time.Time) (c Claim[K], ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c = Claim[K]{Now: now, Limit: d.freeRoom(), PerTenant: d.roomOfTenant(nil), PerQueue: 3 * firstWindow}
+	c = Claim[K]{Now: now, Limit: d.freeCapacity(), PerTenant: d.tenantCapacity(nil), PerQueue: 3 * firstWindow}
 	c.PerTenant.Items = max(1, c.PerTenant.Items)
 	d.more, d.claimedAt = c.Limit.Items == 0, now
 	if d.stopped || d.more {
 		return c, false
 	}
-	c.Tenants = make(map[string]Room, len(d.busyTenants))
+	c.Tenants = make(map[string]Capacity, len(d.busyTenants))
 	c.Queues = make(map[K]int, len(d.busyQueues))
 	d.busyTenants = slices.DeleteFunc(d.busyTenants, func(t *tenant[K, V]) bool {
 		if t.busy = t.active > 0 || t.behind; t.busy {
-			room := d.roomOfTenant(t)
+			room := d.tenantCapacity(t)
 			c.Tenants[t.name] = room
 			// What the claim leaves behind, Claimed will see; what comes while it
 			// is under way, Left will.
@@ -158,7 +158,7 @@ func (d *Dispatcher[K, V]) Request(now time.Time) (c Claim[K], ok bool) {
 	})
 	d.busyQueues = slices.DeleteFunc(d.busyQueues, func(q *Queue[K, V]) bool {
 		if q.busy = q.active() > 0 || q.behind || q.throttled.After(now); q.busy {
-			room := d.roomOf(q, now)
+			room := d.queueCapacity(q, now)
 			c.Queues[q.key] = room
 			q.behind = room == 0
 		}

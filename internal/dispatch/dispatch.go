@@ -237,7 +237,7 @@ func (d *Dispatcher[K, V]) hold(q *Queue[K, V], items, size int) {
 
 // add lets an item wait, or gives it back if its queue cannot use it.
 func (d *Dispatcher[K, V]) add(q *Queue[K, V], it Item[V], now time.Time) {
-	if d.stopped || q.throttled.After(now) || q.isStalled && d.roomOf(q, now) == 0 {
+	if d.stopped || q.throttled.After(now) || q.isStalled && d.queueCapacity(q, now) == 0 {
 		q.behind = true
 		d.cfg.Release(it.Value)
 		return

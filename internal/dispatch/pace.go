@@ -79,7 +79,7 @@ func newLimits(all int, alone bool) limits {
 // A record is what is known of the durations of requests.
 type record struct {
 	mean  time.Duration // a running one
-	known bool          // by an answer, and not just by the age of requests
+	known bool          // by a response, and not just by the age of requests
 }
 
 // answered takes note of how long a request took.

@@ -87,7 +87,7 @@ func (s *simulation) add(k key, takes time.Duration) {
 	}
 	// The store has to keep it, and a claim brings it when there is room.
 	s.Left(k)
-	s.Claimed(dispatch.Claim[key]{Now: time.Now(), Limit: dispatch.Room{Items: 1 << 40, Bytes: 1 << 60}},
+	s.Claimed(dispatch.Claim[key]{Now: time.Now(), Limit: dispatch.Capacity{Items: 1 << 40, Bytes: 1 << 60}},
 		[]dispatch.Arrival[key, item]{{Key: k, Limits: each, Item: it}})
 }
 

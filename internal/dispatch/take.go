@@ -21,7 +21,7 @@ type Request[K comparable, V any] struct {
 // failure: no request was made, or it was cut off.
 type Outcome struct {
 	Success, Failed bool
-	// Stalled: it failed because there was no answer in time, or with the
+	// Stalled: it failed because there was no response in time, or with the
 	// wish to be left alone.
 	Stalled bool
 	// Throttled is until when the endpoint wants to be left alone.

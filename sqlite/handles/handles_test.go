@@ -54,7 +54,7 @@ func newApp(t *testing.T) *app {
 // trigger records some events in a transaction, as it is done for an order.
 func (a *app) trigger(ctx context.Context, tx sqlite.Handle, order string) error {
 	receipts, err := a.TriggerTx(ctx, a.store.Tx(tx),
-		hooks.Event{ID: order + "-paid", Type: "order.paid", Key: order}, hooks.Event{ID: order + "-sent", Type: "order.sent", Key: order})
+		hooks.Event{ID: order + "-paid", Type: "order.paid", OrderingKey: order}, hooks.Event{ID: order + "-sent", Type: "order.sent", OrderingKey: order})
 	if err == nil && len(receipts) != 2 {
 		err = errors.New("there is not a receipt for each event")
 	}

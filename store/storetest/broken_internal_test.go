@@ -247,7 +247,7 @@ type hasty struct{ hooks.Store }
 func (s hasty) Settle(ctx context.Context, now time.Time, list []hooks.Settlement) ([]hooks.Settled, error) {
 	settled, err := s.Store.Settle(ctx, now, list)
 	for _, st := range list {
-		if d := lookup(ctx, s.Store, st.DeliveryID); d.Key != "" && d.State == pending {
+		if d := lookup(ctx, s.Store, st.DeliveryID); d.OrderingKey != "" && d.State == pending {
 			_, _ = s.Cancel(ctx, now, d.Tenant, d.ID, "")
 		}
 	}

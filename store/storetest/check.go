@@ -24,7 +24,7 @@ type check struct {
 const many = 1000
 
 // upTo is room for that many deliveries of any size.
-func upTo(n int) hooks.Room { return hooks.Room{Deliveries: n} }
+func upTo(n int) hooks.Capacity { return hooks.Capacity{Deliveries: n} }
 
 // ok ends the check on an error.
 func (c *check) ok(err error) {
@@ -186,13 +186,13 @@ func (c *check) request(r hooks.ClaimRequest) ([]hooks.Claimed, time.Time) {
 	return claimed, next
 }
 
-// settle settles and returns the answers.
+// settle settles and returns the responses.
 func (c *check) settle(now time.Duration, s ...hooks.Settlement) []hooks.Settled {
 	c.Helper()
 	settled, err := c.Settle(c.Context(), at(now), s)
 	c.ok(err)
 	if len(settled) != len(s) {
-		c.Fatalf("Settle answered %d of %d settlements", len(settled), len(s))
+		c.Fatalf("Settle responded with %d of %d settlements", len(settled), len(s))
 	}
 	return settled
 }

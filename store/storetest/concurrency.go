@@ -191,14 +191,14 @@ func concurrentKeys(c *check) {
 			return 0, err
 		}
 		for _, cl := range claimed {
-			k := slices.Index(keys, cl.Delivery.Key)
+			k := slices.Index(keys, cl.Delivery.OrderingKey)
 			if k < 0 || underWay[k].Add(1) != 1 {
-				return 0, fmt.Errorf("a second delivery of key %q is leased", cl.Delivery.Key)
+				return 0, fmt.Errorf("a second delivery of key %q is leased", cl.Delivery.OrderingKey)
 			}
 			delivered[k] = append(delivered[k], number(cl.Delivery.ID))
 		}
 		for _, cl := range claimed {
-			underWay[slices.Index(keys, cl.Delivery.Key)].Add(-1)
+			underWay[slices.Index(keys, cl.Delivery.OrderingKey)].Add(-1)
 			if err := settleOne(ctx, s, outcome(cl.Delivery, 0, succeeded)); err != nil {
 				return 0, err
 			}
@@ -251,7 +251,7 @@ func settleOne(ctx context.Context, s hooks.Store, st hooks.Settlement) error {
 		return err
 	}
 	if len(settled) != 1 {
-		return fmt.Errorf("Settle answered %d of 1 settlements", len(settled))
+		return fmt.Errorf("Settle responded with %d of 1 settlements", len(settled))
 	}
 	return settled[0].Err
 }

@@ -10,7 +10,7 @@ import (
 var eventRules = []rule{
 	{"stored", "Enqueue stores events with their deliveries.", func(c *check) {
 		keyed := fullEvent("order-1")
-		keyed.Key = "order-17 ☃"
+		keyed.OrderingKey = "order-17 ☃"
 		list := []hooks.Entry{
 			entry(0, keyed, job{n: 1, due: time.Second, step: 2}, job{n: 2, hook: "b"}),
 			entry(0, fullEvent("order-2"), job{n: 3, leased: time.Minute}, job{n: 4, hook: "b", due: time.Hour}),
@@ -18,7 +18,7 @@ var eventRules = []rule{
 		want := slices.Concat(list[0].Deliveries, list[1].Deliveries)
 		c.ok(c.Enqueue(c.Context(), start, list))
 		wantKeyed := *fullEvent("order-1")
-		wantKeyed.Key = "order-17 ☃"
+		wantKeyed.OrderingKey = "order-17 ☃"
 		c.equal("events", c.events(home, "order-1", "order-2"), []hooks.Event{wantKeyed, *fullEvent("order-2")})
 		got := c.deliveries(home)
 		slices.Reverse(got)

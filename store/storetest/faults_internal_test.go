@@ -196,11 +196,11 @@ var faults = []fault{
 	}})},
 	{"never exceeds Limit.Bytes", "rooms/limit_bytes rooms/each", measures(ofDelivery, false)},
 	{"counts an event once", "rooms/each", measures(ofEvent, true)},
-	{"ignores PerTenant", "rooms/per_tenant rooms/per_tenant_bytes rooms/together", edited(edit{request: func(r *hooks.ClaimRequest) { r.PerTenant = hooks.Room{} }})},
+	{"ignores PerTenant", "rooms/per_tenant rooms/per_tenant_bytes rooms/together", edited(edit{request: func(r *hooks.ClaimRequest) { r.PerTenant = hooks.Capacity{} }})},
 	{"ignores PerTenant.Bytes", "rooms/per_tenant_bytes", edited(edit{request: func(r *hooks.ClaimRequest) { r.PerTenant.Bytes = 0 }})},
 	{"takes PerTenant for none without Deliveries", "rooms/per_tenant rooms/per_tenant_bytes queue/due", edited(edit{request: func(r *hooks.ClaimRequest) {
 		if r.PerTenant.Deliveries == 0 {
-			r.Limit = hooks.Room{}
+			r.Limit = hooks.Capacity{}
 		}
 	}})},
 	{"ignores Tenants", "rooms/tenants rooms/together turns/uneven", edited(edit{request: func(r *hooks.ClaimRequest) { r.Tenants = nil }})},
@@ -279,12 +279,12 @@ var faults = []fault{
 	{"keeps attempts as text", "values/attempt", edited(eachAttempt(func(a *hooks.Attempt) {
 		a.Response.Body = []byte(strings.ToValidUTF8(string(a.Response.Body), "?"))
 	}))},
-	{"keeps no answer but the latest", "leases/dropped", edited(eachAttempt(func(a *hooks.Attempt) {
+	{"keeps no response but the latest", "leases/dropped", edited(eachAttempt(func(a *hooks.Attempt) {
 		if a.State == pending && a.Number > 1 {
 			a.Response = hooks.AttemptResponse{Status: a.Response.Status, Truncated: a.Response.Truncated, Dropped: true}
 		}
 	}))},
-	{"does not tell that answers are missing", "leases/dropped", edited(eachAttempt(func(a *hooks.Attempt) { a.Response.Dropped = false }))},
+	{"does not tell that responses are missing", "leases/dropped", edited(eachAttempt(func(a *hooks.Attempt) { a.Response.Dropped = false }))},
 	{"forgets the reason", "leases/outcome", edited(eachSettlement(func(s *hooks.Settlement) { s.Reason = "" }))},
 
 	// States and keys.
@@ -293,15 +293,15 @@ var faults = []fault{
 	{"forgets what is undecided", "states/undecided", edited(eachEnqueued(func(d *hooks.Delivery) { d.Undecided = false }))},
 	{"forgets what Settle says of that", "states/undecided", edited(eachSettlement(func(s *hooks.Settlement) { s.Undecided = true }))},
 	{"returns another delivery than is stored", "states/redeliver states/cancel", edited(edit{delivery: func(d *hooks.Delivery) { d.Reason += "!" }})},
-	{"forgets ordering keys", "ordering/blocked ordering/fan_out ordering/cancel_head ordering/one_at_a_time concurrency/keys", edited(eachEnqueued(func(d *hooks.Delivery) { d.Key = "" }))},
-	{"ignores the case of ordering keys", "ordering/apart", edited(eachEnqueued(func(d *hooks.Delivery) { d.Key = strings.ToLower(d.Key) }))},
+	{"forgets ordering keys", "ordering/blocked ordering/fan_out ordering/cancel_head ordering/one_at_a_time concurrency/keys", edited(eachEnqueued(func(d *hooks.Delivery) { d.OrderingKey = "" }))},
+	{"ignores the case of ordering keys", "ordering/apart", edited(eachEnqueued(func(d *hooks.Delivery) { d.OrderingKey = strings.ToLower(d.OrderingKey) }))},
 	{"orders keys by delivery ID", "ordering/release ordering/one_at_a_time durability/keys", edited(edit{entries: func(list []hooks.Entry) []hooks.Entry {
 		return slices.SortedFunc(slices.Values(list), func(a, b hooks.Entry) int {
 			return cmp.Compare(firstID(a), firstID(b))
 		})
 	}})},
 	{"orders over all hooks", "ordering/apart ordering/fan_out ordering/redeliver_free", edited(eachEnqueued(func(d *hooks.Delivery) {
-		if d.Key != "" {
+		if d.OrderingKey != "" {
 			d.HookID = "a"
 		}
 	}))},
@@ -390,7 +390,7 @@ var faults = []fault{
 		}
 	}})},
 	{"shares hooks", "values/arguments values/results", wrapped(func(s hooks.Store) hooks.Store { return &sharesHooks{Store: s} })},
-	{"trims text", "values/text ordering/apart", edited(eachEnqueued(func(d *hooks.Delivery) { d.Key = strings.TrimSpace(d.Key) }))},
+	{"trims text", "values/text ordering/apart", edited(eachEnqueued(func(d *hooks.Delivery) { d.OrderingKey = strings.TrimSpace(d.OrderingKey) }))},
 	{"refuses empty values", "values/empty", wrapped(func(s hooks.Store) hooks.Store { return needsValues{s} })},
 
 	// Tenants.
@@ -420,13 +420,13 @@ var faults = []fault{
 			return s
 		}
 	}},
-	{"takes the host's transactions for its own", "transactions/rollback", func(h *Harness) {
+	{"takes the application's transactions for its own", "transactions/rollback", func(h *Harness) {
 		h.Begin = func(_ testing.TB, s hooks.Store) (hooks.Tx, func(bool)) { return s, func(bool) {} }
 	}},
-	{"leaves part of what it refused in the host's transaction", "transactions/duplicate", func(h *Harness) {
+	{"leaves part of what it refused in the application's transaction", "transactions/duplicate", func(h *Harness) {
 		h.Begin = func(_ testing.TB, s hooks.Store) (hooks.Tx, func(bool)) { return oneAfterOther{s}, func(bool) {} }
 	}},
-	{"never commits for the host", "transactions/commit", func(h *Harness) {
+	{"never commits for the application", "transactions/commit", func(h *Harness) {
 		h.Begin = func(_ testing.TB, s hooks.Store) (hooks.Tx, func(bool)) {
 			tx := s.(*memory.Store).Begin()
 			return tx, func(bool) { _ = tx.Rollback() }

@@ -22,7 +22,7 @@ var identityRules = []rule{
 		id := c.StoreID()
 		c.equal("StoreID of another store", c.second().StoreID(), id)
 	}},
-	{"transaction", "A transaction of the host's has the StoreID of its database.", func(c *check) {
+	{"transaction", "A transaction of the application has the StoreID of its database.", func(c *check) {
 		id := c.StoreID()
 		tx, end := c.begin()
 		c.equal("StoreID of the transaction", tx.StoreID(), id)

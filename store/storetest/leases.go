@@ -67,7 +67,7 @@ var leaseRules = []rule{
 		c.equal("counts", []int{c.delivery(1).Attempts, c.delivery(2).Attempts}, []int{0, 0})
 		c.equal("claimed", c.take(ms, many), []int{1})
 	}},
-	{"dropped", "An attempt replaces the answer to the one before it unless KeepsAnswer says that it stays; Dropped tells, and nothing else changes.", droppedAnswers},
+	{"dropped", "An attempt replaces the response to the one before it unless KeepsResponse says that it stays; Dropped tells, and nothing else changes.", droppedResponses},
 	{"stale_token", "A settlement whose Token is not the lease's gets ErrLeaseLost, and nothing of it is written; the others are not affected.", func(c *check) {
 		c.create("a", "b", "c")
 		c.enqueue(0, job{n: 1}, job{n: 2, hook: "b"}, job{n: 3, hook: "c"})
@@ -213,7 +213,7 @@ func settleHealth(c *check) {
 	c.equal("health of another hook", c.hook(home, "b").Health, hooks.Health{})
 }
 
-func droppedAnswers(c *check) {
+func droppedResponses(c *check) {
 	c.create("a")
 	c.enqueue(0, job{n: 1}, job{n: 2, leased: 24 * time.Hour})
 	ends := retry(c.delivery(2))
@@ -230,14 +230,14 @@ func droppedAnswers(c *check) {
 			s = outcome(d, now, dead)
 		}
 		if s.Attempt = fullAttempt(d); i == 4 {
-			s.Attempt.Response = hooks.AttemptResponse{} // There was no answer.
+			s.Attempt.Response = hooks.AttemptResponse{} // There was no response.
 		}
 		s.Attempt.Number, s.Attempt.StartedAt, s.Attempt.State, s.Attempt.NextAt = i+1, at(now), s.State, s.Due
 		if i == 8 {
 			s.Attempt.Response.Body = nil
 		}
 		want = append(want, *s.Attempt)
-		if r := &want[max(0, i-1)].Response; i > 0 && !hooks.KeepsAnswer(i) && (r.Body != nil || r.Header != nil) {
+		if r := &want[max(0, i-1)].Response; i > 0 && !hooks.KeepsResponse(i) && (r.Body != nil || r.Header != nil) {
 			r.Header, r.Body, r.Dropped = nil, nil, true
 		}
 		c.endWith(now, s)

@@ -69,7 +69,7 @@ func entries(now time.Duration, jobs ...job) []hooks.Entry {
 			continue
 		}
 		event := &hooks.Event{
-			ID: d.EventID, Tenant: d.Tenant, Type: d.EventType, Key: d.Key,
+			ID: d.EventID, Tenant: d.Tenant, Type: d.EventType, OrderingKey: d.OrderingKey,
 			Time: at(now), Data: j.data(),
 		}
 		list = append(list, hooks.Entry{Event: event, Deliveries: []hooks.Delivery{d}})
@@ -88,7 +88,7 @@ func (j job) data() json.RawMessage {
 func entry(now time.Duration, event *hooks.Event, jobs ...job) hooks.Entry {
 	e := hooks.Entry{Event: event}
 	for _, j := range jobs {
-		j.event, j.typ, j.key = event.ID, event.Type, event.Key
+		j.event, j.typ, j.key = event.ID, event.Type, event.OrderingKey
 		e.Deliveries = append(e.Deliveries, j.delivery(now))
 	}
 	return e
@@ -96,17 +96,17 @@ func entry(now time.Duration, event *hooks.Event, jobs ...job) hooks.Entry {
 
 func (j job) delivery(now time.Duration) hooks.Delivery {
 	d := hooks.Delivery{
-		ID:        id(j.n),
-		Tenant:    cmp.Or(j.tenant, home),
-		HookID:    cmp.Or(j.hook, "a"),
-		EventID:   cmp.Or(j.event, eventID(j.n)),
-		EventType: cmp.Or(j.typ, "thing.done"),
-		Key:       j.key,
-		State:     pending,
-		Undecided: j.undecided,
-		Step:      j.step,
-		Due:       at(now + j.due),
-		CreatedAt: at(now),
+		ID:          id(j.n),
+		Tenant:      cmp.Or(j.tenant, home),
+		HookID:      cmp.Or(j.hook, "a"),
+		EventID:     cmp.Or(j.event, eventID(j.n)),
+		EventType:   cmp.Or(j.typ, "thing.done"),
+		OrderingKey: j.key,
+		State:       pending,
+		Undecided:   j.undecided,
+		Step:        j.step,
+		Due:         at(now + j.due),
+		CreatedAt:   at(now),
 	}
 	if j.leased > 0 {
 		d.State = leased
@@ -152,7 +152,7 @@ func outcome(d hooks.Delivery, now time.Duration, state hooks.State) hooks.Settl
 		EventID: d.EventID, EventType: d.EventType, StartedAt: at(now), State: state,
 	}
 	if state != succeeded {
-		s.Reason = "the endpoint answered 500"
+		s.Reason = "the endpoint responded with 500"
 		s.Attempt.Class, s.Attempt.Error = hooks.ClassStatus, s.Reason
 	}
 	if state == pending {
@@ -227,7 +227,7 @@ func fullAttempt(d hooks.Delivery) *hooks.Attempt {
 			Body:            []byte("\x00\xff\xfe not text \x7f"),
 			Truncated:       true,
 		},
-		Class: hooks.ClassStatus, Error: "the endpoint answered 503 \"Ünavailable\"\n",
+		Class: hooks.ClassStatus, Error: "the endpoint responded with 503 \"Ünavailable\"\n",
 		State: pending, NextAt: at(5 * time.Second),
 	}
 }

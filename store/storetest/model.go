@@ -103,15 +103,15 @@ func (m *model) enqueue() {
 			m.leases = append(m.leases, modelLease{d.ID, d.Lease})
 		}
 		m.deliveries = append(m.deliveries, &d)
-		m.note("enqueue %d for %v, key %q: %s until %v", m.numbers[d.ID], d.HookRef(), d.Key, d.State, d.Lease.Until)
+		m.note("enqueue %d for %v, key %q: %s until %v", m.numbers[d.ID], d.HookRef(), d.OrderingKey, d.State, d.Lease.Until)
 	}
 }
 
 // busy reports whether another delivery of d's hook and key is in one of the
 // states, or held.
 func (m *model) busy(d *hooks.Delivery, states ...hooks.State) bool {
-	return d.Key != "" && slices.ContainsFunc(m.deliveries, func(o *hooks.Delivery) bool {
-		return o.ID != d.ID && o.HookRef() == d.HookRef() && o.Key == d.Key && (o.Held || slices.Contains(states, o.State))
+	return d.OrderingKey != "" && slices.ContainsFunc(m.deliveries, func(o *hooks.Delivery) bool {
+		return o.ID != d.ID && o.HookRef() == d.HookRef() && o.OrderingKey == d.OrderingKey && (o.Held || slices.Contains(states, o.State))
 	})
 }
 
@@ -128,7 +128,7 @@ func (m *model) claim() {
 		r.Hooks = map[hooks.Ref]int{m.refs[m.rnd.IntN(len(m.refs))]: m.rnd.IntN(3)}
 	}
 	if m.rnd.IntN(3) == 0 {
-		r.Tenants = map[string]hooks.Room{m.refs[m.rnd.IntN(len(m.refs))].Tenant: m.room(4)}
+		r.Tenants = map[string]hooks.Capacity{m.refs[m.rnd.IntN(len(m.refs))].Tenant: m.room(4)}
 	}
 	claimed, next := m.c.request(r)
 	m.note("claim %+v: %v, next %v", r, numbers(claimed), next)
@@ -157,8 +157,8 @@ func (m *model) claim() {
 }
 
 // room is one for less than so many deliveries, or for some bytes, too.
-func (m *model) room(deliveries int) hooks.Room {
-	return hooks.Room{Deliveries: m.rnd.IntN(deliveries), Bytes: int64(m.rnd.IntN(2) * m.rnd.IntN(400))}
+func (m *model) room(deliveries int) hooks.Capacity {
+	return hooks.Capacity{Deliveries: m.rnd.IntN(deliveries), Bytes: int64(m.rnd.IntN(2) * m.rnd.IntN(400))}
 }
 
 // next fails if a lane of which nothing due was left has something due before
@@ -216,7 +216,7 @@ func (m *model) settle() {
 		}
 		d.Lease = l.lease
 		s := outcome(d, m.now.Sub(start), []hooks.State{pending, succeeded, dead, cancelled}[m.rnd.IntN(4)])
-		s.Hold = s.State == dead && d.Key != "" && m.rnd.IntN(2) == 0
+		s.Hold = s.State == dead && d.OrderingKey != "" && m.rnd.IntN(2) == 0
 		s.Undecided = m.rnd.IntN(4) == 0
 		if m.rnd.IntN(4) == 0 {
 			s.ThrottleUntil = m.now.Add(time.Duration(m.rnd.IntN(20_000)) * ms)
@@ -251,11 +251,11 @@ func (m *model) settle() {
 func (m *model) end(d *hooks.Delivery, state hooks.State, held bool) {
 	passes := d.State != blocked && !held
 	d.State, d.Held, d.EndedAt, d.Due = state, held, m.now, time.Time{}
-	if !passes || d.Key == "" {
+	if !passes || d.OrderingKey == "" {
 		return
 	}
 	for _, o := range m.deliveries {
-		if o.State == blocked && o.HookRef() == d.HookRef() && o.Key == d.Key {
+		if o.State == blocked && o.HookRef() == d.HookRef() && o.OrderingKey == d.OrderingKey {
 			o.State, o.Due = pending, m.now
 			return
 		}

@@ -55,12 +55,12 @@ func (l *load) add(cl hooks.Claimed) {
 }
 
 // leaves reports whether the load leaves room for another delivery.
-func (l *load) leaves(r hooks.Room) bool {
+func (l *load) leaves(r hooks.Capacity) bool {
 	return l.deliveries < r.Deliveries && (r.Bytes == 0 || l.bytes < r.Bytes)
 }
 
 // exceeds reports whether the load has more than fits, whichever came last.
-func (l *load) exceeds(r hooks.Room) bool {
+func (l *load) exceeds(r hooks.Capacity) bool {
 	return l.deliveries > r.Deliveries || r.Bytes > 0 && l.deliveries > 0 && l.bytes-l.largest >= r.Bytes
 }
 
@@ -71,8 +71,8 @@ func (m *model) claimed(r hooks.ClaimRequest, claimed []hooks.Claimed, left []*h
 	tenants, taken := map[string]*load{}, perHook(claimed)
 	for _, ref := range m.refs {
 		tenants[ref.Tenant] = &load{}
-		if n := taken[ref]; n > r.HookRoom(ref) {
-			m.c.Errorf("a claim took %d deliveries of %v, want at most %d", n, ref, r.HookRoom(ref))
+		if n := taken[ref]; n > r.HookCapacity(ref) {
+			m.c.Errorf("a claim took %d deliveries of %v, want at most %d", n, ref, r.HookCapacity(ref))
 		}
 	}
 	for _, cl := range claimed {
@@ -80,8 +80,8 @@ func (m *model) claimed(r hooks.ClaimRequest, claimed []hooks.Claimed, left []*h
 		tenants[cl.Delivery.Tenant].add(cl)
 	}
 	for tenant, load := range tenants {
-		if load.exceeds(r.TenantRoom(tenant)) {
-			m.c.Errorf("a claim took %+v of tenant %s, want %+v", *load, tenant, r.TenantRoom(tenant))
+		if load.exceeds(r.TenantCapacity(tenant)) {
+			m.c.Errorf("a claim took %+v of tenant %s, want %+v", *load, tenant, r.TenantCapacity(tenant))
 		}
 	}
 	if all.exceeds(r.Limit) {
@@ -89,11 +89,11 @@ func (m *model) claimed(r hooks.ClaimRequest, claimed []hooks.Claimed, left []*h
 	}
 	waits := newWaiting()
 	for _, d := range left {
-		if taken[d.HookRef()] >= r.HookRoom(d.HookRef()) {
+		if taken[d.HookRef()] >= r.HookCapacity(d.HookRef()) {
 			continue
 		}
 		waits.lane(d)
-		if !tenants[d.Tenant].leaves(r.TenantRoom(d.Tenant)) {
+		if !tenants[d.Tenant].leaves(r.TenantCapacity(d.Tenant)) {
 			continue
 		}
 		waits.tenants[d.Tenant] = true

@@ -284,7 +284,7 @@ func readPage[Q, T any](c *check, read func(context.Context, Q) (hooks.Page[T], 
 	return ns, page.Next, page.Total
 }
 
-// pages reads page by page to the end. As hosts do, it passes the cursors on
+// pages reads page by page to the end. As applications do, it passes the cursors on
 // as text.
 func (c *check) pages(l listing, q query, limit int) [][]int {
 	c.Helper()

@@ -132,7 +132,7 @@ func TestEveryRuleIsProved(t *testing.T) {
 // TestFullValues finds fields that the values with every field set lack.
 func TestFullValues(t *testing.T) {
 	event := fullEvent("x")
-	event.Key = "k"
+	event.OrderingKey = "k"
 	a := fullAttempt(job{n: 1}.delivery(0))
 	for _, v := range []any{fullHook("a"), *event, *a} {
 		assert.Empty(t, zeroFields(v))

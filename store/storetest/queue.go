@@ -148,7 +148,7 @@ var queueRules = []rule{
 		c.enqueue(0, job{n: 8, due: 2 * time.Second}, job{n: 9, due: time.Second, hook: "b"}, job{n: 7, step: 1, due: time.Second + ms})
 		for _, r := range []hooks.ClaimRequest{
 			{Limit: upTo(1)}, {Limit: upTo(many), PerHook: 1}, {Limit: upTo(many), PerTenant: upTo(1)},
-			{Limit: upTo(many), Hooks: map[hooks.Ref]int{{Tenant: home, ID: "a"}: 0}}, {Limit: upTo(many), Tenants: map[string]hooks.Room{home: {}}},
+			{Limit: upTo(many), Hooks: map[hooks.Ref]int{{Tenant: home, ID: "a"}: 0}}, {Limit: upTo(many), Tenants: map[string]hooks.Capacity{home: {}}},
 		} {
 			r.Now = start
 			_, next := c.request(r)

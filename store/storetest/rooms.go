@@ -6,7 +6,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-var roomRules = []rule{
+var capacityRules = []rule{
 	{"limit", "A claim returns at most Limit.Deliveries, and the next claims the rest.", func(c *check) {
 		c.create("a", "b")
 		c.enqueue(0, job{n: 1}, job{n: 2}, job{n: 3, hook: "b"}, job{n: 4, step: 1}, job{n: 5})
@@ -22,16 +22,16 @@ var roomRules = []rule{
 		c.create("a", "b")
 		c.fillLike(10, job{n: 0, size: 100})
 		c.fillLike(10, job{n: 10, hook: "b", size: 100})
-		c.fits(3, hooks.ClaimRequest{Limit: hooks.Room{Deliveries: many, Bytes: 201}})
-		c.fits(3, hooks.ClaimRequest{Limit: hooks.Room{Deliveries: many, Bytes: 300}})
-		c.fits(1, hooks.ClaimRequest{Limit: hooks.Room{Deliveries: many, Bytes: 1}})
-		c.fits(2, hooks.ClaimRequest{Limit: hooks.Room{Deliveries: 2, Bytes: 1000}})
+		c.fits(3, hooks.ClaimRequest{Limit: hooks.Capacity{Deliveries: many, Bytes: 201}})
+		c.fits(3, hooks.ClaimRequest{Limit: hooks.Capacity{Deliveries: many, Bytes: 300}})
+		c.fits(1, hooks.ClaimRequest{Limit: hooks.Capacity{Deliveries: many, Bytes: 1}})
+		c.fits(2, hooks.ClaimRequest{Limit: hooks.Capacity{Deliveries: 2, Bytes: 1000}})
 		c.fits(11, hooks.ClaimRequest{Limit: upTo(many)})
 	}},
 	{"each", "An event counts for each of its deliveries.", func(c *check) {
 		c.create("a", "b", "c", "d")
 		c.enqueue(0, job{n: 1, event: "x", size: 100}, job{n: 2, event: "x", hook: "b"}, job{n: 3, event: "x", hook: "c"}, job{n: 4, event: "x", hook: "d"})
-		c.fits(3, hooks.ClaimRequest{Limit: hooks.Room{Deliveries: many, Bytes: 201}})
+		c.fits(3, hooks.ClaimRequest{Limit: hooks.Capacity{Deliveries: many, Bytes: 201}})
 	}},
 	{"whole", "As long as Limit has room, a claim leaves nothing behind for which its tenant and its hook have room.", func(c *check) {
 		for i, hook := range []string{"a", "b", "c", "d"} {
@@ -45,7 +45,7 @@ var roomRules = []rule{
 		claimed, _ = c.request(hooks.ClaimRequest{Now: start, Limit: upTo(9), Hooks: room})
 		c.equal("claimed with Hooks", len(claimed), 9)
 		c.fits(12, hooks.ClaimRequest{Limit: upTo(12), PerTenant: upTo(20)})
-		c.fits(15, hooks.ClaimRequest{Limit: hooks.Room{Deliveries: many, Bytes: 1 << 20}, Tenants: map[string]hooks.Room{away: {}}})
+		c.fits(15, hooks.ClaimRequest{Limit: hooks.Capacity{Deliveries: many, Bytes: 1 << 20}, Tenants: map[string]hooks.Capacity{away: {}}})
 	}},
 	{"per_tenant", "A claim returns at most PerTenant.Deliveries of one tenant, whatever their hook; 0 means any number.", func(c *check) {
 		c.two(10)
@@ -54,18 +54,18 @@ var roomRules = []rule{
 	}},
 	{"per_tenant_bytes", "A claim returns deliveries of one tenant until the data of their events has reached PerTenant.Bytes.", func(c *check) {
 		c.two(10)
-		c.tenants(map[string]int{home: 3, away: 3}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Room{Bytes: 201}})
-		c.tenants(map[string]int{home: 1, away: 1}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Room{Deliveries: 1, Bytes: 201}})
-		c.tenants(map[string]int{home: 16, away: 16}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Room{Deliveries: 20, Bytes: 1 << 20}})
+		c.tenants(map[string]int{home: 3, away: 3}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Capacity{Bytes: 201}})
+		c.tenants(map[string]int{home: 1, away: 1}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Capacity{Deliveries: 1, Bytes: 201}})
+		c.tenants(map[string]int{home: 16, away: 16}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Capacity{Deliveries: 20, Bytes: 1 << 20}})
 	}},
 	{"tenants", "For a tenant in Tenants, its Room there is the bound, whatever PerTenant says.", func(c *check) {
 		c.two(20)
-		room := map[string]hooks.Room{home: upTo(5), "nobody": upTo(1)}
+		room := map[string]hooks.Capacity{home: upTo(5), "nobody": upTo(1)}
 		c.tenants(map[string]int{home: 5, away: 2}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: upTo(2), Tenants: room})
-		c.tenants(map[string]int{away: 2}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: upTo(2), Tenants: map[string]hooks.Room{home: {}}})
-		c.tenants(map[string]int{away: 2}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: upTo(2), Tenants: map[string]hooks.Room{home: {Bytes: 1000}}})
-		room = map[string]hooks.Room{home: {Deliveries: 10, Bytes: 301}, away: {Deliveries: 3, Bytes: 1000}}
-		c.tenants(map[string]int{home: 4, away: 3}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Room{Deliveries: 1, Bytes: 1}, Tenants: room})
+		c.tenants(map[string]int{away: 2}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: upTo(2), Tenants: map[string]hooks.Capacity{home: {}}})
+		c.tenants(map[string]int{away: 2}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: upTo(2), Tenants: map[string]hooks.Capacity{home: {Bytes: 1000}}})
+		room = map[string]hooks.Capacity{home: {Deliveries: 10, Bytes: 301}, away: {Deliveries: 3, Bytes: 1000}}
+		c.tenants(map[string]int{home: 4, away: 3}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Capacity{Deliveries: 1, Bytes: 1}, Tenants: room})
 	}},
 	{"per_hook", "A claim returns at most PerHook deliveries of one hook, whatever their lane; 0 means any number.", func(c *check) {
 		c.create("a", "b")
@@ -90,11 +90,11 @@ var roomRules = []rule{
 	}},
 	{"together", "The bounds for all, for a tenant and for a hook hold at the same time.", func(c *check) {
 		c.two(20)
-		r := hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Room{Deliveries: 9, Bytes: 501}, PerHook: 4, Hooks: map[hooks.Ref]int{{Tenant: away, ID: "a"}: 1}}
+		r := hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Capacity{Deliveries: 9, Bytes: 501}, PerHook: 4, Hooks: map[hooks.Ref]int{{Tenant: away, ID: "a"}: 1}}
 		c.tenants(map[string]int{home: 6, away: 5}, r)
 		r.Limit.Bytes = 301
 		c.tenants(map[string]int{home: 2, away: 2}, r)
-		r.Limit, r.Tenants = upTo(5), map[string]hooks.Room{home: upTo(1)}
+		r.Limit, r.Tenants = upTo(5), map[string]hooks.Capacity{home: upTo(1)}
 		c.tenants(map[string]int{home: 1, away: 4}, r)
 	}},
 	{"keeps_turn", "A tenant that is passed over for lack of room, its own or its hooks', keeps its turn.", func(c *check) {
@@ -102,7 +102,7 @@ var roomRules = []rule{
 		c.createFor("third", "a")
 		c.fillLike(20, job{n: 200, tenant: "third"})
 		t := turnsOf(c, tenantOf)
-		t.keeps(hooks.ClaimRequest{}, func(r *hooks.ClaimRequest, tenant string) { r.Tenants = map[string]hooks.Room{tenant: {}} })
+		t.keeps(hooks.ClaimRequest{}, func(r *hooks.ClaimRequest, tenant string) { r.Tenants = map[string]hooks.Capacity{tenant: {}} })
 		t.keeps(hooks.ClaimRequest{}, func(r *hooks.ClaimRequest, tenant string) {
 			r.Hooks = map[hooks.Ref]int{{Tenant: tenant, ID: "a"}: 0, {Tenant: tenant, ID: "b"}: 0}
 		})
@@ -111,7 +111,7 @@ var roomRules = []rule{
 		c.two(20)
 		c.create("c")
 		c.fill("c", 200, 20, 1)
-		alone := hooks.ClaimRequest{Tenants: map[string]hooks.Room{away: {}}}
+		alone := hooks.ClaimRequest{Tenants: map[string]hooks.Capacity{away: {}}}
 		turnsOf(c, laneOf).keeps(alone, func(r *hooks.ClaimRequest, lane string) {
 			r.Hooks = map[hooks.Ref]int{{Tenant: home, ID: lane[:1]}: 0}
 		})

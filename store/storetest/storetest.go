@@ -41,9 +41,9 @@ type Harness struct {
 	// Share opens the data of s once more, as another process would, while s
 	// stays in use. Nil: the store is for one process.
 	Share func(t testing.TB, s hooks.Store) hooks.Store
-	// Begin begins a transaction of the host's on the data of s. The suite
+	// Begin begins a transaction of the application on the data of s. The suite
 	// calls end once, to commit it or to roll it back, and does not use s
-	// before that. Nil: the store has no transactions for hosts.
+	// before that. Nil: the store has no transactions for applications.
 	Begin func(t testing.TB, s hooks.Store) (tx hooks.Tx, end func(commit bool))
 	// Around runs each rule. With [testing/synctest.Test], every rule has a
 	// bubble of its own, in which the store is opened too. Default: f(t).
@@ -75,7 +75,7 @@ var groups = []group{
 	{"changes", changeRules},
 	{"events", eventRules},
 	{"queue", queueRules},
-	{"rooms", roomRules},
+	{"rooms", capacityRules},
 	{"turns", turnRules},
 	{"lanes", laneRules},
 	{"leases", leaseRules},

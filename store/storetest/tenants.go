@@ -117,7 +117,7 @@ var tenantRules = []rule{
 			c.ok(c.CreateHook(c.Context(), plainHook(ref.Tenant, ref.ID), 0))
 			d := job{n: n, hook: ref.ID, event: "x-" + ref.ID, key: "k"}.delivery(0)
 			d.Tenant = ref.Tenant
-			event := &hooks.Event{ID: d.EventID, Tenant: ref.Tenant, Type: d.EventType, Key: "k", Time: start}
+			event := &hooks.Event{ID: d.EventID, Tenant: ref.Tenant, Type: d.EventType, OrderingKey: "k", Time: start}
 			c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{{Event: event, Deliveries: []hooks.Delivery{d}}}))
 		}
 		c.equal("claimed", len(c.claim(0, many)), len(refs))

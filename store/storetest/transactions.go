@@ -7,7 +7,7 @@ import (
 )
 
 var transactionRules = []rule{
-	{"commit", "Events that were recorded in a transaction of the host's are there when it has committed.", func(c *check) {
+	{"commit", "Events that were recorded in a transaction of the application are there when it has committed.", func(c *check) {
 		c.create("a")
 		tx, end := c.begin()
 		c.ok(tx.Enqueue(c.Context(), start, entries(0, job{n: 1}, job{n: 2, key: "k"})))
@@ -17,7 +17,7 @@ var transactionRules = []rule{
 		c.equal("events", len(c.snapshot().Tenants[home].Events), 4)
 		c.equal("claimed", c.take(0, many), []int{1, 2})
 	}},
-	{"rollback", "Events that were recorded in a transaction of the host's are not there when it was rolled back.", func(c *check) {
+	{"rollback", "Events that were recorded in a transaction of the application are not there when it was rolled back.", func(c *check) {
 		c.create("a")
 		before := c.snapshot()
 		tx, end := c.begin()
@@ -42,11 +42,11 @@ var transactionRules = []rule{
 	}},
 }
 
-// begin begins a transaction of the host's.
+// begin begins a transaction of the application.
 func (c *check) begin() (hooks.Tx, func(commit bool)) {
 	c.Helper()
 	if c.h.Begin == nil {
-		c.Skip("the store has no transactions for hosts")
+		c.Skip("the store has no transactions for applications")
 	}
 	return c.h.Begin(c.TB, c.Store)
 }

@@ -21,7 +21,7 @@ var turnRules = []rule{
 		c.fillLike(3, job{n: 200, tenant: away})
 		c.createFor("third", "a")
 		c.fillLike(30, job{n: 300, tenant: "third"})
-		room := map[string]hooks.Room{"third": upTo(4)}
+		room := map[string]hooks.Capacity{"third": upTo(4)}
 		c.tenants(map[string]int{home: 13, away: 3, "third": 4}, hooks.ClaimRequest{Limit: upTo(20), Tenants: room})
 		c.tenants(map[string]int{home: 10, "third": 10}, hooks.ClaimRequest{Limit: upTo(20)})
 	}},

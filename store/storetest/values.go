@@ -53,7 +53,7 @@ var valueRules = []rule{
 			c.ok(c.DeleteHook(c.Context(), h.Ref(), start))
 		}
 	}},
-	{"attempt", "An attempt is kept as it is, with every byte of the answer.", func(c *check) {
+	{"attempt", "An attempt is kept as it is, with every byte of the response.", func(c *check) {
 		c.enqueue(0, job{n: 1, leased: time.Minute})
 		body := bytes.Repeat([]byte{0, 0xff, '"', '\n'}, 4<<10)
 		s := retry(c.delivery(1))
@@ -66,7 +66,7 @@ var valueRules = []rule{
 	{"text", "Text is kept exactly.", func(c *check) {
 		c.create("a")
 		for n, text := range []string{" ", " two  blanks ", "a\tb\r\nc", `%s ? $1 :a \0 ' " ; --`, "é e\u0301 ☃ 🪝 \u2028\ufeff", strings.Repeat("☃", 80)} {
-			event := hooks.Event{ID: eventID(n), Tenant: home, Type: "t", Time: start, Key: text, Metadata: map[string]string{text: text}}
+			event := hooks.Event{ID: eventID(n), Tenant: home, Type: "t", Time: start, OrderingKey: text, Metadata: map[string]string{text: text}}
 			stored := event
 			c.ok(c.Enqueue(c.Context(), start, []hooks.Entry{entry(0, &stored, job{n: n})}))
 			c.equal("event", c.events(home, eventID(n)), []hooks.Event{event})

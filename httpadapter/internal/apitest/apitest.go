@@ -1,5 +1,5 @@
 // Package apitest is for tests of the REST APIs: it makes requests to a handler,
-// and keeps their answers in golden files.
+// and keeps their responses in golden files.
 package apitest
 
 import (
@@ -35,15 +35,15 @@ type Request struct {
 // Headers are given as "Name: value". The body is JSON unless they say otherwise.
 func NewRequest(line, body string, headers ...string) Request { return Request{line, body, headers} }
 
-// An Answer is what a handler answers.
-type Answer struct {
+// A Response is what a handler answers.
+type Response struct {
 	Status int
 	Header http.Header
 	Body   string
 }
 
 // To makes the request to a handler.
-func (r Request) To(h http.Handler) Answer {
+func (r Request) To(h http.Handler) Response {
 	method, target, _ := strings.Cut(r.line, " ")
 	request := httptest.NewRequestWithContext(context.Background(), method, target, strings.NewReader(r.body))
 	request.Header.Set("Content-Type", "application/json")
@@ -53,11 +53,11 @@ func (r Request) To(h http.Handler) Answer {
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, request)
-	return Answer{w.Code, w.Header(), w.Body.String()}
+	return Response{w.Code, w.Header(), w.Body.String()}
 }
 
-// Want checks the status of an answer and decodes its body.
-func Want[T any](t testing.TB, a Answer, status int) (value T) {
+// Want checks the status of a response and decodes its body.
+func Want[T any](t testing.TB, a Response, status int) (value T) {
 	t.Helper()
 	require.Equal(t, status, a.Status, a.Body)
 	require.NoError(t, json.Unmarshal([]byte(a.Body), &value), a.Body)
@@ -96,7 +96,7 @@ func Idle(t testing.TB, protocol hooks.Protocol) *hooks.Manager {
 // Fuzz asks the API of a Manager for whatever a fuzz target came up with. The
 // answer has to be JSON, if it has a body, and no failure of the API's own; what
 // is refused changes no hook of the tenant "default".
-func Fuzz(t *testing.T, m *hooks.Manager, api http.Handler, method, target, contentType, body string) Answer {
+func Fuzz(t *testing.T, m *hooks.Manager, api http.Handler, method, target, contentType, body string) Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://localhost", strings.NewReader(body))
 	if err != nil {
@@ -122,7 +122,7 @@ func Fuzz(t *testing.T, m *hooks.Manager, api http.Handler, method, target, cont
 	if w.Code >= 400 {
 		assert.Equal(t, before, stored())
 	}
-	return Answer{w.Code, w.Header(), w.Body.String()}
+	return Response{w.Code, w.Header(), w.Body.String()}
 }
 
 // Compact is JSON without white space.
@@ -133,20 +133,20 @@ func Compact(t testing.TB, value []byte) string {
 	return b.String()
 }
 
-// A Golden is a text of requests and their answers.
+// A Golden is a text of requests and their responses.
 type Golden struct {
-	// Headers are the names of the headers that are shown of an answer.
+	// Headers are the names of the headers that are shown of a response.
 	Headers []string
 	// Names stand for texts that differ from run to run: in requests they are
-	// replaced by the texts, in answers the texts by them.
+	// replaced by the texts, in responses the texts by them.
 	Names map[string]string
-	// Hide replaces what else is random in answers.
+	// Hide replaces what else is random in responses.
 	Hide func(string) string
 
 	text strings.Builder
 }
 
-// Ask makes a request to a handler, and adds it and its answer.
+// Ask makes a request to a handler, and adds it and its response.
 func (g *Golden) Ask(t testing.TB, h http.Handler, r Request) {
 	t.Helper()
 	fmt.Fprintf(&g.text, "=== %s\n", strings.Join(append([]string{r.line}, r.headers...), "\n"))

@@ -152,7 +152,7 @@ func Judge(r hooks.Response) hooks.Verdict {
 	}
 }
 
-// Overloaded reports whether the endpoint asks to be left alone: it answered 429
+// Overloaded reports whether the endpoint asks to be left alone: it responded with 429
 // or 503, and says until when.
 func Overloaded(r hooks.Response) bool {
 	if r.Status != http.StatusTooManyRequests && r.Status != http.StatusServiceUnavailable {
@@ -163,12 +163,12 @@ func Overloaded(r hooks.Response) bool {
 }
 
 // Retriable reports whether an attempt that failed so is worth another to the
-// systems: after a status of 500 to 599 and when no answer came.
+// systems: after a status of 500 to 599 and when no response came.
 func Retriable(class hooks.ErrorClass, status int) bool {
 	switch class {
 	case hooks.ClassStatus:
 		return status >= 500 && status <= 599
-	case hooks.ClassBlocked, hooks.ClassRequest, hooks.ClassRedirect:
+	case hooks.ClassForbidden, hooks.ClassRequest, hooks.ClassRedirect:
 		return false
 	}
 	return true

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// Tx returns a transaction of the host in the form that [hooks.Manager.TriggerTx]
+// Tx returns a transaction of the application in the form that [hooks.Manager.TriggerTx]
 // takes. The transaction must be in the Store's database and use the driver
 // github.com/mattn/go-sqlite3. It may belong to any handle; [OpenDB] opens one
 // with the right settings. The Tx ends with the transaction. It, and others of the
@@ -39,23 +39,23 @@ import (
 // once if you call [hooks.Manager.Wake]. Until the commit, all other writers wait
 // for the transaction. So keep it short, and do not call other methods of the
 // Manager that write before it ends: they would wait for it.
-func (s *Store) Tx(tx Handle) hooks.Tx { return hostTx{s, tx} }
+func (s *Store) Tx(tx Handle) hooks.Tx { return applicationTx{s, tx} }
 
 // StoreID implements [hooks.Tx]. It is a random text that is kept in the database,
 // in hooks_identity. A copy of the file has it, too.
 func (s *Store) StoreID() string { return s.id }
 
-// A hostTx is a transaction of the host's.
-type hostTx struct {
+// A applicationTx is a transaction of the application.
+type applicationTx struct {
 	store  *Store
 	handle Handle
 }
 
 // StoreID implements [hooks.Tx]. Enqueue checks that the transaction has it.
-func (t hostTx) StoreID() string { return t.store.id }
+func (t applicationTx) StoreID() string { return t.store.id }
 
 // Enqueue implements [hooks.Tx].
-func (t hostTx) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entry) error {
+func (t applicationTx) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -69,8 +69,8 @@ func (t hostTx) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entr
 	}
 	// Others that are here are in the same transaction, since it has the lock that
 	// writers need. Their savepoints must not mix.
-	t.store.inHostTx.Lock()
-	defer t.store.inHostTx.Unlock()
+	t.store.inApplicationTx.Lock()
+	defer t.store.inApplicationTx.Unlock()
 	if err := run(always, savepoint); err != nil {
 		return fmt.Errorf("sqlite: %w", plain(err))
 	}
@@ -115,7 +115,7 @@ func checkHandle(h Handle) error {
 
 // check returns an error unless the handle is in a transaction of the store's
 // database and library, and has the lock that writers need.
-func (t hostTx) check(r *reader) error {
+func (t applicationTx) check(r *reader) error {
 	if err := checkTransaction(r); err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (e readFirstError) Unwrap() error        { return e.cause }
 func (e readFirstError) Is(target error) bool { return target == ErrReadFirst || target == ErrBusy }
 
 // explain says what is wrong with the tables when they could not be used.
-func (t hostTx) explain(r *reader, err error) error {
+func (t applicationTx) explain(r *reader, err error) error {
 	var cause sqlite3.Error
 	if !errors.As(err, &cause) || cause.Code != sqlite3.ErrError {
 		return err

@@ -14,10 +14,10 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
 )
 
-// What the log keeps of answers.
+// What the log keeps of responses.
 
-// answerWith is an answer with these fields and no others.
-func answerWith(status int, header http.Header) hookstest.Answer {
+// respondWith is a response with these fields and no others.
+func respondWith(status int, header http.Header) hookstest.Response {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		for name, values := range header {
 			w.Header()[name] = values
@@ -62,11 +62,11 @@ func TestTheHeaderThatTheLogKeeps(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var judged http.Header
-				h := runningHost(t, speaks(&testProtocol{name: "seeing", judge: func(r hooks.Response) hooks.Verdict {
+				h := runningHarness(t, speaks(&testProtocol{name: "seeing", judge: func(r hooks.Response) hooks.Verdict {
 					judged = r.Header
 					return hooks.Verdict{}
 				}}))
-				h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "seeing", Schedule: once}, answerWith(500, tt.sent))
+				h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "seeing", Schedule: once}, respondWith(500, tt.sent))
 				h.trigger(hooks.Event{Type: "a"})
 				synctest.Wait()
 				assert.Equal(t, tt.sent, judged, "a protocol sees all of it")
@@ -104,7 +104,7 @@ func TestTheBodyThatTheLogKeeps(t *testing.T) {
 		{1 << 20, 2 << 20, 1 << 20},
 	} {
 		t.Run(fmt.Sprintf("%d of %d", tt.limit, tt.size), func(t *testing.T) {
-			h := newHost(t, func(c *hooks.Config) { c.MaxAnswer = tt.limit })
+			h := newHarness(t, func(c *hooks.Config) { c.MaxResponse = tt.limit })
 			r := h.receiver(hookstest.Status(200).LargeBody(int64(tt.size)))
 			attempts, err := h.Test(t.Context(), hooks.Hook{URL: r.URL, Events: []string{"*"}}, hooks.Event{Type: "a"})
 			require.NoError(t, err)

@@ -10,46 +10,46 @@ import (
 )
 
 // An Answer is what a [Receiver] does with one request. The functions of this
-// package make answers, the methods of Answer extend them, and any function
+// package make responses, the methods of Response extend them, and any function
 // of this type will do:
 //
 //	hookstest.Status(429).Header("Retry-After", "120")
 //	hookstest.Status(200).Body(`{"ok":`).ThenHang()
 //	hookstest.Hang()
-//	hookstest.Answer(func(w http.ResponseWriter, r *http.Request) { … })
-//	hookstest.Answer(handler.ServeHTTP)
+//	hookstest.Response(func(w http.ResponseWriter, r *http.Request) { … })
+//	hookstest.Response(handler.ServeHTTP)
 //
 // It is called when the request has been received whole and recorded; its
 // r.Body reads what was received. r.Context() ends when the client goes away
-// and when the receiver is closed. An answer may be used several times, also
+// and when the receiver is closed. A response may be used several times, also
 // at once.
-type Answer func(w http.ResponseWriter, r *http.Request)
+type Response func(w http.ResponseWriter, r *http.Request)
 
 // Status answers with a status, 200 to 999, and an empty body.
-func Status(code int) Answer {
+func Status(code int) Response {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
 // Redirect answers with a status, 301 for example, and a Location.
-func Redirect(code int, location string) Answer {
+func Redirect(code int, location string) Response {
 	return Status(code).Header("Location", location)
 }
 
 // Hang never answers. It holds the connection until the client gives up or
 // the receiver is closed.
-func Hang() Answer {
+func Hang() Response {
 	return func(_ http.ResponseWriter, r *http.Request) { waitForEnd(r) }
 }
 
-// Reset resets the connection in place of an answer: the client sees
+// Reset resets the connection in place of a response: the client sees
 // ECONNRESET. A Manager then makes the request once more, on a fresh connection,
 // before the attempt has failed.
-func Reset() Answer {
+func Reset() Response {
 	return func(w http.ResponseWriter, _ *http.Request) { reset(w) }
 }
 
 // Garbage answers with a line that is not HTTP, and closes the connection.
-func Garbage() Answer {
+func Garbage() Response {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		c := takeOver(w)
 		_, _ = io.WriteString(c, "220 mail.example.com ESMTP\r\n")
@@ -58,7 +58,7 @@ func Garbage() Answer {
 }
 
 // Header returns a with one more header.
-func (a Answer) Header(key, value string) Answer {
+func (a Response) Header(key, value string) Response {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add(key, value)
 		a(w, r)
@@ -66,7 +66,7 @@ func (a Answer) Header(key, value string) Answer {
 }
 
 // HugeHeader returns a with 1 MiB more of headers: X-Huge, 1024 times.
-func (a Answer) HugeHeader() Answer {
+func (a Response) HugeHeader() Response {
 	return func(w http.ResponseWriter, r *http.Request) {
 		value := strings.Repeat("x", 1024-len("X-Huge: \r\n"))
 		for range 1024 {
@@ -77,7 +77,7 @@ func (a Answer) HugeHeader() Answer {
 }
 
 // After returns a, given only after the request has waited for d.
-func (a Answer) After(d time.Duration) Answer {
+func (a Response) After(d time.Duration) Response {
 	return func(w http.ResponseWriter, r *http.Request) {
 		sleep(r.Context(), d)
 		a(w, r)
@@ -85,7 +85,7 @@ func (a Answer) After(d time.Duration) Answer {
 }
 
 // Body returns a with text at the end of the body.
-func (a Answer) Body(text string) Answer {
+func (a Response) Body(text string) Response {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a(w, r)
 		_, _ = io.WriteString(w, text) // it fails when the client has gone
@@ -94,7 +94,7 @@ func (a Answer) Body(text string) Answer {
 
 // LargeBody returns a with so many bytes, each "x", at the end of the body.
 // They are streamed without a Content-Length.
-func (a Answer) LargeBody(bytes int64) Answer {
+func (a Response) LargeBody(bytes int64) Response {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a(w, r)
 		flush(w)
@@ -106,7 +106,7 @@ func (a Answer) LargeBody(bytes int64) Answer {
 // followed by a pause, until the client goes away or the receiver is closed.
 // In a synctest bubble time stands still while bytes flow; a client there that
 // has a limit of time but none of size needs a pause above 0 to get to it.
-func (a Answer) EndlessBody(pause time.Duration) Answer {
+func (a Response) EndlessBody(pause time.Duration) Response {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a(w, r)
 		for {
@@ -120,7 +120,7 @@ func (a Answer) EndlessBody(pause time.Duration) Answer {
 // ThenHang returns a, after which nothing more comes and the connection stays
 // open, until the client gives up or the receiver is closed. The body has no
 // Content-Length, so the client goes on waiting for it.
-func (a Answer) ThenHang() Answer {
+func (a Response) ThenHang() Response {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a(w, r)
 		flush(w)
@@ -130,7 +130,7 @@ func (a Answer) ThenHang() Answer {
 
 // ThenReset returns a, after which the connection is reset before the body is
 // complete.
-func (a Answer) ThenReset() Answer {
+func (a Response) ThenReset() Response {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a(w, r)
 		flush(w)
@@ -180,7 +180,7 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 // waitForEnd waits for the client or the receiver to go, and drops the
-// connection: a return would complete the answer.
+// connection: a return would complete the response.
 func waitForEnd(r *http.Request) {
 	<-r.Context().Done()
 	panic(http.ErrAbortHandler)

@@ -14,9 +14,9 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-func trigger(t *testing.T, rig *hookstest.Rig, e hooks.Event) {
+func trigger(t *testing.T, harness *hookstest.Harness, e hooks.Event) {
 	t.Helper()
-	_, err := rig.Manager.Trigger(t.Context(), e)
+	_, err := harness.Manager.Trigger(t.Context(), e)
 	require.NoError(t, err)
 }
 
@@ -28,14 +28,14 @@ func inAndOut(t *testing.T, f func(t *testing.T)) {
 
 func TestEndpointsGetTheirEventsSigned(t *testing.T) {
 	inAndOut(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		orders, all := rig.Endpoint("order.*"), rig.Endpoint("*")
+		harness := hookstest.New(t)
+		orders, all := harness.Endpoint("order.*"), harness.Endpoint("*")
 		assert.NotEqual(t, orders.URL, all.URL)
-		trigger(t, rig, hooks.Event{Type: "order.paid", Data: []byte(`{"order":42}`)})
-		trigger(t, rig, hooks.Event{Type: "user.created"})
+		trigger(t, harness, hooks.Event{Type: "order.paid", Data: []byte(`{"order":42}`)})
+		trigger(t, harness, hooks.Event{Type: "user.created"})
 
 		got := orders.Next()
-		assert.NoError(t, got.Verified)
+		assert.NoError(t, got.SignatureErr)
 		assert.Equal(t, "order.paid", got.Type)
 		assert.Equal(t, `{"order":42}`, string(got.Data))
 		assert.NotEmpty(t, got.ID)
@@ -49,15 +49,15 @@ func TestEndpointsGetTheirEventsSigned(t *testing.T) {
 
 func TestAHookWithSettingsOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		e := rig.EndpointFor(hooks.Hook{
+		harness := hookstest.New(t)
+		e := harness.EndpointFor(hooks.Hook{
 			Tenant:   "acme",
 			Events:   []string{"order.paid"},
 			Headers:  map[string]string{"X-Shop": "1"},
 			Schedule: []time.Duration{0, time.Hour},
 		})
-		e.Answer(hookstest.Status(500))
-		trigger(t, rig, hooks.Event{Tenant: "acme", Type: "order.paid"})
+		e.Respond(hookstest.Status(500))
+		trigger(t, harness, hooks.Event{Tenant: "acme", Type: "order.paid"})
 		start := time.Now()
 		got := e.Settle()
 		require.Len(t, got, 1)
@@ -68,19 +68,19 @@ func TestAHookWithSettingsOfItsOwn(t *testing.T) {
 		require.Len(t, requests, 2)
 		assert.Equal(t, requests[0].ID, requests[1].ID)
 		assert.Equal(t, "1", requests[1].Header.Get("X-Shop"))
-		assert.NoError(t, requests[1].Verified)
+		assert.NoError(t, requests[1].SignatureErr)
 		assert.Equal(t, "acme", e.Hook.Tenant)
 	})
 }
 
 func TestSettleReturnsAllDeliveries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t)
-		e := rig.Endpoint("order.paid")
+		harness := hookstest.New(t)
+		e := harness.Endpoint("order.paid")
 		assert.Empty(t, e.Settle(), "nothing to wait for")
 		n := 2*hooks.DefaultLimit + 1
 		for i := range n {
-			trigger(t, rig, hooks.Event{ID: fmt.Sprint(i), Type: "order.paid"})
+			trigger(t, harness, hooks.Event{ID: fmt.Sprint(i), Type: "order.paid"})
 		}
 		ids := map[string]bool{}
 		for _, d := range e.Settle() {
@@ -94,11 +94,11 @@ func TestSettleReturnsAllDeliveries(t *testing.T) {
 func TestSettleGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		message := fails(t, func(t testing.TB) {
-			rig := hookstest.New(t)
-			e := rig.Endpoint("order.paid")
-			e.Answer(hookstest.Status(503).Body("closed"))
+			harness := hookstest.New(t)
+			e := harness.Endpoint("order.paid")
+			e.Respond(hookstest.Status(503).Body("closed"))
 			e.Patience = 10 * time.Minute
-			_, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid"})
+			_, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: "order.paid"})
 			require.NoError(t, err)
 			e.Settle()
 		})
@@ -108,20 +108,20 @@ func TestSettleGivesUp(t *testing.T) {
 
 func TestTheConfigurationCanBeAdjusted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := hookstest.New(t,
+		harness := hookstest.New(t,
 			func(c *hooks.Config) { c.Catalogue = []hooks.EventType{{Name: "order.paid"}} },
 			func(c *hooks.Config) { c.UserAgent = "shop/1" })
-		_, err := rig.Manager.Trigger(t.Context(), hooks.Event{Type: "order.piad"})
+		_, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: "order.piad"})
 		var invalid *hooks.InvalidError
 		require.ErrorAs(t, err, &invalid)
 
-		e := rig.Endpoint("order.paid")
-		trigger(t, rig, hooks.Event{Type: "order.paid"})
+		e := harness.Endpoint("order.paid")
+		trigger(t, harness, hooks.Event{Type: "order.paid"})
 		assert.Equal(t, "shop/1", e.Next().Header.Get("User-Agent"))
 	})
 }
 
-func TestTheStoreOfARig(t *testing.T) {
+func TestTheStoreOfAHarness(t *testing.T) {
 	inAndOut(t, func(t *testing.T) {
 		store := memory.New(memory.Options{})
 		assert.Same(t, store, hookstest.Over(t, store).Store)
@@ -143,22 +143,22 @@ func TestTheStoreOfARig(t *testing.T) {
 
 // A store that does not notify is polled once a minute in a bubble, so that days
 // pass quickly, and as ever in real time.
-func TestARigOverAStoreThatDoesNotNotify(t *testing.T) {
+func TestAHarnessOverAStoreThatDoesNotNotify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New(memory.Options{})
-		rig := hookstest.Over(t, struct{ hooks.Store }{store})
-		assert.Nil(t, rig.Store)
-		e := rig.Endpoint("order.paid")
+		harness := hookstest.Over(t, struct{ hooks.Store }{store})
+		assert.Nil(t, harness.Store)
+		e := harness.Endpoint("order.paid")
 		commit := func(id string) {
 			tx := store.Begin()
-			_, err := rig.Manager.TriggerTx(t.Context(), tx, hooks.Event{ID: id, Type: "order.paid"})
+			_, err := harness.Manager.TriggerTx(t.Context(), tx, hooks.Event{ID: id, Type: "order.paid"})
 			require.NoError(t, err)
 			require.NoError(t, tx.Commit())
 		}
 		time.Sleep(time.Second)
 		start := time.Now()
 		commit("1")
-		rig.Manager.Wake()
+		harness.Manager.Wake()
 		assert.Equal(t, start, e.Next().ReceivedAt)
 		commit("2")
 		got := e.Next().ReceivedAt.Sub(start)
@@ -167,10 +167,10 @@ func TestARigOverAStoreThatDoesNotNotify(t *testing.T) {
 	})
 	t.Run("real time", func(t *testing.T) {
 		store := memory.New(memory.Options{})
-		rig := hookstest.Over(t, struct{ hooks.Store }{store})
-		e := rig.Endpoint("order.paid")
+		harness := hookstest.Over(t, struct{ hooks.Store }{store})
+		e := harness.Endpoint("order.paid")
 		tx := store.Begin()
-		_, err := rig.Manager.TriggerTx(t.Context(), tx, hooks.Event{Type: "order.paid"})
+		_, err := harness.Manager.TriggerTx(t.Context(), tx, hooks.Event{Type: "order.paid"})
 		require.NoError(t, err)
 		require.NoError(t, tx.Commit())
 		e.Next() // within e.Patience, without a Wake
@@ -192,18 +192,18 @@ func TestBadInputEndsTheTest(t *testing.T) {
 // A test that ends while its endpoint hangs stops everything: the bubble
 // fails otherwise.
 func TestATestMayEndAtAnyMoment(t *testing.T) {
-	answers := map[string]hookstest.Answer{
+	responses := map[string]hookstest.Response{
 		"hang":    hookstest.Hang(),
 		"endless": hookstest.Status(200).EndlessBody(time.Second),
 		"retry":   hookstest.Status(503),
 	}
-	for name, answer := range answers {
+	for name, response := range responses {
 		t.Run(name, func(t *testing.T) {
 			inAndOut(t, func(t *testing.T) {
-				rig := hookstest.New(t)
-				e := rig.Endpoint("order.paid")
-				e.Answer(answer)
-				trigger(t, rig, hooks.Event{Type: "order.paid"})
+				harness := hookstest.New(t)
+				e := harness.Endpoint("order.paid")
+				e.Respond(response)
+				trigger(t, harness, hooks.Event{Type: "order.paid"})
 				e.Next()
 			})
 		})

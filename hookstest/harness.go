@@ -12,9 +12,9 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// A Rig is a running Manager with a store and a network of its own, for one test.
+// A Harness is a running Manager with a store and a network of its own, for one test.
 // Its methods are for the goroutine of the test.
-type Rig struct {
+type Harness struct {
 	Manager *hooks.Manager
 	// Store is the Manager's store if that is in memory, otherwise nil; see
 	// [Over]. Use its Begin to test code that calls [hooks.Manager.TriggerTx].
@@ -26,14 +26,14 @@ type Rig struct {
 	endpoints int
 }
 
-// New returns a Rig with a store in memory, which stops when the test ends. Each
+// New returns a Harness with a store in memory, which stops when the test ends. Each
 // adjust may change the configuration of its Manager, whose defaults are those of
 // [hooks.Config] but for Dial (the network), AllowHTTP (true) and Logger (the output
 // of the test).
 //
 // Called within [testing/synctest.Test], with the t of the bubble, all of it
 // lives in the bubble: retries that take days take no time.
-func New(t testing.TB, adjust ...func(*hooks.Config)) *Rig {
+func New(t testing.TB, adjust ...func(*hooks.Config)) *Harness {
 	t.Helper()
 	return Over(t, memory.New(memory.Options{}), adjust...)
 }
@@ -47,7 +47,7 @@ func New(t testing.TB, adjust ...func(*hooks.Config)) *Rig {
 // anything. In a bubble, PollInterval is a minute by default unless the store is a
 // [hooks.Notifier], because each poll takes real time. So call
 // [hooks.Manager.Wake] after a commit, or wait for that minute.
-func Over(t testing.TB, store hooks.Store, adjust ...func(*hooks.Config)) *Rig {
+func Over(t testing.TB, store hooks.Store, adjust ...func(*hooks.Config)) *Harness {
 	t.Helper()
 	network := new(Network)
 	cfg := hooks.Config{
@@ -75,7 +75,7 @@ func Over(t testing.TB, store hooks.Store, adjust ...func(*hooks.Config)) *Rig {
 		}
 	})
 	inMemory, _ := store.(*memory.Store)
-	return &Rig{Manager: m, Store: inMemory, Network: network, t: t}
+	return &Harness{Manager: m, Store: inMemory, Network: network, t: t}
 }
 
 // An Endpoint is a receiver that is registered as a hook.
@@ -89,8 +89,8 @@ type Endpoint struct {
 
 // Endpoint registers a hook of the tenant "" for these events ("order.paid",
 // "order.*", "*") at a receiver of its own, which verifies the signatures and
-// answers 200 unless [Receiver.Answer] says otherwise.
-func (r *Rig) Endpoint(events ...string) *Endpoint {
+// responds with 200 unless [Receiver.Respond] says otherwise.
+func (r *Harness) Endpoint(events ...string) *Endpoint {
 	r.t.Helper()
 	return r.EndpointFor(hooks.Hook{Events: events})
 }
@@ -98,7 +98,7 @@ func (r *Rig) Endpoint(events ...string) *Endpoint {
 // EndpointFor is Endpoint for a hook with more to it than Events. Its URL is
 // replaced by the receiver's. Signatures are verified if the hook's protocol
 // is Standard Webhooks. A hook that the Manager refuses ends the test.
-func (r *Rig) EndpointFor(h hooks.Hook) *Endpoint {
+func (r *Harness) EndpointFor(h hooks.Hook) *Endpoint {
 	r.t.Helper()
 	r.endpoints++
 	receiver := r.Network.Receiver(r.t, fmt.Sprintf("endpoint-%d.example.com", r.endpoints))

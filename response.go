@@ -9,25 +9,25 @@ import (
 	"sync"
 )
 
-// The bounds of answers, in bytes if not said otherwise.
+// The bounds of responses, in bytes if not said otherwise.
 const (
-	// maxAnswer and maxAnswerHeader are what is read of body and header.
-	maxAnswer       = 16 << 10
-	maxAnswerHeader = 64 << 10
-	// maxAnswerLimit is the most that Config.MaxAnswer may be.
-	maxAnswerLimit = 1 << 20
+	// maxResponse and maxResponseHeader are what is read of body and header.
+	maxResponse       = 16 << 10
+	maxResponseHeader = 64 << 10
+	// maxResponseLimit is the most that Config.MaxResponse may be.
+	maxResponseLimit = 1 << 20
 	// maxLoggedFields and maxLoggedHeader are the fields of a header that the
 	// log keeps, and the length of their names and values.
 	maxLoggedFields = 50
 	maxLoggedHeader = 8 << 10
 )
 
-var answerBuffers = sync.Pool{New: func() any { return new([maxAnswer + 1]byte) }}
+var responseBuffers = sync.Pool{New: func() any { return new([maxResponse + 1]byte) }}
 
 // readBounded reads at most limit bytes and says whether there were more.
 func readBounded(body io.Reader, limit int) (data []byte, truncated bool, err error) {
-	buffer := answerBuffers.Get().(*[maxAnswer + 1]byte)
-	defer answerBuffers.Put(buffer)
+	buffer := responseBuffers.Get().(*[maxResponse + 1]byte)
+	defer responseBuffers.Put(buffer)
 	read := buffer[:0]
 	for len(read) <= limit && err == nil {
 		read = slices.Grow(read, 1)
@@ -56,10 +56,10 @@ func (r Response) logged(limit int) AttemptResponse {
 	return log
 }
 
-// wantedFirst are the fields of answers that explain an attempt.
+// wantedFirst are the fields of responses that explain an attempt.
 var wantedFirst = []string{"Content-Type", "Location", "Retry-After"}
 
-// boundHeader returns what the log keeps of an answer's header, and whether that
+// boundHeader returns what the log keeps of a response's header, and whether that
 // is less than all: wantedFirst, then the others by name, as far as there is
 // room.
 func boundHeader(h http.Header) (kept http.Header, truncated bool) {

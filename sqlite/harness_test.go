@@ -25,9 +25,9 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/store/storetest"
 )
 
-// A host is an application in a bubble, whose Manager runs on a file. Its methods
+// A harness is an application in a bubble, whose Manager runs on a file. Its methods
 // end the test when something fails that should not.
-type host struct {
+type harness struct {
 	*hooks.Manager
 	t       *testing.T
 	store   *sqlite.Store
@@ -39,10 +39,10 @@ type host struct {
 	failures []error // what the observer was told of
 }
 
-// newHost returns a host whose Manager runs on s until the test ends.
-func newHost(t *testing.T, s *sqlite.Store, network *hookstest.Network, adjust ...func(*hooks.Config)) *host {
+// newHarness returns a harness whose Manager runs on s until the test ends.
+func newHarness(t *testing.T, s *sqlite.Store, network *hookstest.Network, adjust ...func(*hooks.Config)) *harness {
 	t.Helper()
-	h := &host{t: t, store: s, network: network}
+	h := &harness{t: t, store: s, network: network}
 	cfg := hooks.Config{
 		Dial: network.Dial, AllowHTTP: true, DisableAfter: -1, Logger: slog.New(slog.DiscardHandler),
 		Observer: hooks.Observer{Failure: func(err error) {
@@ -73,35 +73,35 @@ func newHost(t *testing.T, s *sqlite.Store, network *hookstest.Network, adjust .
 // it knew. Days also pass faster.
 func seldom(c *hooks.Config) { c.PollInterval = time.Minute }
 
-// openHost returns a host with a file of its own.
-func openHost(t *testing.T, adjust ...func(*hooks.Config)) *host {
+// openHost returns a harness with a file of its own.
+func openHarness(t *testing.T, adjust ...func(*hooks.Config)) *harness {
 	t.Helper()
 	s := openAt(t, filepath.Join(t.TempDir(), "hooks.db"))
-	return newHost(t, s.(*sqlite.Store), new(hookstest.Network), adjust...)
+	return newHarness(t, s.(*sqlite.Store), new(hookstest.Network), adjust...)
 }
 
-// restart stops the host and returns another on the same file and network.
-func (h *host) restart(adjust ...func(*hooks.Config)) *host {
+// restart stops the harness and returns another on the same file and network.
+func (h *harness) restart(adjust ...func(*hooks.Config)) *harness {
 	h.t.Helper()
 	h.stop()
 	require.NoError(h.t, h.store.Close())
-	return newHost(h.t, openAt(h.t, pathOf(h.t, h.store)).(*sqlite.Store), h.network, adjust...)
+	return newHarness(h.t, openAt(h.t, pathOf(h.t, h.store)).(*sqlite.Store), h.network, adjust...)
 }
 
 // endpoint registers a hook at a receiver of its own.
-func (h *host) endpoint(hook hooks.Hook, answers ...hookstest.Answer) (*hookstest.Receiver, hooks.Hook) {
+func (h *harness) endpoint(hook hooks.Hook, responses ...hookstest.Response) (*hookstest.Receiver, hooks.Hook) {
 	h.t.Helper()
 	if hook.Events == nil {
 		hook.Events = []string{"*"}
 	}
-	r := h.network.Receiver(h.t, "receiver.example", answers...)
+	r := h.network.Receiver(h.t, "receiver.example", responses...)
 	hook.URL = r.URL
 	hook, err := h.Register(h.t.Context(), hook)
 	require.NoError(h.t, err)
 	return r, hook
 }
 
-func (h *host) trigger(events ...hooks.Event) {
+func (h *harness) trigger(events ...hooks.Event) {
 	h.t.Helper()
 	for _, e := range events {
 		_, err := h.Trigger(h.t.Context(), e)
@@ -110,7 +110,7 @@ func (h *host) trigger(events ...hooks.Event) {
 }
 
 // observed returns the failures that the observer was told of.
-func (h *host) observed() []error {
+func (h *harness) observed() []error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.failures)
@@ -142,7 +142,7 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// handle opens a handle of the host's on a file, which is closed when the test
+// handle opens a handle of the application on a file, which is closed when the test
 // ends. It keeps at most so many connections, and closes none.
 func handle(t testing.TB, path string, connections int) *sql.DB {
 	t.Helper()
@@ -154,7 +154,7 @@ func handle(t testing.TB, path string, connections int) *sql.DB {
 	return db
 }
 
-// begin begins a transaction of the host's. The wait of its handle is short: a commit
+// begin begins a transaction of the application. The wait of its handle is short: a commit
 // of the store's may take longer on a busy machine.
 func begin(t *testing.T, db *sql.DB) *sql.Tx {
 	t.Helper()
@@ -186,7 +186,7 @@ func onEach(t *testing.T, db *sql.DB, statement string) {
 	}
 }
 
-// newStore returns a store on a handle of the host's.
+// newStore returns a store on a handle of the application.
 func newStore(t testing.TB, db *sql.DB, o sqlite.Options) *sqlite.Store {
 	t.Helper()
 	require.NoError(t, sqlite.Migrate(t.Context(), db))
@@ -196,7 +196,7 @@ func newStore(t testing.TB, db *sql.DB, o sqlite.Options) *sqlite.Store {
 	return s
 }
 
-// sharing opens stores on handles of the host's.
+// sharing opens stores on handles of the application's.
 var sharing = storetest.Harness{
 	Open: func(t testing.TB) hooks.Store { return shareAt(t, filepath.Join(t.TempDir(), "hooks.db")) },
 	Reopen: func(t testing.TB, s hooks.Store) hooks.Store {
@@ -204,7 +204,7 @@ var sharing = storetest.Harness{
 		return shareAt(t, pathOf(t, s))
 	},
 	Share: func(t testing.TB, s hooks.Store) hooks.Store { return shareAt(t, pathOf(t, s)) },
-	Begin: harness.Begin,
+	Begin: files.Begin,
 }
 
 func shareAt(t testing.TB, path string) hooks.Store {
