@@ -164,7 +164,7 @@ func TestATriggerWhoseGoroutineEnds(t *testing.T) {
 		plain, _ := h.endpoint(hooks.Hook{Events: []string{"fine"}})
 		for range 100 {
 			go func() {
-				_, _ = h.TriggerBatch(t.Context(), []hooks.Event{{Type: "fine"}, {Type: "fatal"}})
+				_, _ = h.TriggerBatch(t.Context(), hooks.Event{Type: "fine"}, hooks.Event{Type: "fatal"})
 				t.Error("returned")
 			}()
 			synctest.Wait()

@@ -120,7 +120,7 @@ func TestATriggerEndsWithItsContext(t *testing.T) {
 					case "Trigger":
 						_, err = h.Trigger(ctx, events[0])
 					case "TriggerBatch":
-						_, err = h.TriggerBatch(ctx, events)
+						_, err = h.TriggerBatch(ctx, events...)
 					case "TriggerTx":
 						tx := h.store.Begin()
 						_, err = h.TriggerTx(ctx, tx, events...)
@@ -149,7 +149,7 @@ func TestTheFiltersOfABatch(t *testing.T) {
 			events = append(events, hooks.Event{Type: "a"})
 		}
 		began := time.Now()
-		receipts, err := h.TriggerBatch(t.Context(), events)
+		receipts, err := h.TriggerBatch(t.Context(), events...)
 		require.NoError(t, err)
 		assert.LessOrEqual(t, time.Since(began), 1010*time.Millisecond)
 		for _, r := range receipts {

@@ -62,7 +62,7 @@ type Receipt struct {
 // What is not decided by then is stored as [Delivery].Undecided, and decided by
 // Run. When ctx ends, Trigger returns its error.
 func (m *Manager) Trigger(ctx context.Context, e Event) (Receipt, error) {
-	receipts, err := m.TriggerBatch(ctx, []Event{e})
+	receipts, err := m.TriggerBatch(ctx, e)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -74,7 +74,7 @@ func (m *Manager) Trigger(ctx context.Context, e Event) (Receipt, error) {
 // more each time that the number of events doubles. A call takes at most 10,000
 // events, which have at most 64 MiB of data and metadata and make at most 100,000
 // deliveries; a single event may make more.
-func (m *Manager) TriggerBatch(ctx context.Context, events []Event) ([]Receipt, error) {
+func (m *Manager) TriggerBatch(ctx context.Context, events ...Event) ([]Receipt, error) {
 	t, err := m.prepareTrigger(ctx, events, m.engine.Load())
 	if err != nil {
 		return nil, err

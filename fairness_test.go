@@ -171,7 +171,7 @@ func burst(response hookstest.Response) func(*neighbourhood) {
 		for range 20 {
 			n.hook("attacker", response)
 		}
-		_, err := n.TriggerBatch(n.t.Context(), slices.Repeat([]hooks.Event{{Tenant: "attacker", Type: "a"}}, 500))
+		_, err := n.TriggerBatch(n.t.Context(), slices.Repeat([]hooks.Event{{Tenant: "attacker", Type: "a"}}, 500)...)
 		require.NoError(n.t, err)
 	}
 }

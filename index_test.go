@@ -242,7 +242,7 @@ func TestATriggerThatCannotReadTheHooksFails(t *testing.T) {
 		store.fail(down)
 		_, err := h.Trigger(t.Context(), hooks.Event{ID: "e1", Type: "a"})
 		require.ErrorIs(t, err, down)
-		_, err = h.TriggerBatch(t.Context(), []hooks.Event{{ID: "e1", Type: "a"}})
+		_, err = h.TriggerBatch(t.Context(), hooks.Event{ID: "e1", Type: "a"})
 		require.ErrorIs(t, err, down)
 		tx := h.store.Begin()
 		_, err = h.TriggerTx(t.Context(), tx, hooks.Event{ID: "e1", Type: "a"})

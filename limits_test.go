@@ -148,7 +148,7 @@ func TestACallTakesSoManyEvents(t *testing.T) {
 	}
 	writes := spy.writes()
 	for _, list := range [][]hooks.Event{make([]hooks.Event, 10_001), large} {
-		_, err := h.TriggerBatch(t.Context(), list)
+		_, err := h.TriggerBatch(t.Context(), list...)
 		refused(t, err, "events", "at most 10000 and have at most 67108864 bytes")
 		_, err = h.TriggerTx(t.Context(), spy, list...)
 		refused(t, err, "events", "at most 10000 and have at most 67108864 bytes")
@@ -156,7 +156,7 @@ func TestACallTakesSoManyEvents(t *testing.T) {
 		refused(t, err, "events", "at most 10000 and have at most 67108864 bytes")
 	}
 	assert.Equal(t, writes, spy.writes())
-	_, err := h.TriggerBatch(t.Context(), large[:4])
+	_, err := h.TriggerBatch(t.Context(), large[:4]...)
 	require.NoError(t, err)
 }
 
@@ -166,10 +166,10 @@ func TestACallMakesSoManyDeliveries(t *testing.T) {
 		h.register(hooks.Hook{URL: "https://example.com/", Events: []string{"*"}})
 	}
 	writes := spy.writes()
-	_, err := h.TriggerBatch(t.Context(), events(1000))
+	_, err := h.TriggerBatch(t.Context(), events(1000)...)
 	refused(t, err, "events", "must make at most 100000 deliveries")
 	assert.Equal(t, writes, spy.writes())
-	receipts, err := h.TriggerBatch(t.Context(), events(990))
+	receipts, err := h.TriggerBatch(t.Context(), events(990)...)
 	require.NoError(t, err)
 	assert.Equal(t, 101, receipts[989].Deliveries)
 }

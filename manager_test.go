@@ -866,14 +866,14 @@ func TestTriggerBatchIsAllOrNone(t *testing.T) {
 	h.register(hooks.Hook{URL: "https://example.com", Events: []string{"*"}})
 	h.trigger(hooks.Event{ID: "taken", Type: "a"})
 
-	receipts, err := h.TriggerBatch(t.Context(), []hooks.Event{{ID: "b1", Type: "a"}, {Type: "a"}, {ID: "b1", Tenant: "acme", Type: "a"}})
+	receipts, err := h.TriggerBatch(t.Context(), hooks.Event{ID: "b1", Type: "a"}, hooks.Event{Type: "a"}, hooks.Event{ID: "b1", Tenant: "acme", Type: "a"})
 	require.NoError(t, err)
 	require.Len(t, receipts, 3)
 	assert.Equal(t, hooks.Receipt{EventID: "b1", Deliveries: 1}, receipts[0])
 	assert.NotEmpty(t, receipts[1].EventID)
 	assert.Equal(t, hooks.Receipt{EventID: "b1"}, receipts[2], "nobody of that tenant")
 
-	receipts, err = h.TriggerBatch(t.Context(), nil)
+	receipts, err = h.TriggerBatch(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, receipts)
 
@@ -883,7 +883,7 @@ func TestTriggerBatchIsAllOrNone(t *testing.T) {
 		"a stored ID, keyed":   {{ID: "n1", Type: "a", OrderingKey: "k"}, {ID: "taken", Type: "a", OrderingKey: "k"}},
 		"nothing but a double": {{ID: "taken", Type: "other"}},
 	} {
-		_, err := h.TriggerBatch(t.Context(), events)
+		_, err := h.TriggerBatch(t.Context(), events...)
 		assert.ErrorIs(t, err, hooks.ErrDuplicate, name)
 		for _, id := range []string{"n1", "n2"} {
 			_, err := h.Event(t.Context(), "", id)
@@ -898,7 +898,7 @@ func TestARefusedTriggerIsNotDelivered(t *testing.T) {
 		h := runningHarness(t)
 		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
 		for range 100 { // more than any buffer of one hook holds
-			_, err := h.TriggerBatch(t.Context(), []hooks.Event{{ID: "n", Type: "a"}, {ID: "n", Type: "a"}})
+			_, err := h.TriggerBatch(t.Context(), hooks.Event{ID: "n", Type: "a"}, hooks.Event{ID: "n", Type: "a"})
 			require.ErrorIs(t, err, hooks.ErrDuplicate)
 		}
 		h.trigger(hooks.Event{ID: "good", Type: "a"})

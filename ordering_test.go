@@ -49,7 +49,7 @@ func TestOneKeyGoesInOrderOneAtATime(t *testing.T) {
 			}
 		},
 		"a batch": func(h *harness, events []hooks.Event) {
-			_, err := h.TriggerBatch(h.t.Context(), events)
+			_, err := h.TriggerBatch(h.t.Context(), events...)
 			require.NoError(h.t, err)
 		},
 		"a transaction": func(h *harness, events []hooks.Event) {
@@ -441,7 +441,7 @@ func (w *orderedWorld) triggerSome(rt *rapid.T) {
 			h.mu.Unlock()
 		}
 	}
-	_, err := w.TriggerBatch(w.t.Context(), events)
+	_, err := w.TriggerBatch(w.t.Context(), events...)
 	require.NoError(rt, err)
 }
 

@@ -42,7 +42,7 @@ func triggerIDs(t *testing.T, m *hooks.Manager, ids ...string) {
 	for i, id := range ids {
 		events[i] = hooks.Event{ID: id, Type: "order.paid"}
 	}
-	_, err := m.TriggerBatch(t.Context(), events)
+	_, err := m.TriggerBatch(t.Context(), events...)
 	require.NoError(t, err)
 }
 

@@ -61,7 +61,7 @@ func trigger(t *testing.T, m *hooks.Manager, n int) {
 	for i := range events {
 		events[i].Type = "order.paid"
 	}
-	_, err := m.TriggerBatch(t.Context(), events)
+	_, err := m.TriggerBatch(t.Context(), events...)
 	require.NoError(t, err)
 }
 
@@ -335,7 +335,7 @@ func healthyWaits(t *testing.T, hanging bool) (waits []time.Duration) {
 		hung := network.Receiver(t, "hung.example.com", hookstest.Hang())
 		register(t, m, hooks.Hook{URL: hung.URL, Events: []string{"backlog"}})
 		if hanging {
-			_, err := m.TriggerBatch(t.Context(), slices.Repeat([]hooks.Event{{Type: "backlog"}}, 10_000))
+			_, err := m.TriggerBatch(t.Context(), slices.Repeat([]hooks.Event{{Type: "backlog"}}, 10_000)...)
 			require.NoError(t, err)
 		}
 		start(t, m)

@@ -70,7 +70,7 @@ func (k *attack) run(ctx context.Context, begin, end time.Time, fail func(error)
 				for i := range batch {
 					batch[i].Tenant = *k.names[tenant].Load()
 				}
-				if _, err := k.manager.TriggerBatch(ctx, batch); err != nil {
+				if _, err := k.manager.TriggerBatch(ctx, batch...); err != nil {
 					fail(err)
 				}
 				k.events.Add(int64(k.batch))

@@ -48,7 +48,7 @@ func newEngine(ctx context.Context, s setting, store hooks.Store, closer io.Clos
 func (e *engine) Store(ctx context.Context, n int) error {
 	events := slices.Repeat([]hooks.Event{{Type: eventType, Data: newData()}}, n)
 	for batch := range slices.Chunk(events, 500) {
-		if _, err := e.manager.TriggerBatch(ctx, batch); err != nil {
+		if _, err := e.manager.TriggerBatch(ctx, batch...); err != nil {
 			return err
 		}
 	}

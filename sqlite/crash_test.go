@@ -318,7 +318,7 @@ func TestTwoProcessesShareTheWork(t *testing.T) {
 					for i := range list {
 						list[i] = hooks.Event{ID: fmt.Sprintf("e%05d", first+i), Type: "order.paid", Data: payload}
 					}
-					receipts, err := m.TriggerBatch(t.Context(), list)
+					receipts, err := m.TriggerBatch(t.Context(), list...)
 					assert.NoError(t, err)
 					mu.Lock()
 					for _, r := range receipts {

@@ -87,7 +87,7 @@ func TestRecentLogsAreCountedUpToTheCap(t *testing.T) {
 			events[i] = hooks.Event{Tenant: "default", Type: logto.UserCreated}
 		}
 		trigger := func(n int) {
-			_, err := c.TriggerBatch(t.Context(), events[:n])
+			_, err := c.TriggerBatch(t.Context(), events[:n]...)
 			require.NoError(t, err)
 			time.Sleep(time.Minute)
 		}
