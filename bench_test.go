@@ -38,14 +38,14 @@ const receiverVariable = "HOOKS_BENCH_RECEIVER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(receiverVariable) != "" {
-		receive()
+		receiveUntilClosed()
 		return
 	}
 	os.Exit(m.Run())
 }
 
-// receive responds to every request with 200 until its standard input ends.
-func receive() {
+// receiveUntilClosed responds to every request with 200 until its standard input ends.
+func receiveUntilClosed() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)

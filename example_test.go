@@ -32,7 +32,7 @@ func TestReadmeShowsTestedCode(t *testing.T) {
 		return trimmed
 	}
 	tested := ""
-	for _, file := range []string{"example_test.go", "hookstest/example_test.go", "httpadapter/logto/example_test.go", "httpadapter/okta/example_test.go", "httpadapter/webitel/example_test.go", "sqlite/example_test.go", "hookstest/example_sqlite_test.go"} {
+	for _, file := range []string{"example_test.go", "hookstest/example_test.go", "httpadapter/logto/example_test.go", "httpadapter/okta/example_test.go", "httpadapter/webitel/example_test.go", "sqlite/example_test.go", "hookstest/example_sqlite_test.go", "receive/example_test.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		tested += lines(string(source))
@@ -405,38 +405,4 @@ func ExampleKey() {
 	// the store has 0 secrets and 0 headers
 	// the Manager has 1 secret and Bearer abc
 	// [key 2026-11] <nil>
-}
-
-func ExampleNewVerifier() {
-	secret := hooks.NewSecret()
-
-	verifier, err := hooks.NewVerifier(secret)
-	if err != nil {
-		log.Fatal(err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("POST /webhooks", verifier.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Println("webhook", r.Header.Get("webhook-id"))
-		w.WriteHeader(http.StatusNoContent)
-	})))
-
-	endpoint := httptest.NewServer(mux)
-	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{AllowHTTP: true, AllowNetworks: []string{"127.0.0.0/8"}})
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, s := range []hooks.Secret{hooks.NewSecret(), secret} {
-		draft := hooks.Hook{URL: endpoint.URL + "/webhooks", Events: []string{"*"}, Secrets: []hooks.SigningSecret{{Secret: s}}}
-		attempts, err := m.Test(context.Background(), draft, hooks.Event{ID: "order-42-paid", Type: "order.paid"})
-		if err != nil {
-			log.Fatal(err)
-		}
-		fmt.Printf("%d %s\n", attempts[0].Response.Status, attempts[0].Response.Body)
-	}
-	endpoint.Close()
-	// Output:
-	// 401 webhook signature not accepted: none matches
-	//
-	// webhook order-42-paid
-	// 204
 }

@@ -70,14 +70,6 @@ func (r Request) MarshalJSON() ([]byte, error) {
 	return json.Marshal(shown)
 }
 
-// String leaves out the keys.
-func (v Verifier) String() string {
-	return fmt.Sprintf("verifier of %d secrets", len(v.keys))
-}
-
-// Format writes String for every verb.
-func (v Verifier) Format(f fmt.State, verb rune) { formatText(f, verb, v.String()) }
-
 // Format writes what the Manager is, for every verb: its Config has keys.
 func (*Manager) Format(f fmt.State, verb rune) { formatText(f, verb, "hooks.Manager") }
 

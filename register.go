@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/signature"
 )
 
 // Register stores a new hook and returns it as stored, with its ID and its
@@ -229,7 +231,7 @@ func (m *Manager) RotateSecret(ctx context.Context, tenant, id string, r Rotatio
 // secretKind tells which secrets replace each other: those for HMAC, those for
 // ed25519, and those of other protocols.
 func secretKind(s Secret) string {
-	for _, prefix := range []string{symmetricPrefix, privatePrefix} {
+	for _, prefix := range []string{signature.SymmetricPrefix, signature.PrivatePrefix} {
 		if strings.HasPrefix(string(s), prefix) {
 			return prefix
 		}

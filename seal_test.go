@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/memory"
+	"github.com/seed-2c6e3a5a/hooks/receive"
 )
 
 // key returns a key whose bytes are all the same.
@@ -98,7 +99,7 @@ func TestEncryptedHooksAreDelivered(t *testing.T) {
 		require.NoError(t, err)
 		got := receiver.Next()
 		assert.Equal(t, "header-value", got.Header.Get("X-Token"))
-		verifier, err := hooks.NewVerifier(hook.Secrets[0].Secret)
+		verifier, err := receive.NewVerifier(string(hook.Secrets[0].Secret))
 		require.NoError(t, err)
 		assert.NoError(t, verifier.Verify(got.Header, got.Body))
 	})

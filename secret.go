@@ -1,12 +1,10 @@
 package hooks
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"io"
-	"strings"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/signature"
 )
 
 // A Secret is a signing secret in its textual form, which for Standard
@@ -36,72 +34,33 @@ func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 // MarshalText returns "[redacted]".
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// The prefixes of Standard Webhooks 1.0.0, "Signature scheme".
-const (
-	symmetricPrefix = "whsec_"
-	privatePrefix   = "whsk_"
-	publicPrefix    = "whpk_"
-)
-
-// The sizes of a symmetric key in bytes, of the same section.
-const (
-	minSymmetric = 24
-	maxSymmetric = 64
-)
-
 // NewSecret makes a symmetric signing secret: "whsec_" and the base64 of 32
 // random bytes.
-func NewSecret() Secret {
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails, by its contract
-	return Secret(symmetricPrefix + base64.StdEncoding.EncodeToString(key))
-}
+func NewSecret() Secret { return Secret(signature.NewSecret()) }
 
-// NewKeyPair makes an ed25519 key pair. The private key, "whsk_" and the
-// base64 of seed and public key, signs as one of [Hook].Secrets; the public
-// key, "whpk_" and base64, is for the receiver, who needs a [Verifier] or another
-// implementation of "v1a" signatures: many libraries for Standard Webhooks know
-// symmetric secrets only.
+// NewKeyPair makes an ed25519 key pair. The private key, "whsk_" and the base64 of
+// seed and public key, signs as one of [Hook].Secrets. The public key, "whpk_" and
+// base64, is for the receiver, who needs package receive or another implementation of
+// "v1a" signatures: many libraries for Standard Webhooks know symmetric secrets only.
 func NewKeyPair() (private Secret, public string) {
-	seed := make([]byte, ed25519.SeedSize)
-	_, _ = rand.Read(seed) // never fails, by its contract
-	key := ed25519.NewKeyFromSeed(seed)
-	private = Secret(privatePrefix + base64.StdEncoding.EncodeToString(key))
-	public = publicPrefix + base64.StdEncoding.EncodeToString(key[ed25519.SeedSize:])
-	return private, public
+	key, public := signature.NewKeyPair()
+	return Secret(key), public
 }
 
-// parseKey reads a secret. Its error is an [InvalidError] with the given field
-// and never holds the secret.
-func parseKey(field string, s Secret) (key, error) {
-	invalid := func(reason string) (key, error) { return key{}, &InvalidError{Field: field, Reason: reason} }
-	start := strings.IndexByte(string(s), '_') + 1
-	prefix := string(s[:start])
-	raw, err := base64.StdEncoding.DecodeString(string(s[start:]))
-	size := len(raw)
-	switch {
-	case prefix != symmetricPrefix && prefix != privatePrefix && prefix != publicPrefix:
-		return invalid(`must start with "whsec_", "whsk_" or "whpk_"`)
-	case err != nil:
-		return invalid("must be padded standard base64 after its prefix")
-	case prefix == symmetricPrefix && (size < minSymmetric || size > maxSymmetric):
-		return invalid("must hold a key of 24 to 64 bytes")
-	case prefix == privatePrefix && size != ed25519.PrivateKeySize && size != ed25519.SeedSize:
-		return invalid("must hold an ed25519 private key of 64 bytes, or its seed of 32")
-	case prefix == publicPrefix && size != ed25519.PublicKeySize:
-		return invalid("must hold an ed25519 public key of 32 bytes")
+// newSigner returns a signer with these secrets. The error is an [InvalidError] whose
+// field is an element of "secrets", for example "secrets[1]".
+func newSigner(secrets []SigningSecret) (*signature.Signer, error) {
+	s := new(signature.Signer)
+	for i, secret := range secrets {
+		field := fmt.Sprintf("secrets[%d]", i)
+		k, err := signature.ParseKey(string(secret.Secret))
+		if err != nil {
+			return nil, &InvalidError{Field: field, Reason: err.Error()}
+		}
+		if !k.CanSign() {
+			return nil, &InvalidError{Field: field, Reason: `must not be a public key: "whsk_" signs`}
+		}
+		s.Add(k, secret.ExpiresAt)
 	}
-
-	switch prefix {
-	case symmetricPrefix:
-		return key{macs: newMACs(raw)}, nil
-	case publicPrefix:
-		return key{public: raw}, nil
-	}
-	private := ed25519.NewKeyFromSeed(raw[:ed25519.SeedSize])
-	// Signing under a public key of another seed would give the seed away.
-	if size == ed25519.PrivateKeySize && !private.Equal(ed25519.PrivateKey(raw)) {
-		return invalid("must hold the public key that belongs to its seed")
-	}
-	return key{private: private, public: private.Public().(ed25519.PublicKey)}, nil
+	return s, nil
 }

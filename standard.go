@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/signature"
 )
 
 // StandardWebhooks names the default protocol, Standard Webhooks 1.0.0
@@ -31,7 +33,7 @@ import (
 //
 // [Manager.Verify] sends a signed event of the type "hook.verification" whose
 // data is {"challenge": "…"}; the endpoint responds with 2xx and {"challenge": "…"}
-// with the same text, as [Verifier.Middleware] does.
+// with the same text, as the middleware of package receive does.
 //
 // The hook's Headers may replace Content-Type and User-Agent. The protocol has
 // no Settings.
@@ -65,7 +67,7 @@ func (p standard) Compile(h Hook) (Endpoint, error) {
 	if len(h.Secrets) == 0 {
 		return nil, &InvalidError{Field: "secrets", Reason: "must not be empty"}
 	}
-	signer, err := newSigner("secrets", h.Secrets)
+	signer, err := newSigner(h.Secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +97,7 @@ func (p standard) Compile(h Hook) (Endpoint, error) {
 // setByStandard are the headers that the protocol sets itself. Of replaceable, a
 // hook's takes their place, under that name only.
 var (
-	setByStandard = headerKeys(headerID, headerTimestamp, headerSignature)
+	setByStandard = headerKeys(signature.HeaderID, signature.HeaderTimestamp, signature.HeaderSignature)
 	replaceable   = headerKeys("Content-Type", "User-Agent")
 )
 
@@ -103,7 +105,7 @@ type standardEndpoint struct {
 	protocol          standard
 	url               *url.URL
 	logURL            string
-	signer            *signer
+	signer            *signature.Signer
 	header, logHeader http.Header
 }
 
@@ -115,13 +117,13 @@ func (e *standardEndpoint) Request(_ context.Context, _ Send, msgs []Message) (R
 
 func (e *standardEndpoint) signed(event *Event, now time.Time) (Request, error) {
 	p := e.protocol.payload(event)
-	signature := e.signer.sign(event.ID, now, p.body)
-	if signature == "" {
+	signed := e.signer.Sign(event.ID, now, p.body)
+	if signed == "" {
 		return Request{}, errors.New("all secrets of the hook have expired")
 	}
 	header := maps.Clone(e.header)
-	values := [3]string{event.ID, strconv.FormatInt(now.Unix(), 10), signature}
-	header[headerID], header[headerTimestamp], header[headerSignature] = values[0:1:1], values[1:2:2], values[2:3:3]
+	values := [3]string{event.ID, strconv.FormatInt(now.Unix(), 10), signed}
+	header[signature.HeaderID], header[signature.HeaderTimestamp], header[signature.HeaderSignature] = values[0:1:1], values[1:2:2], values[2:3:3]
 	return Request{
 		URL: e.url, Header: header, Body: p.body, LogURL: e.logURL, LogHeader: e.logHeader, LogBodySHA256: p.sha256,
 	}, nil
@@ -176,7 +178,7 @@ func (e *standardEndpoint) Verify(ctx context.Context, send Send) error {
 	challenge := rand.Text()
 	at := now()
 	request, err := e.signed(&Event{
-		ID: newID(), Type: verificationType, Time: at, Data: json.RawMessage(`{"challenge":"` + challenge + `"}`),
+		ID: newID(), Type: signature.VerificationType, Time: at, Data: json.RawMessage(`{"challenge":"` + challenge + `"}`),
 	}, at)
 	if err != nil {
 		return &AttemptError{Class: ClassRequest, Err: err}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/receive"
 )
 
 // The Standard Webhooks protocol from end to end, rule by rule: each test is a
@@ -395,7 +396,7 @@ func TestStandardVerifying(t *testing.T) {
 			time.Sleep(5 * time.Minute)
 			assert.NoError(t, v.Verify(r.Header, r.Body))
 			time.Sleep(time.Second)
-			assert.ErrorIs(t, v.Verify(r.Header, r.Body), hooks.ErrTimestamp)
+			assert.ErrorIs(t, v.Verify(r.Header, r.Body), receive.ErrTimestamp)
 
 			at := time.Now().Add(5 * time.Minute)
 			for range 2 {
@@ -403,7 +404,7 @@ func TestStandardVerifying(t *testing.T) {
 				if time.Until(at) <= 5*time.Minute {
 					assert.NoError(t, v.Verify(header, r.Body))
 				} else {
-					assert.ErrorIs(t, v.Verify(header, r.Body), hooks.ErrTimestamp)
+					assert.ErrorIs(t, v.Verify(header, r.Body), receive.ErrTimestamp)
 				}
 				at = at.Add(time.Second)
 			}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/signature"
+	"github.com/seed-2c6e3a5a/hooks/receive"
 )
 
 // A Receiver is an HTTP endpoint for a test: it records what it receives and
@@ -39,7 +41,7 @@ type Receiver struct {
 
 	mu       sync.Mutex
 	script   []Response
-	verifier *hooks.Verifier
+	verifier *receive.Verifier
 	requests []Request
 	returned int           // by Next
 	arrived  chan struct{} // closed and replaced when a request arrives
@@ -140,11 +142,16 @@ func (r *Receiver) Respond(responses ...Response) {
 	r.script = slices.Clone(responses)
 }
 
-// Verify has the requests that follow checked against these secrets: see
-// [Request].Verified. A secret that [hooks.NewVerifier] refuses ends the test.
+// Verify sets the secrets against which the signatures of all further requests are
+// checked: see [Request].SignatureErr. Of a private key ("whsk_…") the public one is
+// used. A secret that [receive.NewVerifier] refuses ends the test.
 func (r *Receiver) Verify(secrets ...hooks.Secret) {
 	r.t.Helper()
-	v, err := hooks.NewVerifier(secrets...)
+	forReceiver := make([]string, len(secrets))
+	for i, s := range secrets {
+		forReceiver[i] = signature.ForReceiver(string(s))
+	}
+	v, err := receive.NewVerifier(forReceiver...)
 	if err != nil {
 		r.t.Fatalf("hookstest: no verifier for %s: %v", r.URL, err)
 	}

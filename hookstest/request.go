@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/receive"
 )
 
 // A Request is what a [Receiver] has received. What it refers to is shared
@@ -34,16 +34,16 @@ type Request struct {
 	Timestamp time.Time
 	Data      json.RawMessage
 
-	// Verified is nil if the signature was right and of that moment, by the
-	// secrets given to [Receiver.Verify]. Otherwise it says what was wrong;
-	// without secrets it is never nil.
+	// SignatureErr is nil if the request was signed with one of the secrets given to
+	// [Receiver.Verify], and its timestamp was right. Otherwise it says what is wrong.
+	// Without secrets it is never nil.
 	SignatureErr error
 }
 
-// errNoSecrets is the Verified of requests to a receiver without secrets.
+// errNoSecrets is the SignatureErr of requests to a receiver without secrets.
 var errNoSecrets = errors.New("not verified: the receiver was given no secrets")
 
-func newRequest(r *http.Request, body []byte, v *hooks.Verifier) Request {
+func newRequest(r *http.Request, body []byte, v *receive.Verifier) Request {
 	u := *r.URL
 	u.Scheme, u.Host = "http", r.Host
 	if r.TLS != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/receive"
 )
 
 func withKeys(keys ...hooks.Key) func(*hooks.Config) {
@@ -71,7 +72,7 @@ func TestWithKeysTheFileHoldsNoSecret(t *testing.T) {
 		h.trigger(paid("e2"))
 		got := r.Next()
 		assert.Equal(t, secondHeader, got.Header.Get("Authorization"))
-		verifier, err := hooks.NewVerifier(secondSecret)
+		verifier, err := receive.NewVerifier(string(secondSecret))
 		require.NoError(t, err)
 		require.NoError(t, verifier.Verify(got.Header, got.Body))
 		synctest.Wait()
