@@ -1,8 +1,9 @@
 package hooks
 
 import (
-	"math/bits"
-	"net/http"
+	"context"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -45,7 +46,7 @@ type Delivery struct {
 	HookID    string
 	EventID   string
 	EventType string
-	// Key is the ordering key of the event, empty for none.
+	// OrderingKey is the event's, empty for none.
 	OrderingKey string
 
 	State State
@@ -90,129 +91,80 @@ type Lease struct {
 	Until time.Time
 }
 
-// An Attempt is one try to deliver, as the log keeps it: see [KeepsResponse] for
-// what it drops. Its headers and bodies may be shared and must not be changed.
-type Attempt struct {
-	// DeliveryID and Number, counted from 1, name the attempt.
-	DeliveryID string
-	Number     int
-	Tenant     string
-	HookID     string
-	EventID    string
-	EventType  string
-
-	StartedAt time.Time
-	// Duration is how long the attempt took, from the look-up of the name to
-	// the last byte read.
-	Duration time.Duration
-
-	// Request is what was sent; its secrets are redacted. Its zero value
-	// means that nothing could be sent.
-	Request AttemptRequest
-	// Response is the response. Its zero value means that there was none.
-	Response AttemptResponse
-
-	// Class says what kind of failure it was. Empty: a success.
-	Class ErrorClass
-	// Error says it in words. Empty: a success.
-	Error string
-
-	// State is what the delivery became: succeeded, pending (another attempt
-	// follows) or dead.
-	State State
-	// NextAt is when the next attempt is due, if State is pending.
-	NextAt time.Time
+// Redeliver sends an ended delivery again, at once and with the whole schedule
+// before it. The receiver sees the same idempotency key. One whose event the
+// hook's filter has not let through ([Delivery].Undecided) is filtered again.
+// [ErrNotFound] when the tenant has no such delivery, [ErrConflict] when it has
+// not ended.
+func (m *Manager) Redeliver(ctx context.Context, tenant, deliveryID string) (Delivery, error) {
+	d, err := m.store.Redeliver(ctx, now(), tenant, deliveryID)
+	if err != nil {
+		return Delivery{}, fmt.Errorf("redeliver %q: %w", deliveryID, err)
+	}
+	m.claimSoon()
+	return d, nil
 }
 
-// An AttemptRequest is a request as the log keeps it.
-type AttemptRequest struct {
-	Method string
-	URL    string
-	// Header has "[redacted]" for the values that are secret.
-	Header http.Header
-	// BodySize and BodySHA256 tell what the body was without keeping it.
-	BodySize   int
-	BodySHA256 [32]byte
+// Replay redelivers every delivery that matches q, has ended, and was created
+// before the call, and returns how many. For a range of time that an endpoint
+// missed, ask for Since, Until and States. The oldest go first, whatever q says,
+// so that ordering keys keep their order.
+func (m *Manager) Replay(ctx context.Context, q LogQuery) (int, error) {
+	if q.Until.IsZero() {
+		q.Until = now().Add(time.Millisecond)
+	}
+	q.OldestFirst = true
+	n := 0
+	for d, err := range m.AllDeliveries(ctx, q) {
+		if err != nil {
+			return n, err
+		}
+		if !d.State.Ended() {
+			continue
+		}
+		_, err := m.Redeliver(ctx, q.Tenant, d.ID)
+		switch {
+		case err == nil:
+			n++
+		case !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound):
+			return n, err
+		}
+	}
+	return n, nil
 }
 
-// An AttemptResponse is a response as the log keeps it.
-type AttemptResponse struct {
-	Status int
-	// Header has at most 50 fields, whose names and values have at most 8 KiB:
-	// Content-Type, Location and Retry-After first, then the others by name.
-	// One that does not fit is left out.
-	Header http.Header
-	// HeaderTruncated says that the response had more fields.
-	HeaderTruncated bool
-	// Body is the beginning of the response, at most [Config].MaxResponse bytes.
-	Body []byte
-	// Truncated says that the response was longer.
-	Truncated bool
-	// Dropped says that there was a header or a body that the log no longer
-	// keeps, see [KeepsResponse].
-	Dropped bool
+// Cancel ends a delivery that waits, or one that is dead and holds its ordering
+// key back, and lets the next of its key go. [ErrNotFound] when the tenant has
+// no such delivery, [ErrConflict] when it is being sent or has ended.
+func (m *Manager) Cancel(ctx context.Context, tenant, deliveryID string) (Delivery, error) {
+	d, err := m.store.Cancel(ctx, now(), tenant, deliveryID, "cancelled by hand")
+	if err != nil {
+		return Delivery{}, fmt.Errorf("cancel %q: %w", deliveryID, err)
+	}
+	m.claimSoon()
+	if m.cfg.Observer.Ended != nil {
+		e := m.eventOf(context.WithoutCancel(ctx), d)
+		m.observe(func() { m.cfg.Observer.Ended(d, e) })
+	}
+	return d, nil
 }
 
-// KeepsResponse reports whether the log keeps the header and the body of the
-// answer to a delivery's attempt with this number once there is a later one: it
-// does for the powers of two, so for the first attempt, the second, the fourth
-// and so on. The response to the latest attempt is always kept. Of n attempts, at
-// most 2 + log2(n) have a response; everything else about them stays in the log.
-func KeepsResponse(number int) bool { return bits.OnesCount(uint(max(0, number))) == 1 }
+// eventOf returns the event of a delivery for the observer: what the delivery
+// tells of it, if it cannot be read.
+func (m *Manager) eventOf(ctx context.Context, d Delivery) *Event {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	e, err := m.Event(ctx, d.Tenant, d.EventID)
+	if err != nil {
+		m.report("read the event of a cancelled delivery", err)
+		return &Event{ID: d.EventID, Tenant: d.Tenant, Type: d.EventType, OrderingKey: d.OrderingKey}
+	}
+	return &e
+}
 
-// An ErrorClass is the kind of a failed attempt.
-type ErrorClass string
-
-// The kinds of failure.
-const (
-	// ClassDNS: the name of the endpoint does not resolve, or resolves to addresses
-	// only that the egress policy forbids. The operator's log tells which.
-	ClassDNS ErrorClass = "dns"
-	// ClassConnect: no connection, or two that were lost before a response: the
-	// request is made once more if the first is.
-	ClassConnect ErrorClass = "connect"
-	// ClassTLS: no secure connection, for example because of a wrong certificate;
-	// or one that is not secure, and the endpoint expects TLS.
-	ClassTLS ErrorClass = "tls"
-	// ClassTimeout: the hook's timeout passed before the response was complete.
-	ClassTimeout ErrorClass = "timeout"
-	// ClassForbidden: the egress policy forbids the URL's host, address, port or
-	// scheme.
-	ClassForbidden ErrorClass = "forbidden"
-	// ClassStatus: a response whose status is not success.
-	ClassStatus ErrorClass = "status"
-	// ClassRedirect: a 3xx response. Redirects are never followed.
-	ClassRedirect ErrorClass = "redirect"
-	// ClassBody: a response that broke off in its body.
-	ClassBody ErrorClass = "body"
-	// ClassHTTP: a response that is not HTTP, or whose headers are too large.
-	ClassHTTP ErrorClass = "http"
-	// ClassRefused: the endpoint told twice that it does not process the
-	// request, by GOAWAY or REFUSED_STREAM (RFC 9113, sections 6.8 and 8.7).
-	ClassRefused ErrorClass = "refused"
-	// ClassHTTP2: another error of HTTP/2 ended the stream or the connection
-	// before a response (RFC 9113, section 5.4).
-	ClassHTTP2 ErrorClass = "http2"
-	// ClassRequest: no request could be made of the event, or the code that
-	// makes it or judges the response panicked or ended its goroutine.
-	ClassRequest ErrorClass = "request"
-	// ClassFilter: the hook's filter could not be evaluated in the time that
-	// it had. Nothing was sent.
-	ClassFilter ErrorClass = "filter"
-	// ClassInterrupted: the Manager stopped before the attempt ended. It does
-	// not count against the schedule.
-	ClassInterrupted ErrorClass = "interrupted"
-)
-
-// Stats sums up what became of a hook's deliveries in a window of time.
-type Stats struct {
-	// Deliveries ended in the window: Successes (succeeded) and Failures
-	// (dead). Cancelled ones are not counted.
-	Deliveries int
-	Successes  int
-	Failures   int
-	// LastError is the text of the latest failed attempt in the window, and
-	// LastErrorAt when that attempt started.
-	LastError   string
-	LastErrorAt time.Time
+// claimSoon has the engine look for what a change has made due.
+func (m *Manager) claimSoon() {
+	if e := m.engine.Load(); e != nil {
+		e.dueAt(now())
+	}
 }

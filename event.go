@@ -2,14 +2,9 @@ package hooks
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
-	"reflect"
 	"time"
-
-	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
 )
 
 // An Event is something that happened in the application, to be told to its hooks. It
@@ -32,213 +27,13 @@ type Event struct {
 	// Data is the payload, any JSON value, kept and sent byte for byte.
 	// Default: {}. At most [Config].MaxPayload bytes.
 	Data json.RawMessage
-	// Key is the ordering key: a hook gets the events of one key one at a
+	// OrderingKey keeps order: a hook gets the events of one key one at a
 	// time, in the order in which they were triggered. Empty: no order. At
 	// most 256 bytes.
 	OrderingKey string
 	// Metadata is for filters and for the application; it is not sent. At most 50
 	// entries, 16 KiB in all.
 	Metadata map[string]string
-}
-
-// A Receipt says what a trigger made.
-type Receipt struct {
-	// EventID is the ID of the stored event.
-	EventID string
-	// Deliveries is the number of hooks that it goes to, with the Undecided.
-	Deliveries int
-	// Undecided is how many of them have a filter for which there was no time:
-	// Run evaluates it before it sends anything. See [Manager.Trigger].
-	Undecided int
-}
-
-// Trigger records an event and returns once it is stored durably. From then on
-// it is delivered, by this Manager or another on the same store, at least once
-// to each hook that wanted it at this moment. Bad input is an [InvalidError],
-// an ID that was used [ErrDuplicate]; any error means that nothing was stored.
-//
-// The filters of the hooks are evaluated here, for a tenth of a second in all at
-// most, and for a few milliseconds when those of others keep the processors busy.
-// What is not decided by then is stored as [Delivery].Undecided, and decided by
-// Run. When ctx ends, Trigger returns its error.
-func (m *Manager) Trigger(ctx context.Context, e Event) (Receipt, error) {
-	receipts, err := m.TriggerBatch(ctx, e)
-	if err != nil {
-		return Receipt{}, err
-	}
-	return receipts[0], nil
-}
-
-// TriggerBatch records events in one commit, all or none, in this order. It is
-// otherwise like [Manager.Trigger], but that the filters have a tenth of a second
-// more each time that the number of events doubles. A call takes at most 10,000
-// events, which have at most 64 MiB of data and metadata and make at most 100,000
-// deliveries; a single event may make more.
-func (m *Manager) TriggerBatch(ctx context.Context, events ...Event) ([]Receipt, error) {
-	t, err := m.prepareTrigger(ctx, events, m.engine.Load())
-	if err != nil {
-		return nil, err
-	}
-	if len(events) == 0 {
-		return nil, nil
-	}
-	stored := false
-	defer func() { t.finish(stored) }() // also when the store panics
-	if err = m.store.Enqueue(ctx, t.now, t.entries); err != nil {
-		return nil, fmt.Errorf("trigger: %w", err)
-	}
-	stored = true
-	return t.receipts(), nil
-}
-
-// TriggerTx records events in a transaction of the application, which the store's
-// package makes a [Tx] of. When the application commits, they are delivered like
-// triggered ones; when it rolls back, they never were. Which hooks they go to
-// is decided now, not at the commit. Call [Manager.Wake] after the commit if they
-// should not wait for the next poll. It takes as many events as
-// [Manager.TriggerBatch].
-//
-// A transaction of another database than that of the Manager's store is refused
-// with [ErrForeignTx]. A nil tx is refused with an [InvalidError].
-func (m *Manager) TriggerTx(ctx context.Context, tx Tx, events ...Event) ([]Receipt, error) {
-	if isNil(tx) {
-		return nil, &InvalidError{Field: "tx", Reason: "must not be nil"}
-	}
-	if tx.StoreID() != m.store.StoreID() {
-		return nil, fmt.Errorf("trigger in a transaction: %w", ErrForeignTx)
-	}
-	t, err := m.prepareTrigger(ctx, events, nil)
-	if err != nil {
-		return nil, err
-	}
-	if err := tx.Enqueue(ctx, t.now, t.entries); err != nil {
-		return nil, fmt.Errorf("trigger in a transaction: %w", err)
-	}
-	return t.receipts(), nil
-}
-
-// isNil reports whether v is nil, or a pointer that is.
-func isNil(v any) bool {
-	value := reflect.ValueOf(v)
-	return !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil()
-}
-
-// A trigger is a call of Trigger on its way.
-type trigger struct {
-	now     time.Time
-	entries []Entry
-	engine  *engine
-	// handed are the deliveries that the engine has made room for, so that
-	// it can send them without reading them back from the store, and queues
-	// where.
-	handed []dispatch.Item[item]
-	queues []*dispatch.Queue[Ref, item]
-}
-
-// checkBatch refuses more events than one call takes.
-func checkBatch(events []Event) error {
-	size := 0
-	for i := range events {
-		size += len(events[i].Data) + sizeOf(events[i].Metadata)
-	}
-	if len(events) > maxBatchEvents || size > maxBatchBytes && len(events) > 1 {
-		return &InvalidError{Field: "events", Reason: fmt.Sprintf("must be at most %d and have at most %d bytes of data and metadata", maxBatchEvents, maxBatchBytes)}
-	}
-	return nil
-}
-
-// prepareTrigger checks the events and finds the hooks that want them. If eng
-// is not nil, trigger.finish must be called.
-func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engine) (*trigger, error) {
-	if err := checkBatch(events); err != nil {
-		return nil, err
-	}
-	t := &trigger{now: now(), engine: eng, entries: make([]Entry, len(events))}
-	for i := range events {
-		e, err := m.prepareEvent(events[i], t.now)
-		if err != nil {
-			return nil, ofElement("events", i, len(events), err)
-		}
-		t.entries[i].Event = e
-	}
-	if err := m.index.refresh(ctx); err != nil {
-		return nil, fmt.Errorf("trigger: read the hooks: %w", err)
-	}
-	for i := range t.entries {
-		if err := m.index.check(t.entries[i].Event.Tenant); err != nil {
-			return nil, fmt.Errorf("trigger: read the hooks: %w", err)
-		}
-	}
-	matches, err := m.matchAll(ctx, t.entries)
-	if err != nil {
-		return nil, fmt.Errorf("trigger: evaluate the filters: %w", err)
-	}
-	deliveries := 0
-	for i := range matches {
-		deliveries += len(matches[i])
-	}
-	if deliveries > maxBatchDeliveries && len(events) > 1 {
-		return nil, &InvalidError{Field: "events", Reason: fmt.Sprintf("must make at most %d deliveries together", maxBatchDeliveries)}
-	}
-	for i := range t.entries {
-		m.addDeliveries(t, &t.entries[i], matches[i])
-	}
-	return t, nil
-}
-
-// addDeliveries makes the deliveries of an entry's event to these hooks.
-func (m *Manager) addDeliveries(t *trigger, entry *Entry, matches []match) {
-	if len(matches) == 0 {
-		return
-	}
-	e := entry.Event
-	entry.Deliveries = make([]Delivery, len(matches))
-	for i, x := range matches {
-		c := x.hook.outline
-		d := &entry.Deliveries[i]
-		*d = Delivery{
-			ID: newID(), Tenant: e.Tenant, HookID: c.hook.ID, EventID: e.ID, EventType: e.Type, OrderingKey: e.OrderingKey,
-			State: Pending, Undecided: x.verdict == undecided, Due: stamp(t.now.Add(c.schedule[0])), CreatedAt: t.now,
-		}
-		if t.engine == nil || e.OrderingKey != "" || d.Due.After(t.now) {
-			continue
-		}
-		if q := t.engine.dispatch.Reserve(d.HookRef(), m.limitsOf(x.hook), len(e.Data)); q != nil {
-			d.State = Leased
-			d.Lease = Lease{Owner: m.owner, Token: 1, Until: stamp(t.now.Add(m.cfg.Lease))}
-			t.queues = append(t.queues, q)
-			t.handed = append(t.handed, item{&Claimed{Delivery: *d, Event: e}, x.hook}.waiting())
-		}
-	}
-}
-
-// finish hands the deliveries over to the engine, or gives their room back.
-func (t *trigger) finish(stored bool) {
-	if t.engine == nil {
-		return
-	}
-	if len(t.handed) > 0 {
-		t.engine.dispatch.HandOver(t.queues, t.handed, stored)
-	}
-	if !stored {
-		return
-	}
-	for _, entry := range t.entries {
-		t.engine.stored(entry.Deliveries)
-	}
-}
-
-func (t *trigger) receipts() []Receipt {
-	receipts := make([]Receipt, len(t.entries))
-	for i, entry := range t.entries {
-		receipts[i] = Receipt{EventID: entry.Event.ID, Deliveries: len(entry.Deliveries)}
-		for j := range entry.Deliveries {
-			if entry.Deliveries[j].Undecided {
-				receipts[i].Undecided++
-			}
-		}
-	}
-	return receipts
 }
 
 // prepareEvent fills in what the event lacks, checks it, and returns a copy
@@ -260,7 +55,7 @@ func (m *Manager) prepareEvent(e Event, at time.Time) (*Event, error) {
 		checkText("tenant", e.Tenant, maxTenant),
 		checkType("type", e.Type),
 		m.checkCatalogue("type", e.Type),
-		checkText("key", e.OrderingKey, maxKey),
+		checkText("orderingKey", e.OrderingKey, maxOrderingKey),
 		checkEntries("metadata", e.Metadata),
 		checkData("data", e.Data, m.cfg.MaxPayload),
 	)

@@ -2,15 +2,13 @@ package hooks
 
 import (
 	"bufio"
-	"context"
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"log/slog"
+	"reflect"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -99,9 +97,6 @@ func (m *Manager) Protocol(name string) (Protocol, bool) {
 	return p, ok
 }
 
-// now returns the time as stores keep it.
-func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
-
 // random saves system calls: it reads randomness for many IDs at once.
 var random = struct {
 	sync.Mutex
@@ -115,33 +110,8 @@ func newID() string {
 	return uuid.Must(uuid.NewV7FromReader(random.Reader)).String()
 }
 
-// report tells the operator and the observer of a failure that no caller gets.
-func (m *Manager) report(msg string, err error) {
-	m.log.Error("hooks: "+msg, "error", err)
-	m.observe(func() {
-		if m.cfg.Observer.Failure != nil {
-			m.cfg.Observer.Failure(fmt.Errorf("%s: %w", msg, err))
-		}
-	})
-}
-
-// observe calls the observer, whose panics go to the log.
-func (m *Manager) observe(call func()) {
-	err := isolate(func() error {
-		call()
-		return nil
-	})
-	m.blame("the observer", err)
-}
-
-// sleep waits for d or for the end of ctx, and reports whether d has passed.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+// isNil reports whether v is nil, or a pointer that is.
+func isNil(v any) bool {
+	value := reflect.ValueOf(v)
+	return !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil()
 }

@@ -462,7 +462,7 @@ func eventRules() []rule[hooks.Event] {
 		{"metadata with half a character", `metadata["\xc3"]`, "UTF-8", nil, metadata(map[string]string{"\xc3": "\xa9"})},
 	}
 	rules = append(rules, text("tenant", 256, func(e *hooks.Event, s string) { e.Tenant = s })...)
-	return append(rules, text("key", 256, func(e *hooks.Event, s string) { e.OrderingKey = s })...)
+	return append(rules, text("orderingKey", 256, func(e *hooks.Event, s string) { e.OrderingKey = s })...)
 }
 
 func TestTriggerRefusesBadEvents(t *testing.T) {

@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -137,80 +136,15 @@ func (m *Manager) Stats(ctx context.Context, tenant string, since, until time.Ti
 	return stats, nil
 }
 
-// Redeliver sends an ended delivery again, at once and with the whole schedule
-// before it. The receiver sees the same idempotency key. One whose event the
-// hook's filter has not let through ([Delivery].Undecided) is filtered again.
-// [ErrNotFound] when the tenant has no such delivery, [ErrConflict] when it has
-// not ended.
-func (m *Manager) Redeliver(ctx context.Context, tenant, deliveryID string) (Delivery, error) {
-	d, err := m.store.Redeliver(ctx, now(), tenant, deliveryID)
-	if err != nil {
-		return Delivery{}, fmt.Errorf("redeliver %q: %w", deliveryID, err)
-	}
-	m.claimSoon()
-	return d, nil
-}
-
-// Replay redelivers every delivery that matches q, has ended, and was created
-// before the call, and returns how many. For a range of time that an endpoint
-// missed, ask for Since, Until and States. The oldest go first, whatever q says,
-// so that ordering keys keep their order.
-func (m *Manager) Replay(ctx context.Context, q LogQuery) (int, error) {
-	if q.Until.IsZero() {
-		q.Until = now().Add(time.Millisecond)
-	}
-	q.OldestFirst = true
-	n := 0
-	for d, err := range m.AllDeliveries(ctx, q) {
-		if err != nil {
-			return n, err
-		}
-		if !d.State.Ended() {
-			continue
-		}
-		_, err := m.Redeliver(ctx, q.Tenant, d.ID)
-		switch {
-		case err == nil:
-			n++
-		case !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound):
-			return n, err
-		}
-	}
-	return n, nil
-}
-
-// Cancel ends a delivery that waits, or one that is dead and holds its ordering
-// key back, and lets the next of its key go. [ErrNotFound] when the tenant has
-// no such delivery, [ErrConflict] when it is being sent or has ended.
-func (m *Manager) Cancel(ctx context.Context, tenant, deliveryID string) (Delivery, error) {
-	d, err := m.store.Cancel(ctx, now(), tenant, deliveryID, "cancelled by hand")
-	if err != nil {
-		return Delivery{}, fmt.Errorf("cancel %q: %w", deliveryID, err)
-	}
-	m.claimSoon()
-	if m.cfg.Observer.Ended != nil {
-		e := m.eventOf(context.WithoutCancel(ctx), d)
-		m.observe(func() { m.cfg.Observer.Ended(d, e) })
-	}
-	return d, nil
-}
-
-// eventOf returns the event of a delivery for the observer: what the delivery
-// tells of it, if it cannot be read.
-func (m *Manager) eventOf(ctx context.Context, d Delivery) *Event {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
-	defer cancel()
-	e, err := m.Event(ctx, d.Tenant, d.EventID)
-	if err != nil {
-		m.report("read the event of a cancelled delivery", err)
-		return &Event{ID: d.EventID, Tenant: d.Tenant, Type: d.EventType, OrderingKey: d.OrderingKey}
-	}
-	return &e
-}
-
-// claimSoon has the engine look for what a change has made due.
-func (m *Manager) claimSoon() {
-	if e := m.engine.Load(); e != nil {
-		e.dueAt(now())
-	}
+// Stats sums up what became of a hook's deliveries in a window of time.
+type Stats struct {
+	// Deliveries ended in the window: Successes (succeeded) and Failures
+	// (dead). Cancelled ones are not counted.
+	Deliveries int
+	Successes  int
+	Failures   int
+	// LastError is the text of the latest failed attempt in the window, and
+	// LastErrorAt when that attempt started.
+	LastError   string
+	LastErrorAt time.Time
 }

@@ -26,9 +26,6 @@ func (d Delivery) settlement(a *Attempt, c *compiled, result attempted) Settleme
 	return s
 }
 
-// roundUp returns t as stores keep it, not earlier than t.
-func roundUp(t time.Time) time.Time { return stamp(t.Add(time.Millisecond - 1)) }
-
 // finished is the result for the i-th delivery of an attempt. It brings the
 // delivery up to date.
 func finished(claimed *Claimed, c *compiled, a attempted, i int, throttled time.Time) result {

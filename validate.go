@@ -22,7 +22,7 @@ const (
 	maxSchedule    = 101
 	maxDelay       = 7 * 24 * time.Hour
 	maxSettings    = 64 << 10
-	maxKey         = 256
+	maxOrderingKey = 256
 	maxBatchWindow = 10 * time.Second
 	maxSecret      = 4 << 10
 	maxHook        = 128 << 10
@@ -381,16 +381,4 @@ func ofElement(list string, i, n int, err error) error {
 		return &InvalidError{Field: fmt.Sprintf("%s[%d].%s", list, i, (*invalid).Field), Reason: (*invalid).Reason, Hint: (*invalid).Hint}
 	}
 	return err
-}
-
-const yearRule = "must be in the years 1 to 9999"
-
-func validYear(t time.Time) bool { return t.UTC().Year() >= 1 && t.UTC().Year() <= 9999 }
-
-// stamp returns t as stores keep it.
-func stamp(t time.Time) time.Time {
-	if t.IsZero() {
-		return time.Time{}
-	}
-	return t.UTC().Truncate(time.Millisecond)
 }

@@ -56,3 +56,22 @@ func (m *Manager) blame(code string, err error, args ...any) {
 		m.log.Error("hooks: "+code+" ended its goroutine (runtime.Goexit)", args...)
 	}
 }
+
+// report tells the operator and the observer of a failure that no caller gets.
+func (m *Manager) report(msg string, err error) {
+	m.log.Error("hooks: "+msg, "error", err)
+	m.observe(func() {
+		if m.cfg.Observer.Failure != nil {
+			m.cfg.Observer.Failure(fmt.Errorf("%s: %w", msg, err))
+		}
+	})
+}
+
+// observe calls the observer, whose panics go to the log.
+func (m *Manager) observe(call func()) {
+	err := isolate(func() error {
+		call()
+		return nil
+	})
+	m.blame("the observer", err)
+}
