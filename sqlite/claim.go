@@ -17,15 +17,15 @@ import (
 type claim struct {
 	*tx
 	r       hooks.ClaimRequest
-	room    hooks.Capacity
-	ofHooks map[int64]int // the room left of the hooks with these n
+	capacity    hooks.Capacity
+	hookCapacities map[int64]int // the room left of the hooks with these n
 	tenants line[tenantInLine]
 	// read are the tenants that were read, lastTenant the last in line up to
 	// which they were. passed says that some without room were passed over.
 	read       []*tenantInLine
 	lastTenant tenantTurn
 	maxTurn    int64 // of all tenants
-	passed     bool
+	tenantPassed     bool
 	claimed    []hooks.Claimed
 	events     map[int64]*hooks.Event // by n
 	// delivery is the n of the one that is being taken.
@@ -33,14 +33,14 @@ type claim struct {
 }
 
 func newClaim(t *tx, r hooks.ClaimRequest) *claim {
-	c := &claim{tx: t, r: r, room: r.Limit, ofHooks: map[int64]int{}, events: map[int64]*hooks.Event{}}
+	c := &claim{tx: t, r: r, capacity: r.Limit, hookCapacities: map[int64]int{}, events: map[int64]*hooks.Event{}}
 	c.lastTenant.turn = math.MinInt64
 	c.tenants.read = c.readTenants
 	return c
 }
 
 func (c *claim) run() ([]hooks.Claimed, time.Time, error) {
-	for _, step := range []func() error{c.expire, c.lineUp, c.takeTurns, c.finish} {
+	for _, step := range []func() error{c.expire, c.joinLines, c.takeTurns, c.finish} {
 		if err := step(); err != nil {
 			return nil, time.Time{}, err
 		}
@@ -52,7 +52,7 @@ func (c *claim) run() ([]hooks.Claimed, time.Time, error) {
 // takeTurns takes deliveries until the claim has no more room, or nobody has any
 // that it may take.
 func (c *claim) takeTurns() error {
-	for c.room.Deliveries > 0 {
+	for c.capacity.Deliveries > 0 {
 		t, err := c.tenants.next()
 		if err != nil || t == nil {
 			return err
@@ -71,22 +71,22 @@ func (c *claim) takeTurns() error {
 // serve takes a delivery of the tenant. It reports whether there was one that the
 // claim may take.
 func (c *claim) serve(t *tenantInLine) (served bool, err error) {
-	for t.room.Deliveries > 0 {
+	for t.capacity.Deliveries > 0 {
 		l, err := t.lanes.next()
 		if err != nil || l == nil {
 			return false, err
 		}
 		if c.hookCapacity(l.hook) <= 0 {
-			t.passed = t.passed || !l.touched
+			t.lanePassed = t.lanePassed || !l.touched
 			continue
 		}
-		found, err := c.look(t, l)
+		found, err := c.fill(t, l)
 		if err != nil {
 			return false, err
 		}
 		if found {
 			t.lanes.push(l)
-			return true, c.take(t, l)
+			return true, c.takeNext(t, l)
 		}
 	}
 	return false, nil
@@ -98,9 +98,9 @@ const (
 )
 
 var (
-	queuedAfter = newStatement("SELECT " + deliveryColumns + `, d.event, d.queued FROM hooks_deliveries d
+	stmtQueuedAfter = newStatement("SELECT " + deliveryColumns + `, d.event, d.queued FROM hooks_deliveries d
 		WHERE d.hook = ? + 0 AND d.retry = ? + 0 AND d.queued <= ? AND (d.queued, d.n) > (? + 0, ? + 0) ORDER BY d.queued, d.n LIMIT ? + 0`)
-	findEvent = newStatement("SELECT " + eventColumns + " FROM hooks_events WHERE n = ?")
+	stmtFindEvent = newStatement("SELECT " + eventColumns + " FROM hooks_events WHERE n = ?")
 )
 
 // A queued delivery is one that is due in a lane.
@@ -115,36 +115,36 @@ type place struct{ queued, n int64 }
 
 // hookCapacity returns how many more of the hook the claim may take.
 func (c *claim) hookCapacity(h *hookRow) int {
-	left, known := c.ofHooks[h.n]
+	left, known := c.hookCapacities[h.n]
 	if !known {
 		left = c.r.HookCapacity(h.ref)
-		c.ofHooks[h.n] = left
+		c.hookCapacities[h.n] = left
 	}
 	return left
 }
 
 // look reports whether there is a delivery in the lane that is due and was not
 // taken. It reads a few ahead.
-func (c *claim) look(t *tenantInLine, l *laneInLine) (found bool, err error) {
+func (c *claim) fill(t *tenantInLine, l *laneInLine) (found bool, err error) {
 	if !l.touched {
 		l.touched = true
 		t.touched = append(t.touched, l)
-		l.more = l.hook.throttled() <= c.r.Now.UnixMilli()
+		l.mayHaveMore = l.hook.throttled() <= c.r.Now.UnixMilli()
 	}
-	if len(l.queued) == 0 && l.more {
-		l.ahead = min(l.share, c.hookCapacity(l.hook), max(2*l.ahead, readAtOnce))
-		l.queued = slices.Grow(l.queued, l.ahead)
-		err = c.each(queuedAfter, func(r row) error {
+	if len(l.queued) == 0 && l.mayHaveMore {
+		l.readAhead = min(l.share, c.hookCapacity(l.hook), max(2*l.readAhead, readAtOnce))
+		l.queued = slices.Grow(l.queued, l.readAhead)
+		err = c.each(stmtQueuedAfter, func(r row) error {
 			l.queued = append(l.queued, queued{delivery(r, l.hook.ref), place{r.int(16), r.int(0)}, r.int(15)})
 			return nil
-		}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), l.last.queued, l.last.n, int64(l.ahead))
-		l.more = len(l.queued) == l.ahead
+		}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), l.last.queued, l.last.n, int64(l.readAhead))
+		l.mayHaveMore = len(l.queued) == l.readAhead
 	}
 	return len(l.queued) > 0, err
 }
 
 // take takes the first delivery of the lane.
-func (c *claim) take(t *tenantInLine, l *laneInLine) error {
+func (c *claim) takeNext(t *tenantInLine, l *laneInLine) error {
 	q := &l.queued[0]
 	c.delivery = q.n
 	e, err := c.event(q.event)
@@ -161,9 +161,9 @@ func (c *claim) take(t *tenantInLine, l *laneInLine) error {
 		l.first = q.place
 	}
 	l.last, l.queued = q.place, l.queued[1:]
-	c.room.Take(e.Data)
-	t.room.Take(e.Data)
-	c.ofHooks[l.hook.n]--
+	c.capacity.Take(e.Data)
+	t.capacity.Take(e.Data)
+	c.hookCapacities[l.hook.n]--
 	t.served = int64(len(c.claimed))
 	l.served = t.served
 	return nil
@@ -174,7 +174,7 @@ func (c *claim) event(n int64) (*hooks.Event, error) {
 	if e := c.events[n]; e != nil {
 		return e, nil
 	}
-	r, err := first(c, findEvent, n)
+	r, err := first(c, stmtFindEvent, n)
 	if err != nil {
 		return nil, err
 	}
@@ -187,17 +187,17 @@ func (c *claim) event(n int64) (*hooks.Event, error) {
 }
 
 var (
-	ended = newStatement(`SELECT n, hook, step, handed, token, created_at, until, id FROM hooks_deliveries
+	stmtEnded = newStatement(`SELECT n, hook, step, handed, token, created_at, until, id FROM hooks_deliveries
 		WHERE until <= ? AND queued IS NULL`)
-	queueAgain = newStatement("UPDATE hooks_deliveries SET queued = until WHERE n = ?")
-	nextLane   = newStatement("SELECT hook, due FROM hooks_lanes WHERE turn IS NULL AND due > -(1 << 62) ORDER BY due LIMIT 1")
-	nextLease  = newStatement("SELECT n, until FROM hooks_deliveries WHERE until > ? AND queued IS NULL ORDER BY until LIMIT 1")
+	stmtQueueAgain = newStatement("UPDATE hooks_deliveries SET queued = until WHERE n = ?")
+	stmtNextLane   = newStatement("SELECT hook, due FROM hooks_lanes WHERE turn IS NULL AND due > -(1 << 62) ORDER BY due LIMIT 1")
+	stmtNextLease  = newStatement("SELECT n, until FROM hooks_deliveries WHERE until > ? AND queued IS NULL ORDER BY until LIMIT 1")
 )
 
 // expire queues the deliveries whose leases have ended, as of their end.
 func (c *claim) expire() error {
 	var all []row
-	if err := c.each(ended, func(r row) error {
+	if err := c.each(stmtEnded, func(r row) error {
 		all = append(all, r.copy())
 		return nil
 	}, c.r.Now.UnixMilli()); err != nil {
@@ -209,11 +209,11 @@ func (c *claim) expire() error {
 		if err != nil {
 			return err
 		}
-		if err := run(c, queueAgain, r.int(0)); err != nil {
+		if err := run(c, stmtQueueAgain, r.int(0)); err != nil {
 			return err
 		}
 		if r.bool(3) && r.int(4) == 1 {
-			if err := c.tell(h.n, r.int(0), entry{r.int(5), entryCreated}); err != nil {
+			if err := c.addToLog(h.n, r.int(0), logEntry{r.int(5), entryCreated}); err != nil {
 				return err
 			}
 		}
@@ -226,11 +226,11 @@ func (c *claim) expire() error {
 
 // next returns the time when a lane or a lease will be due.
 func (c *claim) next() (next time.Time, err error) {
-	lane, err := first(c, nextLane)
+	lane, err := first(c, stmtNextLane)
 	if err != nil {
 		return next, err
 	}
-	lease, err := first(c, nextLease, c.r.Now.UnixMilli())
+	lease, err := first(c, stmtNextLease, c.r.Now.UnixMilli())
 	if err != nil {
 		return next, err
 	}

@@ -70,7 +70,7 @@ type conn struct {
 	damage   damage
 }
 
-func (c *conn) damaged() error { return c.damage.take() }
+func (c *conn) damaged() error { return c.damage.reset() }
 
 type prepared struct {
 	stmt *sqlite3.SQLiteStmt
@@ -131,11 +131,11 @@ func (c *conn) prepare(s *statement) (*prepared, error) {
 // store wants and waits for locks no longer than it does, and then sets it back.
 // If that fails, the connection is not to be used again.
 func (c *conn) borrow(want Synchronous, use func() error) error {
-	synchronous, err := first(c, readSync)
+	synchronous, err := first(c, stmtReadSync)
 	if err != nil {
 		return err
 	}
-	busyTimeout, err := first(c, readBusyTimeout)
+	busyTimeout, err := first(c, stmtReadBusyTimeout)
 	if err != nil {
 		return err
 	}
@@ -154,8 +154,8 @@ func (c *conn) borrow(want Synchronous, use func() error) error {
 }
 
 var (
-	readSync        = newStatement("PRAGMA synchronous")
-	readBusyTimeout = newStatement("PRAGMA busy_timeout")
+	stmtReadSync        = newStatement("PRAGMA synchronous")
+	stmtReadBusyTimeout = newStatement("PRAGMA busy_timeout")
 )
 
 // close frees the prepared statements. It may fail if the connection has been
@@ -183,7 +183,7 @@ type reader struct {
 	damage   damage
 }
 
-func (r *reader) damaged() error { return r.damage.take() }
+func (r *reader) damaged() error { return r.damage.reset() }
 
 func newReader(ctx context.Context, db Handle) *reader {
 	return &reader{ctx: ctx, db: db, prepared: map[string]*sql.Stmt{}}

@@ -83,23 +83,23 @@ func unpackHook(r row) hooks.Hook {
 }
 
 var (
-	nextRevision = newStatement("UPDATE hooks_revision SET last = last + 1 WHERE typeof(last) = 'integer' AND last >= 0 RETURNING last")
-	hookState    = newStatement("SELECT n, version, disabled FROM hooks_hooks WHERE n = ?")
-	putHook      = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = NULL, version = ?, created_at = ?, name = ?,
+	stmtNextRevision = newStatement("UPDATE hooks_revision SET last = last + 1 WHERE typeof(last) = 'integer' AND last >= 0 RETURNING last")
+	stmtHookState    = newStatement("SELECT n, version, disabled FROM hooks_hooks WHERE n = ?")
+	stmtPutHook      = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = NULL, version = ?, created_at = ?, name = ?,
 		protocol = ?, disabled = ?, document = ?, settings = ?, failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?`)
-	changeHook = newStatement(`UPDATE hooks_hooks SET revision = ?, version = ?, name = ?,
+	stmtChangeHook = newStatement(`UPDATE hooks_hooks SET revision = ?, version = ?, name = ?,
 		protocol = ?, disabled = ?, document = ?, settings = ? WHERE n = ?`)
-	removeHook = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = ?, version = NULL, created_at = NULL, name = NULL,
+	stmtRemoveHook = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = ?, version = NULL, created_at = NULL, name = NULL,
 		protocol = NULL, disabled = NULL, document = NULL, settings = NULL, failures = 0, failing_since = NULL, throttled_until = NULL
 		WHERE n = ?`)
 	// hookAt finds the hook of a tenant that so many were created before.
-	hookAt = newStatement("SELECT 1 FROM hooks_hooks WHERE tenant = ? AND created_at IS NOT NULL ORDER BY created_at, id LIMIT 1 OFFSET ? + 0")
-	heldOf = newStatement("SELECT n, key FROM hooks_deliveries WHERE hook = ? AND held = 1")
-	letGo  = newStatement("UPDATE hooks_deliveries SET held = NULL WHERE n = ?")
+	stmtHookAt = newStatement("SELECT 1 FROM hooks_hooks WHERE tenant = ? AND created_at IS NOT NULL ORDER BY created_at, id LIMIT 1 OFFSET ? + 0")
+	stmtHeldOf = newStatement("SELECT n, key FROM hooks_deliveries WHERE hook = ? AND held = 1")
+	stmtLetGo  = newStatement("UPDATE hooks_deliveries SET held = NULL WHERE n = ?")
 )
 
 func (t *tx) nextRevision() (int64, error) {
-	r, err := first(t, nextRevision)
+	r, err := first(t, stmtNextRevision)
 	if err != nil {
 		return 0, err
 	}
@@ -130,7 +130,7 @@ func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 		if err != nil {
 			return err
 		}
-		err = run(t, putHook, revision, h.Version, h.CreatedAt.UnixMilli(), packText(h.Name), packText(h.Protocol),
+		err = run(t, stmtPutHook, revision, h.Version, h.CreatedAt.UnixMilli(), packText(h.Name), packText(h.Protocol),
 			packBool(h.Disabled), packed, packBytes(h.Settings), int64(h.Health.Failures),
 			packTime(h.Health.FailingSince), packTime(h.Health.ThrottledUntil), known.n)
 		return t.hookChanged(known, err)
@@ -143,7 +143,7 @@ func (t *tx) checkLimit(ref hooks.Ref, limit int) error {
 	if limit <= 0 {
 		return nil
 	}
-	last, err := first(t, hookAt, ref.Tenant, int64(limit-1))
+	last, err := first(t, stmtHookAt, ref.Tenant, int64(limit-1))
 	if err != nil || last == nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		if err != nil {
 			return err
 		}
-		state, err := first(t, hookState, known.n)
+		state, err := first(t, stmtHookState, known.n)
 		if err != nil {
 			return err
 		}
@@ -187,18 +187,18 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		if err != nil {
 			return err
 		}
-		err = run(t, changeHook, revision, h.Version+1, packText(h.Name), packText(h.Protocol),
+		err = run(t, stmtChangeHook, revision, h.Version+1, packText(h.Name), packText(h.Protocol),
 			packBool(h.Disabled), packed, packBytes(h.Settings), known.n)
 		if err != nil || !state.bool(2) || h.Disabled {
 			return err
 		}
-		return t.hookChanged(known, run(t, setHealth, int64(0), nil, nil, known.n))
+		return t.hookChanged(known, run(t, stmtSetHealth, int64(0), nil, nil, known.n))
 	}))
 }
 
 // existing returns the row of a hook that exists.
 func (t *tx) existing(ref hooks.Ref) (*hookRow, error) {
-	r, err := first(t, findHook, ref.Tenant, ref.ID)
+	r, err := first(t, stmtFindHook, ref.Tenant, ref.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +216,7 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 			return err
 		}
 		var held []row
-		err = t.each(heldOf, func(r row) error {
+		err = t.each(stmtHeldOf, func(r row) error {
 			held = append(held, r.copy())
 			return nil
 		}, known.n)
@@ -224,10 +224,10 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 			return err
 		}
 		for _, r := range held {
-			if err := run(t, letGo, r.int(0)); err != nil {
+			if err := run(t, stmtLetGo, r.int(0)); err != nil {
 				return err
 			}
-			if err := t.release(known, r.text(1), now); err != nil {
+			if err := t.unblockNext(known, r.text(1), now); err != nil {
 				return err
 			}
 		}
@@ -235,7 +235,7 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 		if err != nil {
 			return err
 		}
-		return t.hookChanged(known, run(t, removeHook, revision, now.UnixMilli(), known.n))
+		return t.hookChanged(known, run(t, stmtRemoveHook, revision, now.UnixMilli(), known.n))
 	}))
 }
 
@@ -248,12 +248,12 @@ func (s *Store) wiping(err error) error {
 	return err
 }
 
-var changedSince = newStatement("SELECT " + allHookColumns + ", revision FROM hooks_hooks WHERE revision > ? ORDER BY revision LIMIT ?")
+var stmtChangedSince = newStatement("SELECT " + allHookColumns + ", revision FROM hooks_hooks WHERE revision > ? ORDER BY revision LIMIT ?")
 
 // HookChanges implements [hooks.HookStore].
 func (s *Store) HookChanges(ctx context.Context, after int64, limit int) (changes []hooks.HookChange, err error) {
 	err = s.reads(ctx, func(r *reader) error {
-		return r.each(changedSince, func(row row) error {
+		return r.each(stmtChangedSince, func(row row) error {
 			change := hooks.HookChange{Revision: row.int(14)}
 			if row.bool(3) {
 				change.Hook = unpackHook(row)

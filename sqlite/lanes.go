@@ -33,11 +33,11 @@ func retry(step int64) int {
 }
 
 var (
-	lowerLane = newStatement(`INSERT INTO hooks_lanes (hook, retry, tenant, due) VALUES (?, ?, ?, ?)
+	stmtLowerLane = newStatement(`INSERT INTO hooks_lanes (hook, retry, tenant, due) VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET due = excluded.due WHERE due > excluded.due`)
-	setLane    = newStatement("INSERT OR REPLACE INTO hooks_lanes (hook, retry, tenant, due, turn) VALUES (?, ?, ?, ?, ?)")
-	deleteLane = newStatement("DELETE FROM hooks_lanes WHERE hook = ? AND retry = ?")
-	firstOf    = newStatement(`SELECT n, queued FROM hooks_deliveries
+	stmtSetLane    = newStatement("INSERT OR REPLACE INTO hooks_lanes (hook, retry, tenant, due, turn) VALUES (?, ?, ?, ?, ?)")
+	stmtDeleteLane = newStatement("DELETE FROM hooks_lanes WHERE hook = ? AND retry = ?")
+	stmtFirstOf    = newStatement(`SELECT n, queued FROM hooks_deliveries
 		WHERE hook = ? + 0 AND retry = ? + 0 AND queued IS NOT NULL ORDER BY queued LIMIT 1`)
 )
 
@@ -49,12 +49,12 @@ func (t *tx) queue(h *hookRow, step int64, queued int64) error {
 		return nil
 	}
 	h.due[r] = due
-	return run(t, lowerLane, h.n, int64(r), h.ref.Tenant, due)
+	return run(t, stmtLowerLane, h.n, int64(r), h.ref.Tenant, due)
 }
 
 // dueOf returns when the lane is due, by what is queued in it.
 func (t *tx) dueOf(l lane) (int64, error) {
-	found, err := first(t, firstOf, l.hook.n, int64(l.retry))
+	found, err := first(t, stmtFirstOf, l.hook.n, int64(l.retry))
 	if err != nil {
 		return 0, err
 	}
@@ -73,11 +73,11 @@ func (t *tx) recheck(l lane, now time.Time) error {
 	case err != nil:
 		return err
 	case due == never:
-		return run(t, deleteLane, l.hook.n, int64(l.retry))
+		return run(t, stmtDeleteLane, l.hook.n, int64(l.retry))
 	case due > now.UnixMilli():
-		return run(t, setLane, l.hook.n, int64(l.retry), l.hook.ref.Tenant, due, nil)
+		return run(t, stmtSetLane, l.hook.n, int64(l.retry), l.hook.ref.Tenant, due, nil)
 	}
-	return run(t, lowerLane, l.hook.n, int64(l.retry), l.hook.ref.Tenant, due)
+	return run(t, stmtLowerLane, l.hook.n, int64(l.retry), l.hook.ref.Tenant, due)
 }
 
 // recheckBoth is recheck for the lanes of a hook.
@@ -90,7 +90,7 @@ func (t *tx) requeue(h *hookRow) error {
 	for r := range h.due {
 		due, err := t.dueOf(lane{h, r})
 		if err == nil && due != never {
-			err = run(t, setLane, h.n, int64(r), h.ref.Tenant, due, nil)
+			err = run(t, stmtSetLane, h.n, int64(r), h.ref.Tenant, due, nil)
 		}
 		if err != nil {
 			return err

@@ -383,9 +383,9 @@ func (s *Store) Events(ctx context.Context, tenant string, ids []string) (events
 }
 
 var (
-	countEnds = newStatement(`SELECT l.entry, count(*) FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
+	stmtCountEnds = newStatement(`SELECT l.entry, count(*) FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
 		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry IN (1, 2) GROUP BY l.entry`)
-	lastError = newStatement(`SELECT a.n, a.error, a.started_at FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
+	stmtLastError = newStatement(`SELECT a.n, a.error, a.started_at FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
 		CROSS JOIN hooks_attempts a ON a.n = (l.delivery << 16) + (l.entry >> 3)
 		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry & 7 = 5 ORDER BY l.at DESC LIMIT 1`)
 )
@@ -411,7 +411,7 @@ func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, sinc
 
 // statsOf sums up a hook; the window is its tenant, its ID, since and until.
 func statsOf(r *reader, window ...driver.Value) (stats hooks.Stats, err error) {
-	err = r.each(countEnds, func(r row) error {
+	err = r.each(stmtCountEnds, func(r row) error {
 		if n := r.count(1); r.int(0) == entrySucceeded {
 			stats.Successes = n
 		} else {
@@ -423,7 +423,7 @@ func statsOf(r *reader, window ...driver.Value) (stats hooks.Stats, err error) {
 		return stats, err
 	}
 	stats.Deliveries = stats.Successes + stats.Failures
-	err = r.each(lastError, func(r row) error {
+	err = r.each(stmtLastError, func(r row) error {
 		stats.LastError, stats.LastErrorAt = r.maybeText(1), r.time(2)
 		return nil
 	}, window...)

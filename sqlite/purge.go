@@ -17,11 +17,11 @@ const purgeStep = 25
 
 var (
 	// endedFrom goes through the logs of the hooks in the order of their n.
-	endedFrom = newStatement(`SELECT h.n, l.delivery FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
+	stmtEndedFrom = newStatement(`SELECT h.n, l.delivery FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
 		CROSS JOIN hooks_deliveries d ON d.n = l.delivery
 		WHERE h.n >= ? AND h.n < ? AND l.at < ? AND l.entry IN (1, 2, 3) AND d.held IS NULL AND d.ended_at = l.at LIMIT ?`)
-	bareEvents = newStatement("SELECT n FROM hooks_events WHERE deliveries = 0 AND triggered_at < ? LIMIT ?")
-	traces     = newStatement("SELECT n FROM hooks_hooks WHERE deleted_at < ? LIMIT ?")
+	stmtBareEvents = newStatement("SELECT n FROM hooks_events WHERE deliveries = 0 AND triggered_at < ? LIMIT ?")
+	stmtTraces     = newStatement("SELECT n FROM hooks_hooks WHERE deleted_at < ? LIMIT ?")
 )
 
 // Purge implements [hooks.LogStore]. It finds out what to remove before it holds
@@ -47,7 +47,7 @@ func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (removed int, e
 			if err != nil {
 				return removed, errors.Join(append(damaged, err)...)
 			}
-			s.ends.removed(done)
+			s.endCounts.removed(done)
 			removed += done.rows
 			for n, err := range done.damaged {
 				s.unpurged[n] = true
@@ -96,7 +96,7 @@ func (s *Store) old(ctx context.Context, q hooks.PurgeRequest, limit int) (o old
 		// Where it stopped before, there is more to find.
 		start := s.purged
 		for _, part := range [][2]int64{{start, never}, {0, start}} {
-			err := r.each(endedFrom, func(r row) error {
+			err := r.each(stmtEndedFrom, func(r row) error {
 				s.purged = r.int(0)
 				if !s.unpurged[r.int(1)] {
 					o.deliveries = append(o.deliveries, endedDelivery{n: r.int(1), before: at})
@@ -108,14 +108,14 @@ func (s *Store) old(ctx context.Context, q hooks.PurgeRequest, limit int) (o old
 			}
 		}
 		if q.KeepPerHook > 0 {
-			if err := s.ends.tooMuch(r, q.KeepPerHook, limit, s.unpurged, &o.deliveries); err != nil {
+			if err := s.endCounts.tooMuch(r, q.KeepPerHook, limit, s.unpurged, &o.deliveries); err != nil {
 				return err
 			}
 		}
-		if err := r.each(bareEvents, collect(&o.events), at, int64(limit)); err != nil {
+		if err := r.each(stmtBareEvents, collect(&o.events), at, int64(limit)); err != nil {
 			return err
 		}
-		return r.each(traces, collect(&o.hooks), at, int64(limit))
+		return r.each(stmtTraces, collect(&o.hooks), at, int64(limit))
 	})
 	return o, err
 }
@@ -128,22 +128,22 @@ func collect(ns *[]int64) func(row) error {
 }
 
 var (
-	oldDelivery = newStatement(`SELECT d.n, d.hook, d.created_at, d.ended_at, d.state, d.event, e.first AS "hooks_events.first",
+	stmtOldDelivery = newStatement(`SELECT d.n, d.hook, d.created_at, d.ended_at, d.state, d.event, e.first AS "hooks_events.first",
 		e.deliveries AS "hooks_events.deliveries", e.triggered_at AS "hooks_events.triggered_at"
 		FROM hooks_deliveries d LEFT JOIN hooks_events e ON e.n = d.event WHERE d.n = ? AND d.ended_at < ? AND d.held IS NULL`)
-	deleteAttempts = newStatement(`DELETE FROM hooks_attempts WHERE n > ?1 << 16 AND n < ?1 + 1 << 16
+	stmtDeleteAttempts = newStatement(`DELETE FROM hooks_attempts WHERE n > ?1 << 16 AND n < ?1 + 1 << 16
 		RETURNING n, started_at, class IS NOT NULL`)
-	deleteDelivery = newStatement("DELETE FROM hooks_deliveries WHERE n = ?")
-	hasDelivery    = newStatement("SELECT 1 FROM hooks_deliveries WHERE n >= ? AND n < ? AND event = ? LIMIT 1")
-	makeBare       = newStatement("UPDATE hooks_events SET deliveries = 0 WHERE n = ?")
-	deleteEvent    = newStatement("DELETE FROM hooks_events WHERE n = ?")
-	forgetHook     = newStatement("UPDATE hooks_hooks SET revision = NULL, deleted_at = NULL WHERE n = ? AND deleted_at < ? RETURNING n")
-	deleteHook     = newStatement(`DELETE FROM hooks_hooks WHERE n = ?1 AND version IS NULL AND revision IS NULL
+	stmtDeleteDelivery = newStatement("DELETE FROM hooks_deliveries WHERE n = ?")
+	stmtHasDelivery    = newStatement("SELECT 1 FROM hooks_deliveries WHERE n >= ? AND n < ? AND event = ? LIMIT 1")
+	stmtMakeBare       = newStatement("UPDATE hooks_events SET deliveries = 0 WHERE n = ?")
+	stmtDeleteEvent    = newStatement("DELETE FROM hooks_events WHERE n = ?")
+	stmtForgetHook     = newStatement("UPDATE hooks_hooks SET revision = NULL, deleted_at = NULL WHERE n = ? AND deleted_at < ? RETURNING n")
+	stmtDeleteHook     = newStatement(`DELETE FROM hooks_hooks WHERE n = ?1 AND version IS NULL AND revision IS NULL
 		AND NOT EXISTS (SELECT 1 FROM hooks_log WHERE hook = ?1)
 		AND NOT EXISTS (SELECT 1 FROM hooks_deliveries WHERE until IS NOT NULL AND queued IS NULL AND hook = ?1) RETURNING n`)
 	// Requests of which no attempt is left: the generations before that of
 	// the oldest attempt.
-	deleteRequests = newStatement(`DELETE FROM hooks_requests WHERE n < (SELECT coalesce(min(n), 1 << 62) >> 32 << 32 FROM hooks_attempts)
+	stmtDeleteRequests = newStatement(`DELETE FROM hooks_requests WHERE n < (SELECT coalesce(min(n), 1 << 62) >> 32 << 32 FROM hooks_attempts)
 		AND n < (SELECT coalesce(min(n), 1 << 46) << 16 >> 32 << 32 FROM hooks_deliveries)`)
 )
 
@@ -175,13 +175,13 @@ func (t *tx) purge(before time.Time, o old) (done purged, err error) {
 		}
 	}
 	for _, n := range o.events {
-		if err := run(t, deleteEvent, n); err != nil {
+		if err := run(t, stmtDeleteEvent, n); err != nil {
 			return done, err
 		}
 		done.rows++
 	}
 	for _, n := range o.hooks {
-		r, err := first(t, forgetHook, n, before.UnixMilli())
+		r, err := first(t, stmtForgetHook, n, before.UnixMilli())
 		if err != nil {
 			return done, err
 		}
@@ -191,7 +191,7 @@ func (t *tx) purge(before time.Time, o old) (done purged, err error) {
 		}
 	}
 	for n := range done.deliveries {
-		r, err := first(t, deleteHook, n)
+		r, err := first(t, stmtDeleteHook, n)
 		if err != nil {
 			return done, err
 		}
@@ -200,42 +200,42 @@ func (t *tx) purge(before time.Time, o old) (done purged, err error) {
 			done.hooks = append(done.hooks, n)
 		}
 	}
-	return done, run(t, deleteRequests)
+	return done, run(t, stmtDeleteRequests)
 }
 
 // purgeDelivery removes a delivery, its attempts, and its event if that has no
 // other. It returns the hook, or 0 if there was nothing to remove.
 func (t *tx) purgeDelivery(before time.Time, e endedDelivery) (hook int64, err error) {
-	d, err := first(t, oldDelivery, e.n, e.before)
+	d, err := first(t, stmtOldDelivery, e.n, e.before)
 	if err != nil || d == nil {
 		return 0, err
 	}
 	hook = d.int(1)
-	told := []entry{{d.int(2), entryCreated}, {d.int(3), entryOfEnd(packState(d.state(4)))}}
-	err = t.each(deleteAttempts, func(r row) error {
+	told := []logEntry{{d.int(2), entryCreated}, {d.int(3), entryOfEnd(packState(d.state(4)))}}
+	err = t.each(stmtDeleteAttempts, func(r row) error {
 		kind := entryAttempt
 		if r.bool(2) {
 			kind = entryFailedAttempt
 		}
-		told = append(told, entry{r.int(1), r.int(0)&maxAttempt<<entryBits + kind})
+		told = append(told, logEntry{r.int(1), r.int(0)&maxAttempt<<entryBits + kind})
 		return nil
 	}, e.n)
 	if err != nil {
 		return 0, err
 	}
-	if err := t.untell(hook, e.n, told...); err != nil {
+	if err := t.removeFromLog(hook, e.n, told...); err != nil {
 		return 0, err
 	}
-	if err := run(t, deleteDelivery, e.n); err != nil {
+	if err := run(t, stmtDeleteDelivery, e.n); err != nil {
 		return 0, err
 	}
 	event := d.int(5)
-	left, err := first(t, hasDelivery, d.int(6), d.int(6)+int64(d.count(7)), event)
+	left, err := first(t, stmtHasDelivery, d.int(6), d.int(6)+int64(d.count(7)), event)
 	if err != nil || left != nil {
 		return hook, err
 	}
 	if !e.tooMuch && d.int(8) >= before.UnixMilli() {
-		return hook, run(t, makeBare, event)
+		return hook, run(t, stmtMakeBare, event)
 	}
-	return hook, run(t, deleteEvent, event)
+	return hook, run(t, stmtDeleteEvent, event)
 }

@@ -35,7 +35,7 @@ type origin struct {
 type damage struct{ found *rowError }
 
 // take returns the damage, if there is any, and forgets it.
-func (d *damage) take() error {
+func (d *damage) reset() error {
 	found := d.found
 	if found == nil {
 		return nil

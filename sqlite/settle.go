@@ -19,7 +19,7 @@ func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.S
 		return nil, ctx.Err()
 	}
 	settled := make([]hooks.Settled, len(settlements))
-	err := s.writer.doPatiently(ctx, func(t *tx) (err error) {
+	err := s.writer.doDeferred(ctx, func(t *tx) (err error) {
 		for i := range settlements {
 			if settled[i], err = t.settle(now, &settlements[i]); err != nil {
 				return err
@@ -76,11 +76,11 @@ type lease struct {
 }
 
 var (
-	findLease = newStatement(`SELECT n, hook, key, created_at, handed AND token = 1 AND queued IS NULL, queued IS NOT NULL, attempts
+	stmtFindLease = newStatement(`SELECT n, hook, key, created_at, handed AND token = 1 AND queued IS NULL, queued IS NOT NULL, attempts
 		FROM hooks_deliveries WHERE id = ? AND state = 3 AND token = ?`)
-	endLease = newStatement(`UPDATE hooks_deliveries SET state = ?, attempts = attempts + ?, step = ?3, retry = ?3 > 0, due = ?4,
+	stmtEndLease = newStatement(`UPDATE hooks_deliveries SET state = ?, attempts = attempts + ?, step = ?3, retry = ?3 > 0, due = ?4,
 		queued = ?4, until = NULL, owner = NULL, reason = ?, ended_at = ?, held = ?, undecided = ? WHERE n = ?`)
-	setHealth = newStatement("UPDATE hooks_hooks SET failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?")
+	stmtSetHealth = newStatement("UPDATE hooks_hooks SET failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?")
 )
 
 // lease returns what the settlement ends, or nil if there is no such lease.
@@ -88,7 +88,7 @@ func (t *tx) lease(s *hooks.Settlement) (*lease, error) {
 	if l := t.leases[s.DeliveryID]; l != nil && l.token == s.Token {
 		return l, nil
 	}
-	r, err := first(t, findLease, packID(s.DeliveryID), s.Token)
+	r, err := first(t, stmtFindLease, packID(s.DeliveryID), s.Token)
 	if err != nil || r == nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (t *tx) settle(now time.Time, s *hooks.Settlement) (hooks.Settled, error) {
 	if s.Undecided {
 		undecided = int64(1)
 	}
-	err = run(t, endLease, packState(s.State), made, int64(s.Step), due, packText(s.Reason), ended, held, undecided, l.n)
+	err = run(t, stmtEndLease, packState(s.State), made, int64(s.Step), due, packText(s.Reason), ended, held, undecided, l.n)
 	if err == nil {
 		err = t.log(h, l, s, ended)
 	}
@@ -139,7 +139,7 @@ func (t *tx) settle(now time.Time, s *hooks.Settlement) (hooks.Settled, error) {
 		err = t.queue(h, int64(s.Step), s.Due.UnixMilli())
 	}
 	if err == nil && s.State != hooks.Pending && l.key != "" && held == nil {
-		err = t.release(h, l.key, now)
+		err = t.unblockNext(h, l.key, now)
 	}
 	if err == nil && h.exists {
 		err = t.setHealth(h, h.health.After(*s, now), now)
@@ -148,18 +148,18 @@ func (t *tx) settle(now time.Time, s *hooks.Settlement) (hooks.Settled, error) {
 }
 
 var (
-	firstBlocked = newStatement(`SELECT n, step FROM hooks_deliveries
+	stmtFirstBlocked = newStatement(`SELECT n, step FROM hooks_deliveries
 		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) AND state = 1 ORDER BY n LIMIT 1`)
-	unblock = newStatement("UPDATE hooks_deliveries SET state = 2, due = ?2, queued = ?2 WHERE n = ?1")
+	stmtUnblock = newStatement("UPDATE hooks_deliveries SET state = 2, due = ?2, queued = ?2 WHERE n = ?1")
 )
 
 // release makes the first blocked delivery of the key pending.
-func (t *tx) release(h *hookRow, key string, now time.Time) error {
-	r, err := first(t, firstBlocked, h.n, key)
+func (t *tx) unblockNext(h *hookRow, key string, now time.Time) error {
+	r, err := first(t, stmtFirstBlocked, h.n, key)
 	if err != nil || r == nil {
 		return err
 	}
-	if err := run(t, unblock, r.int(0), now.UnixMilli()); err != nil {
+	if err := run(t, stmtUnblock, r.int(0), now.UnixMilli()); err != nil {
 		return err
 	}
 	return t.queue(h, int64(r.count(1)), now.UnixMilli())
@@ -171,7 +171,7 @@ func (t *tx) setHealth(h *hookRow, health hooks.Health, now time.Time) error {
 	}
 	throttled := health.ThrottledUntil.Equal(h.health.ThrottledUntil)
 	h.health = health
-	err := run(t, setHealth, int64(health.Failures), packTime(health.FailingSince), packTime(health.ThrottledUntil), h.n)
+	err := run(t, stmtSetHealth, int64(health.Failures), packTime(health.FailingSince), packTime(health.ThrottledUntil), h.n)
 	if err != nil || throttled {
 		return err
 	}
@@ -179,18 +179,18 @@ func (t *tx) setHealth(h *hookRow, health hooks.Health, now time.Time) error {
 }
 
 var (
-	insertAttempt = newStatement(`INSERT INTO hooks_attempts
+	stmtInsertAttempt = newStatement(`INSERT INTO hooks_attempts
 		(n, started_at, duration, state, next_at, request, body_size, body_sha256, status, truncated, class, error,
 		response_header, response_body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	dropResponse = newStatement(`UPDATE hooks_attempts SET truncated = truncated | 4, response_header = NULL, response_body = NULL
+	stmtDropResponse = newStatement(`UPDATE hooks_attempts SET truncated = truncated | 4, response_header = NULL, response_body = NULL
 		WHERE n = ? AND (response_header IS NOT NULL OR response_body IS NOT NULL)`)
 )
 
 // log writes down the attempt, and what there is to tell in the log.
 func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) error {
-	told := make([]entry, 0, 3)
+	told := make([]logEntry, 0, 3)
 	if !l.logged {
-		told = append(told, entry{l.created, entryCreated})
+		told = append(told, logEntry{l.created, entryCreated})
 	}
 	if a := s.Attempt; a != nil {
 		if err := t.insertAttempt(h, l.n, a); err != nil {
@@ -200,12 +200,12 @@ func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) 
 		if a.Class != "" {
 			kind = entryFailedAttempt
 		}
-		told = append(told, entry{a.StartedAt.UnixMilli(), int64(a.Number)<<entryBits + kind})
+		told = append(told, logEntry{a.StartedAt.UnixMilli(), int64(a.Number)<<entryBits + kind})
 	}
 	if ended != nil {
-		told = append(told, entry{ended.(int64), entryOfEnd(packState(s.State))})
+		told = append(told, logEntry{ended.(int64), entryOfEnd(packState(s.State))})
 	}
-	return t.tell(h.n, l.n, told...)
+	return t.addToLog(h.n, l.n, told...)
 }
 
 func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
@@ -214,7 +214,7 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	}
 	n := delivery<<attemptBits + int64(a.Number)
 	if a.Number > 1 && !hooks.KeepsResponse(a.Number-1) {
-		if err := run(t, dropResponse, n-1); err != nil {
+		if err := run(t, stmtDropResponse, n-1); err != nil {
 			return err
 		}
 	}
@@ -226,7 +226,7 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	if a.Request.BodySHA256 != [32]byte{} {
 		digest = a.Request.BodySHA256[:]
 	}
-	err = run(t, insertAttempt, n, a.StartedAt.UnixMilli(), int64(a.Duration),
+	err = run(t, stmtInsertAttempt, n, a.StartedAt.UnixMilli(), int64(a.Duration),
 		packState(a.State), packTime(a.NextAt), sent, int64(a.Request.BodySize), digest,
 		int64(a.Response.Status), packMissing(&a.Response), packText(string(a.Class)), packText(a.Error),
 		packBytes(packHeader(a.Response.Header)), packBytes(a.Response.Body))
@@ -251,8 +251,8 @@ const (
 )
 
 var (
-	insertRequest = newStatement("INSERT INTO hooks_requests (n, method, url, header) VALUES (?, ?, ?, ?)")
-	maxRequest    = newStatement("SELECT coalesce(max(n), 0) FROM hooks_requests WHERE n > ? AND n < ?")
+	stmtInsertRequest = newStatement("INSERT INTO hooks_requests (n, method, url, header) VALUES (?, ?, ?, ?)")
+	stmtMaxRequest    = newStatement("SELECT coalesce(max(n), 0) FROM hooks_requests WHERE n > ? AND n < ?")
 )
 
 // request returns what attempt n has as its request: the lower bits of the n of
@@ -272,14 +272,14 @@ func (t *tx) request(h *hookRow, n int64, sent *hooks.AttemptRequest) (driver.Va
 	if !ok {
 		last, ok := t.lastRequest[generation]
 		if !ok {
-			r, err := first(t, maxRequest, generation, generation+1<<generationBits)
+			r, err := first(t, stmtMaxRequest, generation, generation+1<<generationBits)
 			if err != nil {
 				return nil, err
 			}
 			last = max(0, r.int(0)-generation)
 		}
 		known = last + 1
-		if err := run(t, insertRequest, generation+known, sent.Method, sent.URL, packBytes(header)); err != nil {
+		if err := run(t, stmtInsertRequest, generation+known, sent.Method, sent.URL, packBytes(header)); err != nil {
 			return nil, err
 		}
 		if len(t.requests) >= maxCached {

@@ -52,9 +52,9 @@ type hookRow struct {
 const hookColumns = "n, tenant, id, version IS NOT NULL, failures, failing_since, throttled_until"
 
 var (
-	findHook  = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE tenant = ? AND id = ?")
-	findHookN = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE n = ?")
-	addHook   = newStatement("INSERT INTO hooks_hooks (tenant, id) VALUES (?, ?) RETURNING " + hookColumns)
+	stmtFindHook  = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE tenant = ? AND id = ?")
+	stmtFindHookN = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE n = ?")
+	stmtAddHook   = newStatement("INSERT INTO hooks_hooks (tenant, id) VALUES (?, ?) RETURNING " + hookColumns)
 )
 
 // hook returns the row of a hook, which is added if there is none.
@@ -62,9 +62,9 @@ func (t *tx) hook(ref hooks.Ref) (*hookRow, error) {
 	if h := t.hooks[ref]; h != nil {
 		return h, nil
 	}
-	r, err := first(t, findHook, ref.Tenant, ref.ID)
+	r, err := first(t, stmtFindHook, ref.Tenant, ref.ID)
 	if err == nil && r == nil {
-		r, err = first(t, addHook, ref.Tenant, ref.ID)
+		r, err = first(t, stmtAddHook, ref.Tenant, ref.ID)
 	}
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (t *tx) hookN(n int64) (*hookRow, error) {
 	if h := t.byN[n]; h != nil {
 		return h, nil
 	}
-	r, err := first(t, findHookN, n)
+	r, err := first(t, stmtFindHookN, n)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (t *tx) forget(n int64) {
 // apart undoes what do has written, and forgets what it has learned, if it fails
 // or meets damage.
 func (t *tx) apart(do func() error) error {
-	if err := run(t, savepoint); err != nil {
+	if err := run(t, stmtSavepoint); err != nil {
 		return err
 	}
 	err := do()
@@ -133,18 +133,18 @@ func (t *tx) apart(do func() error) error {
 		err = damage
 	}
 	if err == nil {
-		return run(t, release)
+		return run(t, stmtRelease)
 	}
 	*t.cache = *newCache(t.version)
-	if failure := errors.Join(run(t, rollbackTo), run(t, release)); failure != nil {
+	if failure := errors.Join(run(t, stmtRollbackTo), run(t, stmtRelease)); failure != nil {
 		return failure
 	}
 	return err
 }
 
 var (
-	maxEvent    = newStatement("SELECT coalesce(max(n), 0) FROM hooks_events")
-	maxDelivery = newStatement("SELECT coalesce(max(n), 0) FROM hooks_deliveries")
+	stmtMaxEvent    = newStatement("SELECT coalesce(max(n), 0) FROM hooks_events")
+	stmtMaxDelivery = newStatement("SELECT coalesce(max(n), 0) FROM hooks_deliveries")
 )
 
 // number makes sure that the last numbers are known.
@@ -152,7 +152,7 @@ func (t *tx) number() error {
 	if t.numbered {
 		return nil
 	}
-	for s, last := range map[*statement]*int64{maxEvent: &t.lastEvent, maxDelivery: &t.lastDelivery} {
+	for s, last := range map[*statement]*int64{stmtMaxEvent: &t.lastEvent, stmtMaxDelivery: &t.lastDelivery} {
 		r, err := first(t, s)
 		if err != nil {
 			return err

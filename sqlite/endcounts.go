@@ -12,7 +12,7 @@ import (
 // as many as have ended. A purge adds what has come into the logs since the last,
 // and counts anew where that may be too much. Nothing of it is stored: the first
 // purge of a process looks through all logs.
-type ends struct {
+type endCounts struct {
 	upTo int64         // so far, the logs have been counted; 0: not at all
 	of   map[int64]int // by the hook's n
 }
@@ -23,17 +23,17 @@ type ends struct {
 const endsLate = 10_000
 
 var (
-	endsSince = newStatement(`SELECT h.n, count(*), max(l.at) FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
+	stmtEndsSince = newStatement(`SELECT h.n, count(*), max(l.at) FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
 		WHERE h.n > ? AND l.at > ? AND l.at < 1 << 62 AND l.entry IN (1, 2, 3) GROUP BY h.n`)
-	countAllEnds = newStatement("SELECT count(*) FROM hooks_log WHERE hook = ? AND entry IN (1, 2, 3)")
-	firstEnds    = newStatement(`SELECT l.delivery, l.at, d.held IS NULL AND d.ended_at = l.at
+	stmtCountAllEnds = newStatement("SELECT count(*) FROM hooks_log WHERE hook = ? AND entry IN (1, 2, 3)")
+	stmtFirstEnds    = newStatement(`SELECT l.delivery, l.at, d.held IS NULL AND d.ended_at = l.at
 		FROM hooks_log l CROSS JOIN hooks_deliveries d ON d.n = l.delivery
 		WHERE l.hook = ? AND l.entry IN (1, 2, 3) ORDER BY l.at, l.delivery LIMIT ?`)
 )
 
 // tooMuch adds deliveries of hooks with more than keep to found, until there are
 // limit, but for those to skip. A hook is left alone until it has an eighth more.
-func (e *ends) tooMuch(r *reader, keep, limit int, skip map[int64]bool, found *[]endedDelivery) error {
+func (e *endCounts) tooMuch(r *reader, keep, limit int, skip map[int64]bool, found *[]endedDelivery) error {
 	if err := e.count(r); err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (e *ends) tooMuch(r *reader, keep, limit int, skip map[int64]bool, found *[
 		if n <= keep+keep/8 {
 			continue
 		}
-		all, err := first(r, countAllEnds, hook)
+		all, err := first(r, stmtCountAllEnds, hook)
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func (e *ends) tooMuch(r *reader, keep, limit int, skip map[int64]bool, found *[
 		if e.of[hook] <= keep+keep/8 {
 			continue
 		}
-		err = r.each(firstEnds, func(r row) error {
+		err = r.each(stmtFirstEnds, func(r row) error {
 			if r.bool(2) && !skip[r.int(0)] {
 				*found = append(*found, endedDelivery{n: r.int(0), before: r.int(1) + 1, tooMuch: true})
 			}
@@ -69,10 +69,10 @@ func (e *ends) tooMuch(r *reader, keep, limit int, skip map[int64]bool, found *[
 }
 
 // count adds what has come into the logs.
-func (e *ends) count(r *reader) (err error) {
+func (e *endCounts) count(r *reader) (err error) {
 	defer func() {
 		if err != nil { // Some were counted, and some not.
-			*e = ends{}
+			*e = endCounts{}
 		}
 	}()
 	since := int64(math.MinInt64)
@@ -81,7 +81,7 @@ func (e *ends) count(r *reader) (err error) {
 	} else {
 		since = e.upTo - endsLate
 	}
-	return r.each(endsSince, func(r row) error {
+	return r.each(stmtEndsSince, func(r row) error {
 		e.of[r.int(0)] += r.count(1)
 		e.upTo = max(e.upTo, r.int(2))
 		return nil
@@ -89,7 +89,7 @@ func (e *ends) count(r *reader) (err error) {
 }
 
 // removed takes note of what a purge has removed.
-func (e *ends) removed(p purged) {
+func (e *endCounts) removed(p purged) {
 	for hook, n := range p.deliveries {
 		if _, known := e.of[hook]; known {
 			e.of[hook] -= n

@@ -5,7 +5,7 @@ package sqlite
 import "database/sql/driver"
 
 // An entry of hooks_log says at what time something happened to a delivery.
-type entry struct {
+type logEntry struct {
 	at   int64
 	kind int64 // one of the following, with the attempt's number in the upper bits
 }
@@ -25,14 +25,14 @@ const (
 func entryOfEnd(state int64) int64 { return state - succeeded + entrySucceeded }
 
 // addEntries has a statement for each number of entries.
-var addEntries = []*statement{
+var stmtAddToLog = []*statement{
 	1: newStatement("INSERT OR IGNORE INTO hooks_log VALUES (?1, ?3, ?2, ?4)"),
 	2: newStatement("INSERT OR IGNORE INTO hooks_log VALUES (?1, ?3, ?2, ?4), (?1, ?5, ?2, ?6)"),
 	3: newStatement("INSERT OR IGNORE INTO hooks_log VALUES (?1, ?3, ?2, ?4), (?1, ?5, ?2, ?6), (?1, ?7, ?2, ?8)"),
 }
 
 // tell adds at most three entries for a delivery to the log of its hook.
-func (t *tx) tell(hook, delivery int64, told ...entry) error {
+func (t *tx) addToLog(hook, delivery int64, told ...logEntry) error {
 	if len(told) == 0 {
 		return nil
 	}
@@ -40,15 +40,15 @@ func (t *tx) tell(hook, delivery int64, told ...entry) error {
 	for _, e := range told {
 		values = append(values, e.at, e.kind)
 	}
-	return run(t, addEntries[len(told)], values...)
+	return run(t, stmtAddToLog[len(told)], values...)
 }
 
-var removeEntry = newStatement("DELETE FROM hooks_log WHERE hook = ? AND at = ? AND delivery = ? AND entry = ?")
+var stmtRemoveEntry = newStatement("DELETE FROM hooks_log WHERE hook = ? AND at = ? AND delivery = ? AND entry = ?")
 
 // untell removes entries of a delivery from the log of its hook.
-func (t *tx) untell(hook, delivery int64, told ...entry) error {
+func (t *tx) removeFromLog(hook, delivery int64, told ...logEntry) error {
 	for _, e := range told {
-		if err := run(t, removeEntry, hook, e.at, delivery, e.kind); err != nil {
+		if err := run(t, stmtRemoveEntry, hook, e.at, delivery, e.kind); err != nil {
 			return err
 		}
 	}

@@ -15,31 +15,31 @@ import (
 // it is no longer queued, and otherwise stays as it is, for whoever repairs it.
 // The claim goes on without it, and a later one fails with what was found, so that
 // the Manager tells of it, once.
-type aside struct {
+type damagedRows struct {
 	mu   sync.Mutex
-	told []error
+	unreported []error
 }
 
 // maxAside is how many rows a claim sets aside.
 const maxAside = 100
 
-func (a *aside) add(err error) {
+func (a *damagedRows) add(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.told = append(a.told, err)
+	a.unreported = append(a.unreported, err)
 }
 
-func (a *aside) take() error {
+func (a *damagedRows) takeUnreported() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	err := errors.Join(a.told...)
-	a.told = nil
+	err := errors.Join(a.unreported...)
+	a.unreported = nil
 	return err
 }
 
 // Claim implements [hooks.Queue].
 func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
-	if err := s.aside.take(); err != nil {
+	if err := s.damagedRows.takeUnreported(); err != nil {
 		return nil, time.Time{}, err
 	}
 	for range maxAside {
@@ -54,12 +54,12 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 			break
 		}
 		if done, failure := s.setAside(ctx, err, delivery); !done || failure != nil {
-			return nil, time.Time{}, errors.Join(s.aside.take(), err, failure)
+			return nil, time.Time{}, errors.Join(s.damagedRows.takeUnreported(), err, failure)
 		}
-		s.aside.add(err)
+		s.damagedRows.add(err)
 	}
 	if err != nil || len(claimed) == 0 {
-		if err := s.aside.take(); err != nil {
+		if err := s.damagedRows.takeUnreported(); err != nil {
 			return nil, time.Time{}, err
 		}
 	}
@@ -87,16 +87,16 @@ func (r removal) run(t *tx, arg any) error {
 const unqueued = "queued = NULL, until = NULL, state = CASE state WHEN 3 THEN 2 ELSE state END"
 
 var (
-	asideDelivery = newRemoval(unqueued, "n = ?")
-	asideEvent    = newRemoval(unqueued, `n >= (SELECT first FROM hooks_events WHERE n = ?1)
+	stmtAsideDelivery = newRemoval(unqueued, "n = ?")
+	stmtAsideEvent    = newRemoval(unqueued, `n >= (SELECT first FROM hooks_events WHERE n = ?1)
 		AND n < (SELECT first + deliveries FROM hooks_events WHERE n = ?1) AND event = ?1`)
-	asideQueued = newRemoval(unqueued, "queued IS NOT NULL AND hook = ?")
-	asideLeased = newRemoval("queued = until", "until IS NOT NULL AND queued IS NULL AND hook = ?")
-	asideLanes  = newStatement("DELETE FROM hooks_lanes WHERE hook = ?")
+	stmtAsideQueued = newRemoval(unqueued, "queued IS NOT NULL AND hook = ?")
+	stmtAsideLeased = newRemoval("queued = until", "until IS NOT NULL AND queued IS NULL AND hook = ?")
+	stmtAsideLanes  = newStatement("DELETE FROM hooks_lanes WHERE hook = ?")
 	// The condition of each deletion is true for all rows.
-	deleteTenants = newStatement("DELETE FROM hooks_tenants WHERE tenant >= ''")
-	deleteLanes   = newStatement("DELETE FROM hooks_lanes WHERE hook >= -9e999")
-	makeLanes     = newStatement(`INSERT INTO hooks_lanes (hook, retry, tenant, due)
+	stmtDeleteTenants = newStatement("DELETE FROM hooks_tenants WHERE tenant >= ''")
+	stmtDeleteLanes   = newStatement("DELETE FROM hooks_lanes WHERE hook >= -9e999")
+	stmtMakeLanes     = newStatement(`INSERT INTO hooks_lanes (hook, retry, tenant, due)
 		SELECT d.hook, d.retry, CASE typeof(h.tenant) WHEN 'text' THEN h.tenant ELSE '' END, 0
 		FROM hooks_deliveries d LEFT JOIN hooks_hooks h ON h.n = d.hook WHERE d.hook > 0 AND typeof(d.hook) = 'integer'
 		AND d.retry IN (0, 1) AND d.queued IS NOT NULL GROUP BY d.hook, d.retry`)
@@ -105,7 +105,7 @@ var (
 // makeLanesAnew makes the lanes of what is queued. None is in line. All are due,
 // so that the next claim looks into each and finds out when it really is.
 func (t *tx) makeLanesAnew() error {
-	return errors.Join(run(t, deleteTenants), run(t, deleteLanes), run(t, makeLanes))
+	return errors.Join(run(t, stmtDeleteTenants), run(t, stmtDeleteLanes), run(t, stmtMakeLanes))
 }
 
 // setAside sets aside what err says is damaged, if anything is, and if that can
@@ -119,17 +119,17 @@ func (s *Store) setAside(ctx context.Context, err error, delivery int64) (done b
 	failure = s.writer.do(ctx, func(t *tx) error {
 		switch d.table {
 		case "hooks_deliveries":
-			return asideDelivery.run(t, d.row)
+			return stmtAsideDelivery.run(t, d.row)
 		case "hooks_attempts":
-			return asideDelivery.run(t, d.n()>>attemptBits)
+			return stmtAsideDelivery.run(t, d.n()>>attemptBits)
 		case "hooks_events":
-			return errors.Join(asideEvent.run(t, d.row), asideDelivery.run(t, delivery))
+			return errors.Join(stmtAsideEvent.run(t, d.row), stmtAsideDelivery.run(t, delivery))
 		case "hooks_hooks":
 			if d.fault == isMissing {
-				return errors.Join(asideLeased.run(t, d.row), asideQueued.run(t, d.row), t.makeLanesAnew())
+				return errors.Join(stmtAsideLeased.run(t, d.row), stmtAsideQueued.run(t, d.row), t.makeLanesAnew())
 			}
 			// Its deliveries are queued, but it has no lanes until it is enabled again.
-			return errors.Join(asideLeased.run(t, d.row), run(t, asideLanes, d.row))
+			return errors.Join(stmtAsideLeased.run(t, d.row), run(t, stmtAsideLanes, d.row))
 		case "hooks_lanes", "hooks_tenants":
 			return t.makeLanesAnew()
 		}

@@ -45,13 +45,13 @@ func (l *line[T]) unread() bool { return l.read != nil || len(l.waiting) > 0 }
 // A tenantInLine is a tenant as a claim comes to it.
 type tenantInLine struct {
 	tenant  string
-	room    hooks.Capacity
+	capacity    hooks.Capacity
 	share   int // about how many deliveries it may give
 	lanes   line[laneInLine]
 	last    laneTurn      // of the lanes that were read
 	maxTurn int64         // of all its lanes
 	touched []*laneInLine // the lanes that were looked into
-	passed  bool          // Others were passed over, for lack of room.
+	lanePassed  bool          // Others were passed over, for lack of room.
 	served  int64         // when, for the last time: after so many deliveries; 0: never
 }
 
@@ -61,8 +61,8 @@ type laneInLine struct {
 	share       int // about how many deliveries it may give
 	touched     bool
 	queued      []queued // due, and not taken yet
-	ahead       int      // How many were read at last.
-	more        bool     // There may be more that are due.
+	readAhead       int      // How many were read at last.
+	mayHaveMore        bool     // There may be more that are due.
 	first, last place    // of those taken
 	served      int64    // as in tenantInLine
 }
@@ -82,16 +82,16 @@ const readAtOnce = 100
 var (
 	// lineUpTenants comes before lineUpLanes. Those that have no lane in line any
 	// more, since what was due was cancelled, say, stand there in vain.
-	lineUpTenants = newStatement(`INSERT INTO hooks_tenants (tenant, turn)
+	stmtLineUpTenants = newStatement(`INSERT INTO hooks_tenants (tenant, turn)
 		SELECT DISTINCT tenant, (SELECT coalesce(max(turn), 0) + 1 FROM hooks_tenants) FROM hooks_lanes WHERE turn IS NULL AND due <= ?
 		ON CONFLICT DO UPDATE SET turn = excluded.turn
 			WHERE NOT EXISTS (SELECT 1 FROM hooks_lanes WHERE tenant = excluded.tenant AND turn IS NOT NULL)`)
-	lineUpLanes = newStatement(`UPDATE hooks_lanes AS l SET turn =
+	stmtLineUpLanes = newStatement(`UPDATE hooks_lanes AS l SET turn =
 		(SELECT coalesce(max(turn), 0) + 1 FROM hooks_lanes WHERE tenant = l.tenant AND turn IS NOT NULL)
 		WHERE turn IS NULL AND due <= ?`)
-	tenantsAfter = newStatement(`SELECT tenant, turn, (SELECT max(turn) FROM hooks_tenants) FROM hooks_tenants
+	stmtTenantsAfter = newStatement(`SELECT tenant, turn, (SELECT max(turn) FROM hooks_tenants) FROM hooks_tenants
 		WHERE (turn, tenant) > (? + 0, ? || '') ORDER BY turn, tenant`)
-	lanesAfter = newStatement(`SELECT hook, retry, turn, (SELECT max(turn) FROM hooks_lanes WHERE tenant = ?1 || '' AND turn IS NOT NULL)
+	stmtLanesAfter = newStatement(`SELECT hook, retry, turn, (SELECT max(turn) FROM hooks_lanes WHERE tenant = ?1 || '' AND turn IS NOT NULL)
 		FROM hooks_lanes WHERE tenant = ?1 || '' AND turn IS NOT NULL AND (turn, hook, retry) > (?2 + 0, ?3 + 0, ?4 + 0)
 		ORDER BY turn, hook, retry`)
 )
@@ -106,23 +106,23 @@ func (r row) turn(i int) int64 {
 }
 
 // lineUp puts into line what has become due.
-func (c *claim) lineUp() error {
+func (c *claim) joinLines() error {
 	now := c.r.Now.UnixMilli()
-	return errors.Join(run(c, lineUpTenants, now), run(c, lineUpLanes, now))
+	return errors.Join(run(c, stmtLineUpTenants, now), run(c, stmtLineUpLanes, now))
 }
 
 var errEnough = errors.New("enough")
 
 // readTenants reads the next tenants in line that have room.
 func (c *claim) readTenants() (read []*tenantInLine, err error) {
-	err = c.each(tenantsAfter, func(r row) error {
-		if len(read) == min(c.room.Deliveries, readAtOnce) {
+	err = c.each(stmtTenantsAfter, func(r row) error {
+		if len(read) == min(c.capacity.Deliveries, readAtOnce) {
 			return errEnough
 		}
 		c.lastTenant, c.maxTurn = tenantTurn{r.turn(1), r.text(0)}, r.turn(2)
-		t := &tenantInLine{tenant: c.lastTenant.tenant, room: c.r.TenantCapacity(c.lastTenant.tenant), last: laneTurn{turn: math.MinInt64}}
-		if t.room.Deliveries <= 0 {
-			c.passed = true
+		t := &tenantInLine{tenant: c.lastTenant.tenant, capacity: c.r.TenantCapacity(c.lastTenant.tenant), last: laneTurn{turn: math.MinInt64}}
+		if t.capacity.Deliveries <= 0 {
+			c.tenantPassed = true
 			return nil
 		}
 		t.lanes.read = func() ([]*laneInLine, error) { return c.readLanes(t) }
@@ -135,7 +135,7 @@ func (c *claim) readTenants() (read []*tenantInLine, err error) {
 		c.tenants.read = nil
 	}
 	for _, t := range read {
-		t.share = min(shareOf(c.room.Deliveries, len(read)), t.room.Deliveries)
+		t.share = min(shareOf(c.capacity.Deliveries, len(read)), t.capacity.Deliveries)
 	}
 	c.read = append(c.read, read...)
 	return read, err
@@ -143,7 +143,7 @@ func (c *claim) readTenants() (read []*tenantInLine, err error) {
 
 // readLanes reads the tenant's next lanes in line whose hooks have room.
 func (c *claim) readLanes(t *tenantInLine) (read []*laneInLine, err error) {
-	err = c.each(lanesAfter, func(r row) error {
+	err = c.each(stmtLanesAfter, func(r row) error {
 		if len(read) == min(t.share, readAtOnce) {
 			return errEnough
 		}
@@ -157,7 +157,7 @@ func (c *claim) readLanes(t *tenantInLine) (read []*laneInLine, err error) {
 			return c.damaged()
 		}
 		if c.hookCapacity(h) <= 0 {
-			t.passed = true
+			t.lanePassed = true
 			return nil
 		}
 		start := place{math.MinInt64, math.MinInt64}
@@ -182,25 +182,25 @@ const leaseQueued = `UPDATE hooks_deliveries SET state = 3, queued = NULL, token
 	WHERE hook = ? + 0 AND retry = ? + 0`
 
 var (
-	leaseBefore  = newStatement(leaseQueued + " AND queued >= ? AND queued < ?")
-	leaseAt      = newStatement(leaseQueued + " AND queued = ? AND n <= ?")
-	setTenant    = newStatement("UPDATE hooks_tenants SET turn = ? WHERE tenant = ?")
-	deleteTenant = newStatement("DELETE FROM hooks_tenants WHERE tenant = ?")
+	stmtLeaseBefore  = newStatement(leaseQueued + " AND queued >= ? AND queued < ?")
+	stmtLeaseAt      = newStatement(leaseQueued + " AND queued = ? AND n <= ?")
+	stmtSetTenant    = newStatement("UPDATE hooks_tenants SET turn = ? WHERE tenant = ?")
+	stmtDeleteTenant = newStatement("DELETE FROM hooks_tenants WHERE tenant = ?")
 )
 
 // finish leases what was taken, and gives those that were served their new turns.
 // Who is alone in a line needs none.
 func (c *claim) finish() error {
-	alone := len(c.read) == 1 && !c.passed && !c.tenants.unread()
+	alone := len(c.read) == 1 && !c.tenantPassed && !c.tenants.unread()
 	for _, t := range c.read {
 		stays, err := c.finishLanes(t)
 		switch {
 		case err != nil:
 			return err
 		case !stays:
-			err = run(c, deleteTenant, t.tenant)
+			err = run(c, stmtDeleteTenant, t.tenant)
 		case t.served > 0 && !alone:
-			err = run(c, setTenant, c.maxTurn+t.served, t.tenant)
+			err = run(c, stmtSetTenant, c.maxTurn+t.served, t.tenant)
 		}
 		if err != nil {
 			return err
@@ -212,7 +212,7 @@ func (c *claim) finish() error {
 // finishLanes is finish for the lanes of a tenant. It reports whether some are
 // still in line.
 func (c *claim) finishLanes(t *tenantInLine) (stay bool, err error) {
-	stay = t.passed || t.lanes.unread()
+	stay = t.lanePassed || t.lanes.unread()
 	alone := len(t.touched) == 1 && !stay
 	for _, l := range t.touched {
 		if err := c.lease(l); err != nil {
@@ -222,13 +222,13 @@ func (c *claim) finishLanes(t *tenantInLine) (stay bool, err error) {
 		switch {
 		case err != nil:
 		case due == never:
-			err = run(c, deleteLane, l.hook.n, int64(l.retry))
+			err = run(c, stmtDeleteLane, l.hook.n, int64(l.retry))
 		case due > c.r.Now.UnixMilli():
-			err = run(c, setLane, l.hook.n, int64(l.retry), t.tenant, due, nil)
+			err = run(c, stmtSetLane, l.hook.n, int64(l.retry), t.tenant, due, nil)
 		default:
 			stay = true
 			if l.served > 0 && !alone {
-				err = run(c, setLane, l.hook.n, int64(l.retry), t.tenant, due, t.maxTurn+l.served)
+				err = run(c, stmtSetLane, l.hook.n, int64(l.retry), t.tenant, due, t.maxTurn+l.served)
 			}
 		}
 		if err != nil {
@@ -245,11 +245,11 @@ func (c *claim) lease(l *laneInLine) error {
 	}
 	until, owner := c.r.Until.UnixMilli(), packID(c.r.Owner)
 	if l.first.queued < l.last.queued {
-		if err := run(c, leaseBefore, until, owner, l.hook.n, int64(l.retry), l.first.queued, l.last.queued); err != nil {
+		if err := run(c, stmtLeaseBefore, until, owner, l.hook.n, int64(l.retry), l.first.queued, l.last.queued); err != nil {
 			return err
 		}
 	}
-	return run(c, leaseAt, until, owner, l.hook.n, int64(l.retry), l.last.queued, l.last.n)
+	return run(c, stmtLeaseAt, until, owner, l.hook.n, int64(l.retry), l.last.queued, l.last.n)
 }
 
 // dueAfter returns when the lane is due after the claim.
