@@ -190,7 +190,7 @@ var (
 	stmtEnded = newStatement(`SELECT n, hook, step, handed, token, created_at, until, id FROM hooks_deliveries
 		WHERE until <= ? AND queued IS NULL`)
 	stmtQueueAgain = newStatement("UPDATE hooks_deliveries SET queued = until WHERE n = ?")
-	stmtNextLane   = newStatement("SELECT hook, due FROM hooks_lanes WHERE turn IS NULL AND due > -(1 << 62) ORDER BY due LIMIT 1")
+	stmtNextLane   = newStatement("SELECT hook, due FROM hooks_lanes WHERE turn IS NULL AND due > -{farFuture} ORDER BY due LIMIT 1")
 	stmtNextLease  = newStatement("SELECT n, until FROM hooks_deliveries WHERE until > ? AND queued IS NULL ORDER BY until LIMIT 1")
 )
 

@@ -53,8 +53,10 @@ type statement struct {
 
 var statements []*statement
 
+// newStatement returns a statement, with numbers in place of the names in its text (see
+// names).
 func newStatement(sql string) *statement {
-	s := &statement{sql, len(statements)}
+	s := &statement{named(sql), len(statements)}
 	statements = append(statements, s)
 	return s
 }

@@ -72,7 +72,7 @@ type removal struct{ log, update *statement }
 
 func newRemoval(set, where string) removal {
 	return removal{
-		newStatement(`INSERT OR IGNORE INTO hooks_log SELECT hook, created_at, n, 0 FROM hooks_deliveries
+		newStatement(`INSERT OR IGNORE INTO hooks_log SELECT hook, created_at, n, {entryCreated} FROM hooks_deliveries
 			WHERE typeof(hook) = 'integer' AND typeof(created_at) = 'integer' AND ` + where),
 		newStatement("UPDATE hooks_deliveries SET " + set + " WHERE " + where),
 	}
@@ -84,7 +84,7 @@ func (r removal) run(t *tx, arg any) error {
 
 // unqueued are the columns of a delivery that is in no queue. If its lease has
 // ended, it is pending.
-const unqueued = "queued = NULL, until = NULL, state = CASE state WHEN 3 THEN 2 ELSE state END"
+const unqueued = "queued = NULL, until = NULL, state = CASE state WHEN {leased} THEN {pending} ELSE state END"
 
 var (
 	stmtAsideDelivery = newRemoval(unqueued, "n = ?")

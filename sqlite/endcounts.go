@@ -24,11 +24,11 @@ const endsLate = 10_000
 
 var (
 	stmtEndsSince = newStatement(`SELECT h.n, count(*), max(l.at) FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
-		WHERE h.n > ? AND l.at > ? AND l.at < 1 << 62 AND l.entry IN (1, 2, 3) GROUP BY h.n`)
-	stmtCountAllEnds = newStatement("SELECT count(*) FROM hooks_log WHERE hook = ? AND entry IN (1, 2, 3)")
+		WHERE h.n > ? AND l.at > ? AND l.at < {farFuture} AND l.entry IN ({entrySucceeded}, {entryDead}, {entryCancelled}) GROUP BY h.n`)
+	stmtCountAllEnds = newStatement("SELECT count(*) FROM hooks_log WHERE hook = ? AND entry IN ({entrySucceeded}, {entryDead}, {entryCancelled})")
 	stmtFirstEnds    = newStatement(`SELECT l.delivery, l.at, d.held IS NULL AND d.ended_at = l.at
 		FROM hooks_log l CROSS JOIN hooks_deliveries d ON d.n = l.delivery
-		WHERE l.hook = ? AND l.entry IN (1, 2, 3) ORDER BY l.at, l.delivery LIMIT ?`)
+		WHERE l.hook = ? AND l.entry IN ({entrySucceeded}, {entryDead}, {entryCancelled}) ORDER BY l.at, l.delivery LIMIT ?`)
 )
 
 // tooMuch adds deliveries of hooks with more than keep to found, until there are

@@ -95,7 +95,7 @@ var deliveries = listing[hooks.Delivery]{
 		key:   "l.delivery",
 		order: []string{"l.at", "d.id"},
 	},
-	entries:    "l.entry = 0",
+	entries:    named("l.entry = {entryCreated}"),
 	state:      "d.state",
 	handedOver: true,
 	make: func(r row) hooks.Delivery {
@@ -114,20 +114,20 @@ var attempts = listing[hooks.Attempt]{
 	columns: `a.n, a.started_at, a.duration, a.state, a.next_at, r.method, r.url, r.header, a.body_size, a.body_sha256,
 		a.status, a.truncated, a.class, a.error, a.response_header, a.response_body, d.id AS "hooks_deliveries.id",
 		h.tenant AS "hooks_hooks.tenant", h.id AS "hooks_hooks.id", e.id AS "hooks_events.id", e.type AS "hooks_events.type", a.request`,
-	tables: `hooks_attempts a LEFT JOIN hooks_requests r ON r.n = (a.n >> 32 << 32) + a.request
-		LEFT JOIN hooks_deliveries d ON d.n = a.n >> 16` + ofDelivery,
+	tables: named(`hooks_attempts a LEFT JOIN hooks_requests r ON r.n = (a.n >> {generationBits} << {generationBits}) + a.request
+		LEFT JOIN hooks_deliveries d ON d.n = a.n >> {attemptBits}`) + ofDelivery,
 	ofDeliveries: index{
-		from:  "hooks_deliveries d" + ofDelivery + " CROSS JOIN hooks_attempts a ON a.n > d.n << 16 AND a.n < d.n + 1 << 16",
+		from:  "hooks_deliveries d" + ofDelivery + named(" CROSS JOIN hooks_attempts a ON a.n > d.n << {attemptBits} AND a.n < d.n + 1 << {attemptBits}"),
 		key:   "a.n",
-		order: []string{"a.started_at", "d.id", "a.n & 65535"},
+		order: []string{"a.started_at", "d.id", named("a.n & {attemptMask}")},
 	},
 	ofLog: index{
-		from: `hooks_log l LEFT JOIN hooks_attempts a ON a.n = (l.delivery << 16) + (l.entry >> 3)
-			LEFT JOIN hooks_deliveries d ON d.n = l.delivery` + ofDelivery,
-		key:   "(l.delivery << 16) + (l.entry >> 3)",
-		order: []string{"l.at", "d.id", "l.entry >> 3"},
+		from: named(`hooks_log l LEFT JOIN hooks_attempts a ON a.n = (l.delivery << {attemptBits}) + (l.entry >> {entryBits})
+			LEFT JOIN hooks_deliveries d ON d.n = l.delivery`) + ofDelivery,
+		key:   named("(l.delivery << {attemptBits}) + (l.entry >> {entryBits})"),
+		order: []string{"l.at", "d.id", named("l.entry >> {entryBits}")},
 	},
-	entries: "l.entry & 7 >= 4",
+	entries: named("l.entry & {entryMask} >= {entryAttempt}"),
 	state:   "a.state",
 	make:    unpackAttempt,
 	compare: func(a, b hooks.Attempt) int {
@@ -384,10 +384,10 @@ func (s *Store) Events(ctx context.Context, tenant string, ids []string) (events
 
 var (
 	stmtCountEnds = newStatement(`SELECT l.entry, count(*) FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
-		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry IN (1, 2) GROUP BY l.entry`)
+		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry IN ({entrySucceeded}, {entryDead}) GROUP BY l.entry`)
 	stmtLastError = newStatement(`SELECT a.n, a.error, a.started_at FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
-		CROSS JOIN hooks_attempts a ON a.n = (l.delivery << 16) + (l.entry >> 3)
-		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry & 7 = 5 ORDER BY l.at DESC LIMIT 1`)
+		CROSS JOIN hooks_attempts a ON a.n = (l.delivery << {attemptBits}) + (l.entry >> {entryBits})
+		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry & {entryMask} = {entryFailedAttempt} ORDER BY l.at DESC LIMIT 1`)
 )
 
 // Stats implements [hooks.LogStore].

@@ -19,7 +19,7 @@ var (
 	// endedFrom goes through the logs of the hooks in the order of their n.
 	stmtEndedFrom = newStatement(`SELECT h.n, l.delivery FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
 		CROSS JOIN hooks_deliveries d ON d.n = l.delivery
-		WHERE h.n >= ? AND h.n < ? AND l.at < ? AND l.entry IN (1, 2, 3) AND d.held IS NULL AND d.ended_at = l.at LIMIT ?`)
+		WHERE h.n >= ? AND h.n < ? AND l.at < ? AND l.entry IN ({entrySucceeded}, {entryDead}, {entryCancelled}) AND d.held IS NULL AND d.ended_at = l.at LIMIT ?`)
 	stmtBareEvents = newStatement("SELECT n FROM hooks_events WHERE deliveries = 0 AND triggered_at < ? LIMIT ?")
 	stmtTraces     = newStatement("SELECT n FROM hooks_hooks WHERE deleted_at < ? LIMIT ?")
 )
@@ -131,7 +131,7 @@ var (
 	stmtOldDelivery = newStatement(`SELECT d.n, d.hook, d.created_at, d.ended_at, d.state, d.event, e.first AS "hooks_events.first",
 		e.deliveries AS "hooks_events.deliveries", e.triggered_at AS "hooks_events.triggered_at"
 		FROM hooks_deliveries d LEFT JOIN hooks_events e ON e.n = d.event WHERE d.n = ? AND d.ended_at < ? AND d.held IS NULL`)
-	stmtDeleteAttempts = newStatement(`DELETE FROM hooks_attempts WHERE n > ?1 << 16 AND n < ?1 + 1 << 16
+	stmtDeleteAttempts = newStatement(`DELETE FROM hooks_attempts WHERE n > ?1 << {attemptBits} AND n < ?1 + 1 << {attemptBits}
 		RETURNING n, started_at, class IS NOT NULL`)
 	stmtDeleteDelivery = newStatement("DELETE FROM hooks_deliveries WHERE n = ?")
 	stmtHasDelivery    = newStatement("SELECT 1 FROM hooks_deliveries WHERE n >= ? AND n < ? AND event = ? LIMIT 1")
@@ -143,8 +143,8 @@ var (
 		AND NOT EXISTS (SELECT 1 FROM hooks_deliveries WHERE until IS NOT NULL AND queued IS NULL AND hook = ?1) RETURNING n`)
 	// Requests of which no attempt is left: the generations before that of
 	// the oldest attempt.
-	stmtDeleteRequests = newStatement(`DELETE FROM hooks_requests WHERE n < (SELECT coalesce(min(n), 1 << 62) >> 32 << 32 FROM hooks_attempts)
-		AND n < (SELECT coalesce(min(n), 1 << 46) << 16 >> 32 << 32 FROM hooks_deliveries)`)
+	stmtDeleteRequests = newStatement(`DELETE FROM hooks_requests WHERE n < (SELECT coalesce(min(n), {farFuture}) >> {generationBits} << {generationBits} FROM hooks_attempts)
+		AND n < (SELECT coalesce(min(n), {farFuture} >> {attemptBits}) << {attemptBits} >> {generationBits} << {generationBits} FROM hooks_deliveries)`)
 )
 
 // Purged is what a step has removed.

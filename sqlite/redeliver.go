@@ -14,10 +14,10 @@ var (
 	stmtFindDelivery = newStatement("SELECT " + deliveryColumns + `, d.hook, d.event, e.id, e.type
 		FROM hooks_deliveries d JOIN hooks_events e ON e.n = d.event WHERE d.id = ? AND e.tenant = ?`)
 	stmtIsKeyTaken = newStatement(`SELECT 1 FROM hooks_deliveries
-		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) AND n <> ? AND state <> 1 LIMIT 1`)
+		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) AND n <> ? AND state <> {blocked} LIMIT 1`)
 	stmtRedeliver = newStatement(`UPDATE hooks_deliveries SET state = ?, step = 0, retry = 0, due = ?, queued = ?,
 		ended_at = NULL, held = NULL, reason = NULL WHERE n = ?`)
-	stmtCancel = newStatement(`UPDATE hooks_deliveries SET state = 6, due = NULL, queued = NULL, ended_at = ?, held = NULL, reason = ?
+	stmtCancel = newStatement(`UPDATE hooks_deliveries SET state = {cancelled}, due = NULL, queued = NULL, ended_at = ?, held = NULL, reason = ?
 		WHERE n = ?`)
 )
 

@@ -77,7 +77,7 @@ type lease struct {
 
 var (
 	stmtFindLease = newStatement(`SELECT n, hook, key, created_at, handed AND token = 1 AND queued IS NULL, queued IS NOT NULL, attempts
-		FROM hooks_deliveries WHERE id = ? AND state = 3 AND token = ?`)
+		FROM hooks_deliveries WHERE id = ? AND state = {leased} AND token = ?`)
 	stmtEndLease = newStatement(`UPDATE hooks_deliveries SET state = ?, attempts = attempts + ?, step = ?3, retry = ?3 > 0, due = ?4,
 		queued = ?4, until = NULL, owner = NULL, reason = ?, ended_at = ?, held = ?, undecided = ? WHERE n = ?`)
 	stmtSetHealth = newStatement("UPDATE hooks_hooks SET failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?")
@@ -149,8 +149,8 @@ func (t *tx) settle(now time.Time, s *hooks.Settlement) (hooks.Settled, error) {
 
 var (
 	stmtFirstBlocked = newStatement(`SELECT n, step FROM hooks_deliveries
-		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) AND state = 1 ORDER BY n LIMIT 1`)
-	stmtUnblock = newStatement("UPDATE hooks_deliveries SET state = 2, due = ?2, queued = ?2 WHERE n = ?1")
+		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) AND state = {blocked} ORDER BY n LIMIT 1`)
+	stmtUnblock = newStatement("UPDATE hooks_deliveries SET state = {pending}, due = ?2, queued = ?2 WHERE n = ?1")
 )
 
 // release makes the first blocked delivery of the key pending.
@@ -182,7 +182,7 @@ var (
 	stmtInsertAttempt = newStatement(`INSERT INTO hooks_attempts
 		(n, started_at, duration, state, next_at, request, body_size, body_sha256, status, truncated, class, error,
 		response_header, response_body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	stmtDropResponse = newStatement(`UPDATE hooks_attempts SET truncated = truncated | 4, response_header = NULL, response_body = NULL
+	stmtDropResponse = newStatement(`UPDATE hooks_attempts SET truncated = truncated | {responseDropped}, response_header = NULL, response_body = NULL
 		WHERE n = ? AND (response_header IS NOT NULL OR response_body IS NOT NULL)`)
 )
 

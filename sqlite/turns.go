@@ -178,7 +178,7 @@ func (c *claim) readLanes(t *tenantInLine) (read []*laneInLine, err error) {
 // shareOf divides among n, and rounds up.
 func shareOf(all, n int) int { return (all-1)/n + 1 }
 
-const leaseQueued = `UPDATE hooks_deliveries SET state = 3, queued = NULL, token = token + 1, until = ?, owner = ?
+const leaseQueued = `UPDATE hooks_deliveries SET state = {leased}, queued = NULL, token = token + 1, until = ?, owner = ?
 	WHERE hook = ? + 0 AND retry = ? + 0`
 
 var (
