@@ -124,8 +124,8 @@ func (t applicationTx) check(r *reader) error {
 	}
 	version, own := int64(0), false
 	err := r.each(stmtReadIdentity, func(found row) error {
-		version = found.int(1)
-		own = found.maybeText(0) == t.store.id && t.store.file.is(found.maybeText(2))
+		version = found.int(identityVersion)
+		own = found.maybeText(identityID) == t.store.id && t.store.file.is(found.maybeText(identityFile))
 		return nil
 	})
 	switch {
@@ -170,6 +170,13 @@ var (
 		FROM hooks_identity, pragma_table_list('hooks_identity'), pragma_database_list WHERE pragma_database_list.name = schema`)
 	// A checkpoint is refused with SQLITE_LOCKED in a transaction that has read.
 	stmtTryCheckpoint = newStatement("PRAGMA wal_checkpoint(PASSIVE)")
+)
+
+// The columns of stmtReadIdentity.
+const (
+	identityID = iota
+	identityVersion
+	identityFile
 )
 
 // lock takes the lock that writers need. In a transaction that began immediate it

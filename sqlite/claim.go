@@ -16,18 +16,18 @@ import (
 // line, as the lane does in the tenant's. What has none to give is passed over.
 type claim struct {
 	*tx
-	r       hooks.ClaimRequest
-	capacity    hooks.Capacity
+	r              hooks.ClaimRequest
+	capacity       hooks.Capacity
 	hookCapacities map[int64]int // the room left of the hooks with these n
-	tenants line[tenantInLine]
+	tenants        line[tenantInLine]
 	// read are the tenants that were read, lastTenant the last in line up to
 	// which they were. passed says that some without room were passed over.
-	read       []*tenantInLine
-	lastTenant tenantTurn
-	maxTurn    int64 // of all tenants
-	tenantPassed     bool
-	claimed    []hooks.Claimed
-	events     map[int64]*hooks.Event // by n
+	read         []*tenantInLine
+	lastTenant   tenantTurn
+	maxTurn      int64 // of all tenants
+	tenantPassed bool
+	claimed      []hooks.Claimed
+	events       map[int64]*hooks.Event // by n
 	// delivery is the n of the one that is being taken.
 	delivery int64
 }
@@ -92,15 +92,52 @@ func (c *claim) serve(t *tenantInLine) (served bool, err error) {
 	return false, nil
 }
 
+// deliveryColumns are what delivery reads, in the order of the constants that follow.
+const deliveryColumns = "d.n, d.id, d.state, d.attempts, d.step, d.due, d.owner, d.token, d.until, d.held, d.reason, d.created_at, d.ended_at, d.ordering_key, d.undecided"
+
 const (
-	deliveryColumns = "d.n, d.id, d.state, d.attempts, d.step, d.due, d.owner, d.token, d.until, d.held, d.reason, d.created_at, d.ended_at, d.key, d.undecided"
-	eventColumns    = "n, tenant, id, type, time, key, metadata, data"
+	deliveryN = iota
+	deliveryID
+	deliveryState
+	deliveryAttempts
+	deliveryStep
+	deliveryDue
+	deliveryOwner
+	deliveryToken
+	deliveryUntil
+	deliveryHeld
+	deliveryReason
+	deliveryCreatedAt
+	deliveryEndedAt
+	deliveryOrderingKey
+	deliveryUndecided
+	afterDelivery // the first column behind them
+)
+
+// eventColumns are what event reads, in the order of the constants that follow.
+const eventColumns = "n, tenant, id, type, time, ordering_key, metadata, data"
+
+const (
+	eventN = iota
+	eventTenant
+	eventID
+	eventType
+	eventTime
+	eventOrderingKey
+	eventMetadata
+	eventData
 )
 
 var (
 	stmtQueuedAfter = newStatement("SELECT " + deliveryColumns + `, d.event, d.queued FROM hooks_deliveries d
 		WHERE d.hook = ? + 0 AND d.retry = ? + 0 AND d.queued <= ? AND (d.queued, d.n) > (? + 0, ? + 0) ORDER BY d.queued, d.n LIMIT ? + 0`)
 	stmtFindEvent = newStatement("SELECT " + eventColumns + " FROM hooks_events WHERE n = ?")
+)
+
+// The further columns of stmtQueuedAfter.
+const (
+	queuedEvent = afterDelivery + iota
+	queuedSince
 )
 
 // A queued delivery is one that is due in a lane.
@@ -135,7 +172,7 @@ func (c *claim) fill(t *tenantInLine, l *laneInLine) (found bool, err error) {
 		l.readAhead = min(l.share, c.hookCapacity(l.hook), max(2*l.readAhead, readAtOnce))
 		l.queued = slices.Grow(l.queued, l.readAhead)
 		err = c.each(stmtQueuedAfter, func(r row) error {
-			l.queued = append(l.queued, queued{delivery(r, l.hook.ref), place{r.int(16), r.int(0)}, r.int(15)})
+			l.queued = append(l.queued, queued{delivery(r, l.hook.ref), place{r.int(queuedSince), r.int(deliveryN)}, r.int(queuedEvent)})
 			return nil
 		}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), l.last.queued, l.last.n, int64(l.readAhead))
 		l.mayHaveMore = len(l.queued) == l.readAhead
@@ -194,6 +231,24 @@ var (
 	stmtNextLease  = newStatement("SELECT n, until FROM hooks_deliveries WHERE until > ? AND queued IS NULL ORDER BY until LIMIT 1")
 )
 
+// The columns of stmtEnded.
+const (
+	endedN = iota
+	endedHook
+	endedStep
+	endedHandedOver
+	endedToken
+	endedCreatedAt
+	endedUntil
+	endedID
+)
+
+// The columns of stmtNextLane and stmtNextLease: what is due, and when.
+const (
+	_ = iota // its name
+	nextDue
+)
+
 // expire queues the deliveries whose leases have ended, as of their end.
 func (c *claim) expire() error {
 	var all []row
@@ -204,20 +259,20 @@ func (c *claim) expire() error {
 		return err
 	}
 	for _, r := range all {
-		delete(c.leases, r.id(7))
-		h, err := c.hookN(r.int(1))
+		delete(c.leases, r.id(endedID))
+		h, err := c.hookN(r.int(endedHook))
 		if err != nil {
 			return err
 		}
-		if err := run(c, stmtQueueAgain, r.int(0)); err != nil {
+		if err := run(c, stmtQueueAgain, r.int(endedN)); err != nil {
 			return err
 		}
-		if r.bool(3) && r.int(4) == 1 {
-			if err := c.addToLog(h.n, r.int(0), logEntry{r.int(5), entryCreated}); err != nil {
+		if r.bool(endedHandedOver) && r.int(endedToken) == 1 {
+			if err := c.addToLog(h.n, r.int(endedN), logEntry{r.int(endedCreatedAt), entryCreated}); err != nil {
 				return err
 			}
 		}
-		if err := c.queue(h, r.int(2), r.int(6)); err != nil {
+		if err := c.queue(h, r.int(endedStep), r.int(endedUntil)); err != nil {
 			return err
 		}
 	}
@@ -235,12 +290,12 @@ func (c *claim) next() (next time.Time, err error) {
 		return next, err
 	}
 	if lane != nil {
-		next = lane.time(1)
+		next = lane.time(nextDue)
 	}
 	if lease == nil {
 		return next, nil
 	}
-	if until := lease.time(1); next.IsZero() || until.Before(next) {
+	if until := lease.time(nextDue); next.IsZero() || until.Before(next) {
 		next = until
 	}
 	return next, nil
@@ -249,21 +304,21 @@ func (c *claim) next() (next time.Time, err error) {
 // delivery makes a delivery of deliveryColumns. Its EventID and EventType are
 // missing.
 func delivery(r row, hook hooks.Ref) hooks.Delivery {
-	if r.count(3) > maxAttempt {
-		r.wrong(3, "a number of attempts")
+	if r.count(deliveryAttempts) > maxAttempt {
+		r.wrong(deliveryAttempts, "a number of attempts")
 	}
 	return hooks.Delivery{
-		ID: r.id(1), Tenant: hook.Tenant, HookID: hook.ID, OrderingKey: r.maybeText(13),
-		State: r.state(2), Attempts: r.count(3), Step: r.count(4), Due: r.maybeTime(5),
-		Lease: hooks.Lease{Owner: r.maybeID(6), Token: int64(r.count(7)), Until: r.maybeTime(8)},
-		Held:  r.bool(9), Reason: r.maybeText(10), CreatedAt: r.time(11), EndedAt: r.maybeTime(12), Undecided: r.bool(14),
+		ID: r.id(deliveryID), Tenant: hook.Tenant, HookID: hook.ID, OrderingKey: r.maybeText(deliveryOrderingKey),
+		State: r.state(deliveryState), Attempts: r.count(deliveryAttempts), Step: r.count(deliveryStep), Due: r.maybeTime(deliveryDue),
+		Lease: hooks.Lease{Owner: r.maybeID(deliveryOwner), Token: int64(r.count(deliveryToken)), Until: r.maybeTime(deliveryUntil)},
+		Held:  r.bool(deliveryHeld), Reason: r.maybeText(deliveryReason), CreatedAt: r.time(deliveryCreatedAt), EndedAt: r.maybeTime(deliveryEndedAt), Undecided: r.bool(deliveryUndecided),
 	}
 }
 
 // event makes an event of eventColumns.
 func event(r row) *hooks.Event {
 	return &hooks.Event{
-		Tenant: r.text(1), ID: r.id(2), Type: r.text(3), Time: r.time(4), OrderingKey: r.maybeText(5),
-		Metadata: r.texts(6), Data: json.RawMessage(r.maybeBytes(7)),
+		Tenant: r.text(eventTenant), ID: r.id(eventID), Type: r.text(eventType), Time: r.time(eventTime), OrderingKey: r.maybeText(eventOrderingKey),
+		Metadata: r.texts(eventMetadata), Data: json.RawMessage(r.maybeBytes(eventData)),
 	}
 }

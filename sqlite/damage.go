@@ -16,7 +16,7 @@ import (
 // The claim goes on without it, and a later one fails with what was found, so that
 // the Manager tells of it, once.
 type damagedRows struct {
-	mu   sync.Mutex
+	mu         sync.Mutex
 	unreported []error
 }
 
@@ -82,15 +82,15 @@ func (r removal) run(t *tx, arg any) error {
 	return errors.Join(run(t, r.log, arg), run(t, r.update, arg))
 }
 
-// unqueued are the columns of a delivery that is in no queue. If its lease has
+// sqlUnqueued sets the columns of a delivery that is in no queue. If its lease has
 // ended, it is pending.
-const unqueued = "queued = NULL, until = NULL, state = CASE state WHEN {leased} THEN {pending} ELSE state END"
+const sqlUnqueued = "queued = NULL, until = NULL, state = CASE state WHEN {leased} THEN {pending} ELSE state END"
 
 var (
-	stmtAsideDelivery = newRemoval(unqueued, "n = ?")
-	stmtAsideEvent    = newRemoval(unqueued, `n >= (SELECT first FROM hooks_events WHERE n = ?1)
+	stmtAsideDelivery = newRemoval(sqlUnqueued, "n = ?")
+	stmtAsideEvent    = newRemoval(sqlUnqueued, `n >= (SELECT first FROM hooks_events WHERE n = ?1)
 		AND n < (SELECT first + deliveries FROM hooks_events WHERE n = ?1) AND event = ?1`)
-	stmtAsideQueued = newRemoval(unqueued, "queued IS NOT NULL AND hook = ?")
+	stmtAsideQueued = newRemoval(sqlUnqueued, "queued IS NOT NULL AND hook = ?")
 	stmtAsideLeased = newRemoval("queued = until", "until IS NOT NULL AND queued IS NULL AND hook = ?")
 	stmtAsideLanes  = newStatement("DELETE FROM hooks_lanes WHERE hook = ?")
 	// The condition of each deletion is true for all rows.

@@ -31,6 +31,20 @@ var (
 		WHERE l.hook = ? AND l.entry IN ({entrySucceeded}, {entryDead}, {entryCancelled}) ORDER BY l.at, l.delivery LIMIT ?`)
 )
 
+// The columns of stmtEndsSince.
+const (
+	sinceHook = iota
+	sinceCount
+	sinceLast
+)
+
+// The columns of stmtFirstEnds.
+const (
+	endDelivery = iota
+	endAt
+	endIsCurrent
+)
+
 // tooMuch adds deliveries of hooks with more than keep to found, until there are
 // limit, but for those to skip. A hook is left alone until it has an eighth more.
 func (e *endCounts) tooMuch(r *reader, keep, limit int, skip map[int64]bool, found *[]endedDelivery) error {
@@ -53,8 +67,8 @@ func (e *endCounts) tooMuch(r *reader, keep, limit int, skip map[int64]bool, fou
 			continue
 		}
 		err = r.each(stmtFirstEnds, func(r row) error {
-			if r.bool(2) && !skip[r.int(0)] {
-				*found = append(*found, endedDelivery{n: r.int(0), before: r.int(1) + 1, tooMuch: true})
+			if r.bool(endIsCurrent) && !skip[r.int(endDelivery)] {
+				*found = append(*found, endedDelivery{n: r.int(endDelivery), before: r.int(endAt) + 1, tooMuch: true})
 			}
 			if len(*found) >= limit {
 				return errEnough
@@ -82,8 +96,8 @@ func (e *endCounts) count(r *reader) (err error) {
 		since = e.upTo - endsLate
 	}
 	return r.each(stmtEndsSince, func(r row) error {
-		e.of[r.int(0)] += r.count(1)
-		e.upTo = max(e.upTo, r.int(2))
+		e.of[r.int(sinceHook)] += r.count(sinceCount)
+		e.upTo = max(e.upTo, r.int(sinceLast))
 		return nil
 	}, int64(0), since)
 }

@@ -22,13 +22,13 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entr
 
 var (
 	stmtInsertEvent = newStatement(`INSERT INTO hooks_events
-		(n, tenant, id, type, time, triggered_at, first, deliveries, key, metadata, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+		(n, tenant, id, type, time, triggered_at, first, deliveries, ordering_key, metadata, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	stmtDeleteEvents   = newStatement("DELETE FROM hooks_events WHERE n > ?")
 	stmtInsertDelivery = newStatement(`INSERT INTO hooks_deliveries
-		(n, id, event, hook, state, handed, step, retry, attempts, created_at, due, queued, token, until, owner, key, undecided)
+		(n, id, event, hook, state, handed, step, retry, attempts, created_at, due, queued, token, until, owner, ordering_key, undecided)
 		VALUES (?, ?, ?, ?, ?, ?, ?7, ?7 > 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	stmtIsKeyUsed = newStatement(`SELECT 1 FROM hooks_deliveries
-		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) LIMIT 1`)
+		WHERE hook = ? + 0 AND ordering_key = ? || '' AND (ended_at IS NULL OR held = 1) LIMIT 1`)
 )
 
 // enqueue stores the events and their deliveries. When an ID is taken, it has

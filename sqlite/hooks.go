@@ -60,17 +60,30 @@ func (s *Store) packHook(h *hooks.Hook) (string, error) {
 	return strings.Repeat(" ", s.pageSize) + string(packed), err
 }
 
+// allHookColumns are what unpackHook reads: hookColumns and those of the constants that
+// follow.
 const allHookColumns = hookColumns + ", created_at, name, protocol, disabled, document, settings, version"
+
+const (
+	hookColCreatedAt = afterHook + iota
+	hookColName
+	hookColProtocol
+	hookColDisabled
+	hookColDocument
+	hookColSettings
+	hookColVersion
+	hookColRevision // of stmtChangedSince
+)
 
 // unpackHook makes a hook of allHookColumns.
 func unpackHook(r row) hooks.Hook {
 	var d document
-	if err := json.Unmarshal([]byte(strings.TrimLeft(r.text(11), " ")), &d); err != nil {
-		r.wrong(11, "the JSON of a hook")
+	if err := json.Unmarshal([]byte(strings.TrimLeft(r.text(hookColDocument), " ")), &d); err != nil {
+		r.wrong(hookColDocument, "the JSON of a hook")
 	}
 	h := hooks.Hook{
-		Tenant: r.text(1), ID: r.text(2), Name: r.maybeText(8), Protocol: r.maybeText(9), Disabled: r.bool(10),
-		Settings: r.maybeBytes(12), Version: int64(r.count(13)), CreatedAt: r.time(7), UpdatedAt: d.UpdatedAt, Health: r.health(4),
+		Tenant: r.text(hookColTenant), ID: r.text(hookColID), Name: r.maybeText(hookColName), Protocol: r.maybeText(hookColProtocol), Disabled: r.bool(hookColDisabled),
+		Settings: r.maybeBytes(hookColSettings), Version: int64(r.count(hookColVersion)), CreatedAt: r.time(hookColCreatedAt), UpdatedAt: d.UpdatedAt, Health: r.health(hookColFailures),
 		Description: d.Description, DisabledReason: d.DisabledReason, Verified: d.Verified,
 		Events: d.Events, Filter: d.Filter, URL: d.URL, Method: d.Method, Headers: d.Headers,
 		Schedule: d.Schedule, Timeout: d.Timeout, RateLimit: d.RateLimit, MaxInFlight: d.MaxInFlight,
@@ -94,8 +107,21 @@ var (
 		WHERE n = ?`)
 	// hookAt finds the hook of a tenant that so many were created before.
 	stmtHookAt = newStatement("SELECT 1 FROM hooks_hooks WHERE tenant = ? AND created_at IS NOT NULL ORDER BY created_at, id LIMIT 1 OFFSET ? + 0")
-	stmtHeldOf = newStatement("SELECT n, key FROM hooks_deliveries WHERE hook = ? AND held = 1")
+	stmtHeldOf = newStatement("SELECT n, ordering_key FROM hooks_deliveries WHERE hook = ? AND held = 1")
 	stmtLetGo  = newStatement("UPDATE hooks_deliveries SET held = NULL WHERE n = ?")
+)
+
+// The columns of stmtHookState.
+const (
+	_ = iota // n
+	stateVersion
+	stateDisabled
+)
+
+// The columns of stmtHeldOf.
+const (
+	heldN = iota
+	heldOrderingKey
 )
 
 func (t *tx) nextRevision() (int64, error) {
@@ -180,7 +206,7 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		if err != nil {
 			return err
 		}
-		if stored := int64(state.count(1)); stored != h.Version {
+		if stored := int64(state.count(stateVersion)); stored != h.Version {
 			return fmt.Errorf("hook %q has version %d, not %d: %w", h.ID, stored, h.Version, hooks.ErrConflict)
 		}
 		revision, err := t.nextRevision()
@@ -189,7 +215,7 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		}
 		err = run(t, stmtChangeHook, revision, h.Version+1, packText(h.Name), packText(h.Protocol),
 			packBool(h.Disabled), packed, packBytes(h.Settings), known.n)
-		if err != nil || !state.bool(2) || h.Disabled {
+		if err != nil || !state.bool(stateDisabled) || h.Disabled {
 			return err
 		}
 		return t.hookChanged(known, run(t, stmtSetHealth, int64(0), nil, nil, known.n))
@@ -202,10 +228,10 @@ func (t *tx) existing(ref hooks.Ref) (*hookRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r == nil || !r.bool(3) {
+	if r == nil || !r.bool(hookColExists) {
 		return nil, fmt.Errorf("hook %q: %w", ref.ID, hooks.ErrNotFound)
 	}
-	return t.hookN(r.int(0))
+	return t.hookN(r.int(hookColN))
 }
 
 // DeleteHook implements [hooks.HookStore].
@@ -224,10 +250,10 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 			return err
 		}
 		for _, r := range held {
-			if err := run(t, stmtLetGo, r.int(0)); err != nil {
+			if err := run(t, stmtLetGo, r.int(heldN)); err != nil {
 				return err
 			}
-			if err := t.unblockNext(known, r.text(1), now); err != nil {
+			if err := t.unblockNext(known, r.text(heldOrderingKey), now); err != nil {
 				return err
 			}
 		}
@@ -254,16 +280,16 @@ var stmtChangedSince = newStatement("SELECT " + allHookColumns + ", revision FRO
 func (s *Store) HookChanges(ctx context.Context, after int64, limit int) (changes []hooks.HookChange, err error) {
 	err = s.reads(ctx, func(r *reader) error {
 		return r.each(stmtChangedSince, func(row row) error {
-			change := hooks.HookChange{Revision: row.int(14)}
-			if row.bool(3) {
+			change := hooks.HookChange{Revision: row.int(hookColRevision)}
+			if row.bool(hookColExists) {
 				change.Hook = unpackHook(row)
 			} else {
-				change.Deleted, change.Hook = true, hooks.Hook{Tenant: row.text(1), ID: row.text(2)}
+				change.Deleted, change.Hook = true, hooks.Hook{Tenant: row.text(hookColTenant), ID: row.text(hookColID)}
 			}
 			if damage := r.damaged(); damage != nil { // The other hooks are to be read all the same.
 				change = hooks.HookChange{Revision: max(change.Revision, after), Err: fmt.Errorf("sqlite: %w", damage)}
-				change.Hook.Tenant, _ = row.values[1].(string)
-				change.Hook.ID, _ = row.values[2].(string)
+				change.Hook.Tenant, _ = row.values[hookColTenant].(string)
+				change.Hook.ID, _ = row.values[hookColID].(string)
 			}
 			after = change.Revision
 			changes = append(changes, change)

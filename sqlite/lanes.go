@@ -41,6 +41,12 @@ var (
 		WHERE hook = ? + 0 AND retry = ? + 0 AND queued IS NOT NULL ORDER BY queued LIMIT 1`)
 )
 
+// The columns of stmtFirstOf.
+const (
+	_ = iota // n
+	firstQueued
+)
+
 // queue takes note that a delivery was queued.
 func (t *tx) queue(h *hookRow, step int64, queued int64) error {
 	r := retry(step)
@@ -60,7 +66,7 @@ func (t *tx) dueOf(l lane) (int64, error) {
 	}
 	l.hook.due[l.retry] = never
 	if found != nil {
-		l.hook.due[l.retry] = max(found.time(1).UnixMilli(), l.hook.throttled())
+		l.hook.due[l.retry] = max(found.time(firstQueued).UnixMilli(), l.hook.throttled())
 	}
 	return l.hook.due[l.retry], nil
 }

@@ -82,6 +82,14 @@ const (
 	handedOver = "d.until IS NOT NULL AND d.queued IS NULL AND d.handed = 1 AND d.token = 1"
 )
 
+// The further columns of deliveries.
+const (
+	deliveryHookTenant = afterDelivery + iota
+	deliveryHookID
+	deliveryEventID
+	deliveryEventType
+)
+
 var deliveries = listing[hooks.Delivery]{
 	columns: deliveryColumns + `, h.tenant AS "hooks_hooks.tenant", h.id AS "hooks_hooks.id", e.id AS "hooks_events.id", e.type AS "hooks_events.type"`,
 	tables:  "hooks_deliveries d" + ofDelivery,
@@ -99,8 +107,8 @@ var deliveries = listing[hooks.Delivery]{
 	state:      "d.state",
 	handedOver: true,
 	make: func(r row) hooks.Delivery {
-		d := delivery(r, hooks.Ref{Tenant: r.text(15), ID: r.text(16)})
-		d.EventID, d.EventType = r.id(17), r.text(18)
+		d := delivery(r, hooks.Ref{Tenant: r.text(deliveryHookTenant), ID: r.text(deliveryHookID)})
+		d.EventID, d.EventType = r.id(deliveryEventID), r.text(deliveryEventType)
 		return d
 	},
 	compare: func(a, b hooks.Delivery) int {
@@ -146,25 +154,51 @@ var attempts = listing[hooks.Attempt]{
 	},
 }
 
+// The columns of attempts.
+const (
+	attemptN = iota
+	attemptStartedAt
+	attemptDuration
+	attemptState
+	attemptNextAt
+	attemptMethod
+	attemptURL
+	attemptRequestHeader
+	attemptBodySize
+	attemptBodySHA256
+	attemptStatus
+	attemptTruncated
+	attemptClass
+	attemptError
+	attemptResponseHeader
+	attemptResponseBody
+	attemptDeliveryID
+	attemptHookTenant
+	attemptHookID
+	attemptEventID
+	attemptEventType
+	attemptRequest
+)
+
 func unpackAttempt(r row) hooks.Attempt {
-	missing := r.int(11)
+	missing := r.int(attemptTruncated)
 	a := hooks.Attempt{
-		DeliveryID: r.id(16), Number: int(r.int(0) & maxAttempt), Tenant: r.text(17), HookID: r.text(18),
-		EventID: r.id(19), EventType: r.text(20),
-		StartedAt: r.time(1), Duration: time.Duration(r.count(2)), State: r.state(3), NextAt: r.maybeTime(4),
-		Request: hooks.AttemptRequest{BodySize: r.count(8)},
+		DeliveryID: r.id(attemptDeliveryID), Number: int(r.int(attemptN) & maxAttempt), Tenant: r.text(attemptHookTenant), HookID: r.text(attemptHookID),
+		EventID: r.id(attemptEventID), EventType: r.text(attemptEventType),
+		StartedAt: r.time(attemptStartedAt), Duration: time.Duration(r.count(attemptDuration)), State: r.state(attemptState), NextAt: r.maybeTime(attemptNextAt),
+		Request: hooks.AttemptRequest{BodySize: r.count(attemptBodySize)},
 		Response: hooks.AttemptResponse{
-			Status: r.count(10), Header: r.header(14), Body: r.maybeBytes(15),
+			Status: r.count(attemptStatus), Header: r.header(attemptResponseHeader), Body: r.maybeBytes(attemptResponseBody),
 			Truncated: missing&bodyTruncated != 0, HeaderTruncated: missing&headerTruncated != 0, Dropped: missing&responseDropped != 0,
 		},
-		Class: hooks.ErrorClass(r.maybeText(12)), Error: r.maybeText(13),
+		Class: hooks.ErrorClass(r.maybeText(attemptClass)), Error: r.maybeText(attemptError),
 	}
-	if !r.isNull(21) {
-		a.Request.Method, a.Request.URL, a.Request.Header = r.text(5), r.text(6), r.header(7)
+	if !r.isNull(attemptRequest) {
+		a.Request.Method, a.Request.URL, a.Request.Header = r.text(attemptMethod), r.text(attemptURL), r.header(attemptRequestHeader)
 	}
-	digest := r.maybeBytes(9)
+	digest := r.maybeBytes(attemptBodySHA256)
 	if digest != nil && len(digest) != len(a.Request.BodySHA256) {
-		r.wrong(9, "a BLOB of 32 bytes")
+		r.wrong(attemptBodySHA256, "a BLOB of 32 bytes")
 	}
 	copy(a.Request.BodySHA256[:], digest)
 	return a
@@ -390,6 +424,19 @@ var (
 		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry & {entryMask} = {entryFailedAttempt} ORDER BY l.at DESC LIMIT 1`)
 )
 
+// The columns of stmtCountEnds.
+const (
+	countedEntry = iota
+	counted
+)
+
+// The columns of stmtLastError.
+const (
+	_ = iota // n
+	lastErrorText
+	lastErrorAt
+)
+
 // Stats implements [hooks.LogStore].
 func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, since, until time.Time) (map[string]hooks.Stats, error) {
 	result := make(map[string]hooks.Stats, len(hookIDs))
@@ -412,7 +459,7 @@ func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, sinc
 // statsOf sums up a hook; the window is its tenant, its ID, since and until.
 func statsOf(r *reader, window ...driver.Value) (stats hooks.Stats, err error) {
 	err = r.each(stmtCountEnds, func(r row) error {
-		if n := r.count(1); r.int(0) == entrySucceeded {
+		if n := r.count(counted); r.int(countedEntry) == entrySucceeded {
 			stats.Successes = n
 		} else {
 			stats.Failures = n
@@ -424,7 +471,7 @@ func statsOf(r *reader, window ...driver.Value) (stats hooks.Stats, err error) {
 	}
 	stats.Deliveries = stats.Successes + stats.Failures
 	err = r.each(stmtLastError, func(r row) error {
-		stats.LastError, stats.LastErrorAt = r.maybeText(1), r.time(2)
+		stats.LastError, stats.LastErrorAt = r.maybeText(lastErrorText), r.time(lastErrorAt)
 		return nil
 	}, window...)
 	return stats, err

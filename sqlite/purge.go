@@ -24,6 +24,12 @@ var (
 	stmtTraces     = newStatement("SELECT n FROM hooks_hooks WHERE deleted_at < ? LIMIT ?")
 )
 
+// The columns of stmtEndedFrom.
+const (
+	endedFromHook = iota
+	endedFromDelivery
+)
+
 // Purge implements [hooks.LogStore]. It finds out what to remove before it holds
 // others up, and then removes it in steps. What is damaged stays, and is told of
 // once.
@@ -97,9 +103,9 @@ func (s *Store) old(ctx context.Context, q hooks.PurgeRequest, limit int) (o old
 		start := s.purged
 		for _, part := range [][2]int64{{start, never}, {0, start}} {
 			err := r.each(stmtEndedFrom, func(r row) error {
-				s.purged = r.int(0)
-				if !s.unpurged[r.int(1)] {
-					o.deliveries = append(o.deliveries, endedDelivery{n: r.int(1), before: at})
+				s.purged = r.int(endedFromHook)
+				if !s.unpurged[r.int(endedFromDelivery)] {
+					o.deliveries = append(o.deliveries, endedDelivery{n: r.int(endedFromDelivery), before: at})
 				}
 				return nil
 			}, part[0], part[1], at, int64(limit-len(o.deliveries)+len(s.unpurged)))
@@ -145,6 +151,26 @@ var (
 	// the oldest attempt.
 	stmtDeleteRequests = newStatement(`DELETE FROM hooks_requests WHERE n < (SELECT coalesce(min(n), {farFuture}) >> {generationBits} << {generationBits} FROM hooks_attempts)
 		AND n < (SELECT coalesce(min(n), {farFuture} >> {attemptBits}) << {attemptBits} >> {generationBits} << {generationBits} FROM hooks_deliveries)`)
+)
+
+// The columns of stmtOldDelivery.
+const (
+	_ = iota // n
+	oldHook
+	oldCreatedAt
+	oldEndedAt
+	oldState
+	oldEvent
+	oldEventFirst
+	oldEventDeliveries
+	oldEventTriggeredAt
+)
+
+// The columns of stmtDeleteAttempts.
+const (
+	attemptedN = iota
+	attemptedAt
+	attemptedInVain
 )
 
 // Purged is what a step has removed.
@@ -210,14 +236,14 @@ func (t *tx) purgeDelivery(before time.Time, e endedDelivery) (hook int64, err e
 	if err != nil || d == nil {
 		return 0, err
 	}
-	hook = d.int(1)
-	told := []logEntry{{d.int(2), entryCreated}, {d.int(3), entryOfEnd(packState(d.state(4)))}}
+	hook = d.int(oldHook)
+	told := []logEntry{{d.int(oldCreatedAt), entryCreated}, {d.int(oldEndedAt), entryOfEnd(packState(d.state(oldState)))}}
 	err = t.each(stmtDeleteAttempts, func(r row) error {
 		kind := entryAttempt
-		if r.bool(2) {
+		if r.bool(attemptedInVain) {
 			kind = entryFailedAttempt
 		}
-		told = append(told, logEntry{r.int(1), r.int(0)&maxAttempt<<entryBits + kind})
+		told = append(told, logEntry{r.int(attemptedAt), r.int(attemptedN)&maxAttempt<<entryBits + kind})
 		return nil
 	}, e.n)
 	if err != nil {
@@ -229,12 +255,12 @@ func (t *tx) purgeDelivery(before time.Time, e endedDelivery) (hook int64, err e
 	if err := run(t, stmtDeleteDelivery, e.n); err != nil {
 		return 0, err
 	}
-	event := d.int(5)
-	left, err := first(t, stmtHasDelivery, d.int(6), d.int(6)+int64(d.count(7)), event)
+	event := d.int(oldEvent)
+	left, err := first(t, stmtHasDelivery, d.int(oldEventFirst), d.int(oldEventFirst)+int64(d.count(oldEventDeliveries)), event)
 	if err != nil || left != nil {
 		return hook, err
 	}
-	if !e.tooMuch && d.int(8) >= before.UnixMilli() {
+	if !e.tooMuch && d.int(oldEventTriggeredAt) >= before.UnixMilli() {
 		return hook, run(t, stmtMakeBare, event)
 	}
 	return hook, run(t, stmtDeleteEvent, event)

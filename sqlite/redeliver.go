@@ -14,11 +14,19 @@ var (
 	stmtFindDelivery = newStatement("SELECT " + deliveryColumns + `, d.hook, d.event, e.id, e.type
 		FROM hooks_deliveries d JOIN hooks_events e ON e.n = d.event WHERE d.id = ? AND e.tenant = ?`)
 	stmtIsKeyTaken = newStatement(`SELECT 1 FROM hooks_deliveries
-		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) AND n <> ? AND state <> {blocked} LIMIT 1`)
+		WHERE hook = ? + 0 AND ordering_key = ? || '' AND (ended_at IS NULL OR held = 1) AND n <> ? AND state <> {blocked} LIMIT 1`)
 	stmtRedeliver = newStatement(`UPDATE hooks_deliveries SET state = ?, step = 0, retry = 0, due = ?, queued = ?,
 		ended_at = NULL, held = NULL, reason = NULL WHERE n = ?`)
 	stmtCancel = newStatement(`UPDATE hooks_deliveries SET state = {cancelled}, due = NULL, queued = NULL, ended_at = ?, held = NULL, reason = ?
 		WHERE n = ?`)
+)
+
+// The further columns of stmtFindDelivery.
+const (
+	foundHook = afterDelivery + iota
+	_         // the n of the event
+	foundEventID
+	foundEventType
 )
 
 // A found delivery is one that is about to be changed by hand.
@@ -42,12 +50,12 @@ func (t *tx) find(tenant, deliveryID string) (*found, error) {
 	if r == nil {
 		return nil, fmt.Errorf("delivery %q: %w", deliveryID, hooks.ErrNotFound)
 	}
-	h, err := t.hookN(r.int(15))
+	h, err := t.hookN(r.int(foundHook))
 	if err != nil {
 		return nil, err
 	}
-	f := &found{delivery(*r, h.ref), r.int(0), h}
-	f.EventID, f.EventType = r.id(17), r.text(18)
+	f := &found{delivery(*r, h.ref), r.int(deliveryN), h}
+	f.EventID, f.EventType = r.id(foundEventID), r.text(foundEventType)
 	return f, nil
 }
 

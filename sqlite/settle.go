@@ -76,11 +76,22 @@ type lease struct {
 }
 
 var (
-	stmtFindLease = newStatement(`SELECT n, hook, key, created_at, handed AND token = 1 AND queued IS NULL, queued IS NOT NULL, attempts
+	stmtFindLease = newStatement(`SELECT n, hook, ordering_key, created_at, handed AND token = 1 AND queued IS NULL, queued IS NOT NULL, attempts
 		FROM hooks_deliveries WHERE id = ? AND state = {leased} AND token = ?`)
 	stmtEndLease = newStatement(`UPDATE hooks_deliveries SET state = ?, attempts = attempts + ?, step = ?3, retry = ?3 > 0, due = ?4,
 		queued = ?4, until = NULL, owner = NULL, reason = ?, ended_at = ?, held = ?, undecided = ? WHERE n = ?`)
 	stmtSetHealth = newStatement("UPDATE hooks_hooks SET failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?")
+)
+
+// The columns of stmtFindLease.
+const (
+	leaseN = iota
+	leaseHook
+	leaseOrderingKey
+	leaseCreatedAt
+	leaseUnlogged
+	leaseQueued
+	leaseAttempts
 )
 
 // lease returns what the settlement ends, or nil if there is no such lease.
@@ -92,9 +103,9 @@ func (t *tx) lease(s *hooks.Settlement) (*lease, error) {
 	if err != nil || r == nil {
 		return nil, err
 	}
-	r.count(6) // which endLease adds to
+	r.count(leaseAttempts) // which endLease adds to
 	return &lease{
-		n: r.int(0), token: s.Token, hook: r.int(1), key: r.maybeText(2), created: r.time(3).UnixMilli(), logged: !r.bool(4), queued: r.bool(5),
+		n: r.int(leaseN), token: s.Token, hook: r.int(leaseHook), key: r.maybeText(leaseOrderingKey), created: r.time(leaseCreatedAt).UnixMilli(), logged: !r.bool(leaseUnlogged), queued: r.bool(leaseQueued),
 	}, nil
 }
 
@@ -149,8 +160,14 @@ func (t *tx) settle(now time.Time, s *hooks.Settlement) (hooks.Settled, error) {
 
 var (
 	stmtFirstBlocked = newStatement(`SELECT n, step FROM hooks_deliveries
-		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) AND state = {blocked} ORDER BY n LIMIT 1`)
+		WHERE hook = ? + 0 AND ordering_key = ? || '' AND (ended_at IS NULL OR held = 1) AND state = {blocked} ORDER BY n LIMIT 1`)
 	stmtUnblock = newStatement("UPDATE hooks_deliveries SET state = {pending}, due = ?2, queued = ?2 WHERE n = ?1")
+)
+
+// The columns of stmtFirstBlocked.
+const (
+	blockedN = iota
+	blockedStep
 )
 
 // release makes the first blocked delivery of the key pending.
@@ -159,10 +176,10 @@ func (t *tx) unblockNext(h *hookRow, key string, now time.Time) error {
 	if err != nil || r == nil {
 		return err
 	}
-	if err := run(t, stmtUnblock, r.int(0), now.UnixMilli()); err != nil {
+	if err := run(t, stmtUnblock, r.int(blockedN), now.UnixMilli()); err != nil {
 		return err
 	}
-	return t.queue(h, int64(r.count(1)), now.UnixMilli())
+	return t.queue(h, int64(r.count(blockedStep)), now.UnixMilli())
 }
 
 func (t *tx) setHealth(h *hookRow, health hooks.Health, now time.Time) error {

@@ -44,15 +44,15 @@ func (l *line[T]) unread() bool { return l.read != nil || len(l.waiting) > 0 }
 
 // A tenantInLine is a tenant as a claim comes to it.
 type tenantInLine struct {
-	tenant  string
-	capacity    hooks.Capacity
-	share   int // about how many deliveries it may give
-	lanes   line[laneInLine]
-	last    laneTurn      // of the lanes that were read
-	maxTurn int64         // of all its lanes
-	touched []*laneInLine // the lanes that were looked into
-	lanePassed  bool          // Others were passed over, for lack of room.
-	served  int64         // when, for the last time: after so many deliveries; 0: never
+	tenant     string
+	capacity   hooks.Capacity
+	share      int // about how many deliveries it may give
+	lanes      line[laneInLine]
+	last       laneTurn      // of the lanes that were read
+	maxTurn    int64         // of all its lanes
+	touched    []*laneInLine // the lanes that were looked into
+	lanePassed bool          // Others were passed over, for lack of room.
+	served     int64         // when, for the last time: after so many deliveries; 0: never
 }
 
 // A laneInLine is a lane as a claim comes to it.
@@ -61,8 +61,8 @@ type laneInLine struct {
 	share       int // about how many deliveries it may give
 	touched     bool
 	queued      []queued // due, and not taken yet
-	readAhead       int      // How many were read at last.
-	mayHaveMore        bool     // There may be more that are due.
+	readAhead   int      // How many were read at last.
+	mayHaveMore bool     // There may be more that are due.
 	first, last place    // of those taken
 	served      int64    // as in tenantInLine
 }
@@ -96,6 +96,21 @@ var (
 		ORDER BY turn, hook, retry`)
 )
 
+// The columns of stmtTenantsAfter.
+const (
+	tenantName = iota
+	tenantPlace
+	tenantLastPlace
+)
+
+// The columns of stmtLanesAfter.
+const (
+	laneHook = iota
+	laneRetry
+	lanePlace
+	laneLastPlace
+)
+
 // turn returns a place in line.
 func (r row) turn(i int) int64 {
 	turn := r.int(i)
@@ -119,7 +134,7 @@ func (c *claim) readTenants() (read []*tenantInLine, err error) {
 		if len(read) == min(c.capacity.Deliveries, readAtOnce) {
 			return errEnough
 		}
-		c.lastTenant, c.maxTurn = tenantTurn{r.turn(1), r.text(0)}, r.turn(2)
+		c.lastTenant, c.maxTurn = tenantTurn{r.turn(tenantPlace), r.text(tenantName)}, r.turn(tenantLastPlace)
 		t := &tenantInLine{tenant: c.lastTenant.tenant, capacity: c.r.TenantCapacity(c.lastTenant.tenant), last: laneTurn{turn: math.MinInt64}}
 		if t.capacity.Deliveries <= 0 {
 			c.tenantPassed = true
@@ -147,7 +162,7 @@ func (c *claim) readLanes(t *tenantInLine) (read []*laneInLine, err error) {
 		if len(read) == min(t.share, readAtOnce) {
 			return errEnough
 		}
-		t.last, t.maxTurn = laneTurn{turn: r.turn(2), hook: r.int(0), retry: packBool(r.bool(1))}, r.turn(3)
+		t.last, t.maxTurn = laneTurn{turn: r.turn(lanePlace), hook: r.int(laneHook), retry: packBool(r.bool(laneRetry))}, r.turn(laneLastPlace)
 		h, err := c.hookN(t.last.hook)
 		if err != nil {
 			return err
@@ -178,12 +193,12 @@ func (c *claim) readLanes(t *tenantInLine) (read []*laneInLine, err error) {
 // shareOf divides among n, and rounds up.
 func shareOf(all, n int) int { return (all-1)/n + 1 }
 
-const leaseQueued = `UPDATE hooks_deliveries SET state = {leased}, queued = NULL, token = token + 1, until = ?, owner = ?
+const sqlLeaseQueued = `UPDATE hooks_deliveries SET state = {leased}, queued = NULL, token = token + 1, until = ?, owner = ?
 	WHERE hook = ? + 0 AND retry = ? + 0`
 
 var (
-	stmtLeaseBefore  = newStatement(leaseQueued + " AND queued >= ? AND queued < ?")
-	stmtLeaseAt      = newStatement(leaseQueued + " AND queued = ? AND n <= ?")
+	stmtLeaseBefore  = newStatement(sqlLeaseQueued + " AND queued >= ? AND queued < ?")
+	stmtLeaseAt      = newStatement(sqlLeaseQueued + " AND queued = ? AND n <= ?")
 	stmtSetTenant    = newStatement("UPDATE hooks_tenants SET turn = ? WHERE tenant = ?")
 	stmtDeleteTenant = newStatement("DELETE FROM hooks_tenants WHERE tenant = ?")
 )

@@ -49,7 +49,20 @@ type hookRow struct {
 	due [2]int64
 }
 
+// hookColumns are the columns that remember reads, in the order of the constants that
+// follow.
 const hookColumns = "n, tenant, id, version IS NOT NULL, failures, failing_since, throttled_until"
+
+const (
+	hookColN = iota
+	hookColTenant
+	hookColID
+	hookColExists
+	hookColFailures
+	hookColFailingSince
+	hookColThrottledUntil
+	afterHook // the first column behind them
+)
 
 var (
 	stmtFindHook  = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE tenant = ? AND id = ?")
@@ -93,8 +106,8 @@ func (t *tx) remember(r *row) *hookRow {
 		clear(t.byN)
 	}
 	h := &hookRow{
-		n: r.int(0), ref: hooks.Ref{Tenant: r.text(1), ID: r.text(2)}, exists: r.bool(3),
-		health: r.health(4),
+		n: r.int(hookColN), ref: hooks.Ref{Tenant: r.text(hookColTenant), ID: r.text(hookColID)}, exists: r.bool(hookColExists),
+		health: r.health(hookColFailures),
 		due:    [2]int64{never, never},
 	}
 	t.hooks[h.ref], t.byN[h.n] = h, h
