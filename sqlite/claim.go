@@ -11,24 +11,25 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// A claim is a call of Claim under way. The tenants in line take turns: each
-// gives a delivery, from the lane whose turn it is, and goes to the end of the
-// line, as the lane does in the tenant's. What has none to give is passed over.
+// A claim is a call of Claim under way. The tenants in line take turns: the claim takes one
+// delivery of the first tenant, from the lane of the tenant whose turn it is, and moves both
+// to the ends of their lines. Tenants and lanes without a delivery that it may take are
+// passed over.
 type claim struct {
 	*tx
 	r              hooks.ClaimRequest
 	capacity       hooks.Capacity
-	hookCapacities map[int64]int // the room left of the hooks with these n
+	hookCapacities map[int64]int // what capacity is left, by the n of the hook
 	tenants        line[tenantInLine]
-	// read are the tenants that were read, lastTenant the last in line up to
-	// which they were. passed says that some without room were passed over.
+	// read are the tenants that were read, and lastTenant is the last of them.
+	// tenantPassed says that some were passed over because they had no capacity.
 	read         []*tenantInLine
 	lastTenant   tenantTurn
 	maxTurn      int64 // of all tenants
 	tenantPassed bool
 	claimed      []hooks.Claimed
 	events       map[int64]*hooks.Event // by n
-	// delivery is the n of the one that is being taken.
+	// delivery is the n of the delivery that is being claimed.
 	delivery int64
 }
 
@@ -49,8 +50,8 @@ func (c *claim) run() ([]hooks.Claimed, time.Time, error) {
 	return c.claimed, next, err
 }
 
-// takeTurns takes deliveries until the claim has no more room, or nobody has any
-// that it may take.
+// takeTurns takes deliveries until the capacity of the claim is used up, or no tenant has a
+// delivery that it may take.
 func (c *claim) takeTurns() error {
 	for c.capacity.Deliveries > 0 {
 		t, err := c.tenants.next()
@@ -68,8 +69,8 @@ func (c *claim) takeTurns() error {
 	return nil
 }
 
-// serve takes a delivery of the tenant. It reports whether there was one that the
-// claim may take.
+// serve takes one delivery of the tenant. It returns false if there is none that the claim
+// may take.
 func (c *claim) serve(t *tenantInLine) (served bool, err error) {
 	for t.capacity.Deliveries > 0 {
 		l, err := t.lanes.next()
@@ -140,17 +141,17 @@ const (
 	queuedSince
 )
 
-// A queued delivery is one that is due in a lane.
+// A queued delivery waits in a lane and is due.
 type queued struct {
 	hooks.Delivery
 	place
 	event int64
 }
 
-// A place is that of a delivery in its lane.
+// A place is where a delivery stands in its lane: by time, then by n.
 type place struct{ queued, n int64 }
 
-// hookCapacity returns how many more of the hook the claim may take.
+// hookCapacity returns how many more deliveries of the hook the claim may take.
 func (c *claim) hookCapacity(h *hookRow) int {
 	left, known := c.hookCapacities[h.n]
 	if !known {
@@ -160,8 +161,8 @@ func (c *claim) hookCapacity(h *hookRow) int {
 	return left
 }
 
-// look reports whether there is a delivery in the lane that is due and was not
-// taken. It reads a few ahead.
+// fill reads the next deliveries of the lane that are due, if none are left of those read
+// before. It returns false if there are no more.
 func (c *claim) fill(t *tenantInLine, l *laneInLine) (found bool, err error) {
 	if !l.touched {
 		l.touched = true
@@ -180,7 +181,7 @@ func (c *claim) fill(t *tenantInLine, l *laneInLine) (found bool, err error) {
 	return len(l.queued) > 0, err
 }
 
-// take takes the first delivery of the lane.
+// takeNext claims the first delivery of the lane.
 func (c *claim) takeNext(t *tenantInLine, l *laneInLine) error {
 	q := &l.queued[0]
 	c.delivery = q.n
@@ -206,7 +207,7 @@ func (c *claim) takeNext(t *tenantInLine, l *laneInLine) error {
 	return nil
 }
 
-// event returns an event, the same for all deliveries of the claim.
+// event returns an event. All deliveries of the claim share it.
 func (c *claim) event(n int64) (*hooks.Event, error) {
 	if e := c.events[n]; e != nil {
 		return e, nil
@@ -249,7 +250,7 @@ const (
 	nextDue
 )
 
-// expire queues the deliveries whose leases have ended, as of their end.
+// expire queues the deliveries whose leases have ended, at the time of that end.
 func (c *claim) expire() error {
 	var all []row
 	if err := c.each(stmtEnded, func(r row) error {
@@ -279,7 +280,7 @@ func (c *claim) expire() error {
 	return nil
 }
 
-// next returns the time when a lane or a lease will be due.
+// next returns the earliest time at which a lane becomes due or a lease ends.
 func (c *claim) next() (next time.Time, err error) {
 	lane, err := first(c, stmtNextLane)
 	if err != nil {
@@ -301,8 +302,7 @@ func (c *claim) next() (next time.Time, err error) {
 	return next, nil
 }
 
-// delivery makes a delivery of deliveryColumns. Its EventID and EventType are
-// missing.
+// delivery reads deliveryColumns. EventID and EventType are not among them.
 func delivery(r row, hook hooks.Ref) hooks.Delivery {
 	if r.count(deliveryAttempts) > maxAttempt {
 		r.wrong(deliveryAttempts, "a number of attempts")
@@ -315,7 +315,7 @@ func delivery(r row, hook hooks.Ref) hooks.Delivery {
 	}
 }
 
-// event makes an event of eventColumns.
+// event reads eventColumns.
 func event(r row) *hooks.Event {
 	return &hooks.Event{
 		Tenant: r.text(eventTenant), ID: r.id(eventID), Type: r.text(eventType), Time: r.time(eventTime), OrderingKey: r.maybeText(eventOrderingKey),

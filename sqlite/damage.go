@@ -11,16 +11,17 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// A damaged row must not keep others waiting. One that a claim meets is set aside:
-// it is no longer queued, and otherwise stays as it is, for whoever repairs it.
-// The claim goes on without it, and a later one fails with what was found, so that
-// the Manager tells of it, once.
+// damagedRows are the errors of damaged rows that no caller has been told of yet.
+//
+// A damaged row must not keep others waiting. One that a claim meets is set aside: it is no
+// longer queued, and stays as it is, so that it can be repaired. The claim goes on without
+// it. A later claim fails once with the error, so that the Manager reports it.
 type damagedRows struct {
 	mu         sync.Mutex
 	unreported []error
 }
 
-// maxAside is how many rows a claim sets aside.
+// maxAside is how many rows a claim sets aside at most.
 const maxAside = 100
 
 func (a *damagedRows) add(err error) {
@@ -66,8 +67,8 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 	return claimed, next, nil
 }
 
-// A removal takes deliveries out of the queue. Before that it logs those that were
-// handed over and are not logged yet.
+// A removal removes deliveries from their queues. Before that, it logs those that were
+// stored as leased and are not in the log yet.
 type removal struct{ log, update *statement }
 
 func newRemoval(set, where string) removal {
@@ -82,8 +83,8 @@ func (r removal) run(t *tx, arg any) error {
 	return errors.Join(run(t, r.log, arg), run(t, r.update, arg))
 }
 
-// sqlUnqueued sets the columns of a delivery that is in no queue. If its lease has
-// ended, it is pending.
+// sqlUnqueued sets the columns of a delivery that is in no lane. If its lease has ended, it
+// is pending.
 const sqlUnqueued = "queued = NULL, until = NULL, state = CASE state WHEN {leased} THEN {pending} ELSE state END"
 
 var (
@@ -102,14 +103,14 @@ var (
 		AND d.retry IN (0, 1) AND d.queued IS NOT NULL GROUP BY d.hook, d.retry`)
 )
 
-// makeLanesAnew makes the lanes of what is queued. None is in line. All are due,
-// so that the next claim looks into each and finds out when it really is.
+// makeLanesAnew replaces all lanes by those of the deliveries that are queued. None has a
+// turn. All are due, so that the next claim reads each and finds out when it is due.
 func (t *tx) makeLanesAnew() error {
 	return errors.Join(run(t, stmtDeleteTenants), run(t, stmtDeleteLanes), run(t, stmtMakeLanes))
 }
 
-// setAside sets aside what err says is damaged, if anything is, and if that can
-// be. delivery is the one that was read last.
+// setAside sets aside the row that err says is damaged. It returns false if err is about no
+// such row. delivery is the n of the delivery that was read last.
 func (s *Store) setAside(ctx context.Context, err error, delivery int64) (done bool, failure error) {
 	var d *rowError
 	if !errors.As(err, &d) {

@@ -7,19 +7,19 @@ import (
 	"math"
 )
 
-// Ends tell which hooks may have too many ended deliveries in their logs, so that
-// few logs have to be looked through. There is a number for each hook: at least
-// as many as have ended. A purge adds what has come into the logs since the last,
-// and counts anew where that may be too much. Nothing of it is stored: the first
-// purge of a process looks through all logs.
+// endCounts say which hooks may have too many ended deliveries in their logs, so that a
+// purge need not read all logs. The count of a hook is at least the number of deliveries
+// that have ended. A purge adds those that ended since the last purge, and counts again
+// where that may be too many. Counts are not stored: the first purge of a process reads all
+// logs.
 type endCounts struct {
-	upTo int64         // so far, the logs have been counted; 0: not at all
+	upTo int64         // the logs were counted up to this time; 0: not at all
 	of   map[int64]int // by the hook's n
 }
 
-// endsLate is how much later than others an end may come into the log that was
-// earlier, in milliseconds. So far back, ends are counted again: the number may
-// become too large by that, but not too small.
+// endsLate is how much later, in milliseconds, the end of a delivery may be logged than the
+// ends of others that are as old. Ends of so long ago are counted again, so that a count may
+// be too large, but never too small.
 const endsLate = 10_000
 
 var (
@@ -45,8 +45,8 @@ const (
 	endIsCurrent
 )
 
-// tooMuch adds deliveries of hooks with more than keep to found, until there are
-// limit, but for those to skip. A hook is left alone until it has an eighth more.
+// tooMuch adds to found the oldest deliveries of hooks with more than keep, except those in
+// skip, until there are limit. Hooks are skipped until they have an eighth more than keep.
 func (e *endCounts) tooMuch(r *reader, keep, limit int, skip map[int64]bool, found *[]endedDelivery) error {
 	if err := e.count(r); err != nil {
 		return err
@@ -82,10 +82,10 @@ func (e *endCounts) tooMuch(r *reader, keep, limit int, skip map[int64]bool, fou
 	return nil
 }
 
-// count adds what has come into the logs.
+// count adds the ends that were logged since the last call.
 func (e *endCounts) count(r *reader) (err error) {
 	defer func() {
-		if err != nil { // Some were counted, and some not.
+		if err != nil { // Only some were counted.
 			*e = endCounts{}
 		}
 	}()
@@ -102,7 +102,7 @@ func (e *endCounts) count(r *reader) (err error) {
 	}, int64(0), since)
 }
 
-// removed takes note of what a purge has removed.
+// removed subtracts what a purge has removed.
 func (e *endCounts) removed(p purged) {
 	for hook, n := range p.deliveries {
 		if _, known := e.of[hook]; known {

@@ -31,8 +31,8 @@ var (
 		WHERE hook = ? + 0 AND ordering_key = ? || '' AND (ended_at IS NULL OR held = 1) LIMIT 1`)
 )
 
-// enqueue stores the events and their deliveries. When an ID is taken, it has
-// written nothing.
+// enqueue stores the events and their deliveries. If the ID of an event is taken, it writes
+// nothing.
 func (t *tx) enqueue(now time.Time, entries []hooks.Entry) error {
 	if err := t.number(); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (t *tx) enqueueDelivery(event int64, d *hooks.Delivery) error {
 	t.lastDelivery++
 	n, state := t.lastDelivery, packState(d.State)
 	due := d.Due.UnixMilli()
-	var queued, undecided driver.Value
+	var queued driver.Value
 	if d.OrderingKey != "" {
 		used, err := first(t, stmtIsKeyUsed, h.n, d.OrderingKey)
 		if err != nil {
@@ -93,11 +93,8 @@ func (t *tx) enqueueDelivery(event int64, d *hooks.Delivery) error {
 	if state == pending {
 		queued = due
 	}
-	if d.Undecided {
-		undecided = int64(1)
-	}
 	err = run(t, stmtInsertDelivery, n, packID(d.ID), event, h.n, state, packBool(state == leased), int64(d.Step), int64(d.Attempts),
-		d.CreatedAt.UnixMilli(), due, queued, d.Lease.Token, packTime(d.Lease.Until), packID(d.Lease.Owner), packText(d.OrderingKey), undecided)
+		d.CreatedAt.UnixMilli(), due, queued, d.Lease.Token, packTime(d.Lease.Until), packID(d.Lease.Owner), packText(d.OrderingKey), packFlag(d.Undecided))
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// A document is what of a hook has no column of its own.
+// A document has the fields of a hook that have no column of their own.
 type document struct {
 	Description    string            `json:"description,omitempty"`
 	DisabledReason string            `json:"disabledReason,omitempty"`
@@ -41,11 +41,10 @@ type secret struct {
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`
 }
 
-// packHook returns the document of a hook, behind as many spaces as a page has
-// bytes. So what is secret lies on pages that hold nothing else, and these are
-// overwritten when the hook is changed or deleted (PRAGMA secure_delete). Of what
-// shares a page with other rows, SQLite may leave a copy behind when it moves rows
-// from page to page.
+// packHook returns the document of a hook, after as many spaces as a page has bytes. So
+// secrets are on pages that hold nothing else, and SQLite overwrites these pages when the
+// hook is changed or deleted (PRAGMA secure_delete). Where rows share a page, it may leave
+// copies of them behind when it moves rows from page to page.
 func (s *Store) packHook(h *hooks.Hook) (string, error) {
 	d := document{
 		Description: h.Description, DisabledReason: h.DisabledReason, Verified: h.Verified,
@@ -156,15 +155,17 @@ func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 		if err != nil {
 			return err
 		}
-		err = run(t, stmtPutHook, revision, h.Version, h.CreatedAt.UnixMilli(), packText(h.Name), packText(h.Protocol),
+		if err := run(t, stmtPutHook, revision, h.Version, h.CreatedAt.UnixMilli(), packText(h.Name), packText(h.Protocol),
 			packBool(h.Disabled), packed, packBytes(h.Settings), int64(h.Health.Failures),
-			packTime(h.Health.FailingSince), packTime(h.Health.ThrottledUntil), known.n)
-		return t.hookChanged(known, err)
+			packTime(h.Health.FailingSince), packTime(h.Health.ThrottledUntil), known.n); err != nil {
+			return err
+		}
+		return t.hookChanged(known)
 	})
 }
 
-// checkLimit refuses a hook whose tenant has so many already, unless there is
-// one of this ID. It writes nothing.
+// checkLimit refuses a hook if its tenant has as many as the limit, unless there is one with
+// this ID. It writes nothing.
 func (t *tx) checkLimit(ref hooks.Ref, limit int) error {
 	if limit <= 0 {
 		return nil
@@ -174,21 +175,19 @@ func (t *tx) checkLimit(ref hooks.Ref, limit int) error {
 		return err
 	}
 	if _, err := t.existing(ref); !errors.Is(err, hooks.ErrNotFound) {
-		return err // CreateHook answers for a hook that exists.
+		return err // CreateHook itself refuses a hook that exists.
 	}
 	return fmt.Errorf("hook %q: %w: the tenant has %d or more", ref.ID, hooks.ErrTooManyHooks, limit)
 }
 
-// hookChanged takes note of a change of the hook's row.
-func (t *tx) hookChanged(h *hookRow, err error) error {
+// hookChanged reads the row of a hook again after it was changed, and restarts its lanes.
+func (t *tx) hookChanged(h *hookRow) error {
 	t.forget(h.n)
+	h, err := t.hookN(h.n)
 	if err != nil {
 		return err
 	}
-	if h, err = t.hookN(h.n); err != nil {
-		return err
-	}
-	return t.requeue(h)
+	return t.restartLanes(h)
 }
 
 // UpdateHook implements [hooks.HookStore].
@@ -218,7 +217,10 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		if err != nil || !state.bool(stateDisabled) || h.Disabled {
 			return err
 		}
-		return t.hookChanged(known, run(t, stmtSetHealth, int64(0), nil, nil, known.n))
+		if err := run(t, stmtSetHealth, int64(0), nil, nil, known.n); err != nil {
+			return err
+		}
+		return t.hookChanged(known)
 	}))
 }
 
@@ -261,12 +263,15 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 		if err != nil {
 			return err
 		}
-		return t.hookChanged(known, run(t, stmtRemoveHook, revision, now.UnixMilli(), known.n))
+		if err := run(t, stmtRemoveHook, revision, now.UnixMilli(), known.n); err != nil {
+			return err
+		}
+		return t.hookChanged(known)
 	}))
 }
 
-// wiping has the log emptied, which may have what was secret of a hook, unless that
-// was not changed because of err.
+// wiping returns err. If it is nil, the write-ahead log is emptied soon, because it may hold
+// secrets that the hook no longer has.
 func (s *Store) wiping(err error) error {
 	if err == nil && s.checkpoints != nil {
 		s.checkpoints.wipe()
@@ -286,7 +291,7 @@ func (s *Store) HookChanges(ctx context.Context, after int64, limit int) (change
 			} else {
 				change.Deleted, change.Hook = true, hooks.Hook{Tenant: row.text(hookColTenant), ID: row.text(hookColID)}
 			}
-			if damage := r.damaged(); damage != nil { // The other hooks are to be read all the same.
+			if damage := r.damaged(); damage != nil { // The other hooks are still read.
 				change = hooks.HookChange{Revision: max(change.Revision, after), Err: fmt.Errorf("sqlite: %w", damage)}
 				change.Hook.Tenant, _ = row.values[hookColTenant].(string)
 				change.Hook.ID, _ = row.values[hookColID].(string)

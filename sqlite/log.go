@@ -60,7 +60,7 @@ func (i *index) orderBy(oldestFirst bool) string {
 	return strings.Join(i.order, descending+", ") + descending
 }
 
-// A source is where elements of a list are found.
+// A source is an index of a list, and the conditions for it.
 type source struct {
 	*index
 	where conditions
@@ -78,7 +78,7 @@ func (s *Store) Attempts(ctx context.Context, q hooks.LogQuery) (hooks.Page[hook
 
 const (
 	ofDelivery = " LEFT JOIN hooks_hooks h ON h.n = d.hook LEFT JOIN hooks_events e ON e.n = d.event"
-	// handedOver are the deliveries that are not in the log yet.
+	// handedOver is true for the deliveries that are not in the log yet.
 	handedOver = "d.until IS NOT NULL AND d.queued IS NULL AND d.handed = 1 AND d.token = 1"
 )
 
@@ -244,7 +244,7 @@ func readList[T any](ctx context.Context, s *Store, l *listing[T], q hooks.LogQu
 	return page, err
 }
 
-// sources returns where to find what the query asks for.
+// sources returns the sources of the elements that match the query.
 func (l *listing[T]) sources(r *reader, q hooks.LogQuery) ([]source, error) {
 	narrowed := func(i *index, where conditions) source {
 		if q.EventType != "" {
@@ -301,8 +301,8 @@ type stream[T any] struct {
 // readAhead is about how many elements all streams have read ahead together.
 const readAhead = 1000
 
-// merge returns the first n elements of all sources behind q.After and q.Offset
-// more, and holds few others in memory.
+// merge returns the first n elements of all sources behind q.After, without the first
+// q.Offset. It holds few others in memory.
 func (l *listing[T]) merge(r *reader, sources []source, q hooks.PageQuery, n int) ([]T, error) {
 	if len(sources) == 1 {
 		return l.read(r, sources[0], q, n)
@@ -340,8 +340,8 @@ func (l *listing[T]) merge(r *reader, sources []source, q hooks.PageQuery, n int
 	return append(merged, rest...), err
 }
 
-// streams returns the sources that have elements behind q.After, by the first of
-// these.
+// streams returns the sources that have elements behind q.After, in the order of their first
+// elements.
 func (l *listing[T]) streams(r *reader, sources []source, q hooks.PageQuery) ([]*stream[T], error) {
 	var streams []*stream[T]
 	for _, from := range sources {
@@ -373,7 +373,7 @@ func behind(q hooks.PageQuery) hooks.PageQuery {
 	return q
 }
 
-// read returns the first n elements of a source behind q.After and q.Offset more.
+// read returns the first n elements of a source behind q.After, without the first q.Offset.
 func (l *listing[T]) read(r *reader, from source, q hooks.PageQuery, n int) (elements []T, err error) {
 	where := from.where
 	if !q.After.IsZero() {
@@ -456,7 +456,7 @@ func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, sinc
 	return result, nil
 }
 
-// statsOf sums up a hook; the window is its tenant, its ID, since and until.
+// statsOf counts for one hook. The window is its tenant, its ID, since and until.
 func statsOf(r *reader, window ...driver.Value) (stats hooks.Stats, err error) {
 	err = r.each(stmtCountEnds, func(r row) error {
 		if n := r.count(counted); r.int(countedEntry) == entrySucceeded {

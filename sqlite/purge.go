@@ -11,12 +11,12 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// purgeStep is how many deliveries, each with its attempts and often its event,
-// Purge removes in one transaction, so that nobody waits for long.
+// purgeStep is how many deliveries, each with its attempts and often its event, Purge removes
+// in one transaction, so that other writers do not wait for long.
 const purgeStep = 25
 
 var (
-	// endedFrom goes through the logs of the hooks in the order of their n.
+	// stmtEndedFrom reads the logs of the hooks in the order of their n.
 	stmtEndedFrom = newStatement(`SELECT h.n, l.delivery FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
 		CROSS JOIN hooks_deliveries d ON d.n = l.delivery
 		WHERE h.n >= ? AND h.n < ? AND l.at < ? AND l.entry IN ({entrySucceeded}, {entryDead}, {entryCancelled}) AND d.held IS NULL AND d.ended_at = l.at LIMIT ?`)
@@ -30,9 +30,8 @@ const (
 	endedFromDelivery
 )
 
-// Purge implements [hooks.LogStore]. It finds out what to remove before it holds
-// others up, and then removes it in steps. What is damaged stays, and is told of
-// once.
+// Purge implements [hooks.LogStore]. It first reads what it may remove, without a
+// lock, and then removes it in steps. Damaged rows stay, and are reported once.
 func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (removed int, err error) {
 	s.purging.Lock()
 	defer s.purging.Unlock()
@@ -60,21 +59,21 @@ func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (removed int, e
 				damaged = append(damaged, fmt.Errorf("sqlite: %w", err))
 			}
 		}
-		if removed == before { // Others were quicker, or it is damaged.
+		if removed == before { // Another process has removed it, or it is damaged.
 			break
 		}
 	}
 	return removed, errors.Join(damaged...)
 }
 
-// Old is what may be removed, but for the deliveries by n.
+// old has what may be removed. Events and hooks are given by their n.
 type old struct {
 	deliveries    []endedDelivery
 	events, hooks []int64
 }
 
-// An endedDelivery goes if it has still ended before then. One that is too much
-// takes its event along, whenever that was triggered.
+// An endedDelivery is removed if it ended before that time. If its hook has too many, its
+// event is removed as well, whenever that was triggered.
 type endedDelivery struct {
 	n, before int64
 	tooMuch   bool
@@ -82,7 +81,7 @@ type endedDelivery struct {
 
 func (o *old) empty() bool { return len(o.deliveries)+len(o.events)+len(o.hooks) == 0 }
 
-// cut takes n off the front.
+// cut removes n elements and returns them.
 func (o *old) cut(n int) (step old) {
 	step.deliveries, o.deliveries = split(o.deliveries, n)
 	step.events, o.events = split(o.events, n-len(step.deliveries))
@@ -95,11 +94,11 @@ func split[T any](all []T, n int) (front, rest []T) {
 	return all[:n], all[n:]
 }
 
-// old finds at most limit of what is to go, of each kind.
+// old finds what may be removed: at most limit of each kind.
 func (s *Store) old(ctx context.Context, q hooks.PurgeRequest, limit int) (o old, err error) {
 	err = s.reads(ctx, func(r *reader) error {
 		at := q.Before.UnixMilli()
-		// Where it stopped before, there is more to find.
+		// Begin with the hook at which the last call stopped.
 		start := s.purged
 		for _, part := range [][2]int64{{start, never}, {0, start}} {
 			err := r.each(stmtEndedFrom, func(r row) error {
@@ -147,8 +146,8 @@ var (
 	stmtDeleteHook     = newStatement(`DELETE FROM hooks_hooks WHERE n = ?1 AND version IS NULL AND revision IS NULL
 		AND NOT EXISTS (SELECT 1 FROM hooks_log WHERE hook = ?1)
 		AND NOT EXISTS (SELECT 1 FROM hooks_deliveries WHERE until IS NOT NULL AND queued IS NULL AND hook = ?1) RETURNING n`)
-	// Requests of which no attempt is left: the generations before that of
-	// the oldest attempt.
+	// stmtDeleteRequests deletes the generations before that of the oldest attempt,
+	// because they have no attempts left.
 	stmtDeleteRequests = newStatement(`DELETE FROM hooks_requests WHERE n < (SELECT coalesce(min(n), {farFuture}) >> {generationBits} << {generationBits} FROM hooks_attempts)
 		AND n < (SELECT coalesce(min(n), {farFuture} >> {attemptBits}) << {attemptBits} >> {generationBits} << {generationBits} FROM hooks_deliveries)`)
 )
@@ -173,18 +172,35 @@ const (
 	attemptedInVain
 )
 
-// Purged is what a step has removed.
+// purged is what a step has removed.
 type purged struct {
-	rows       int           // that count
-	deliveries map[int64]int // so many of each hook
-	hooks      []int64       // that nothing is left of
-	damaged    map[int64]error
+	rows       int             // deliveries, events and hooks
+	deliveries map[int64]int   // how many, by the n of the hook
+	hooks      []int64         // the n of hooks of which nothing is left
+	damaged    map[int64]error // by the n of the delivery
 }
 
-// purge removes what was found, as far as it is still to go.
+// purge removes what was found, unless it was changed or removed since.
 func (t *tx) purge(before time.Time, o old) (done purged, err error) {
 	done.deliveries, done.damaged = map[int64]int{}, map[int64]error{}
-	for _, d := range o.deliveries {
+	if err := t.purgeDeliveries(before, o.deliveries, &done); err != nil {
+		return done, err
+	}
+	for _, n := range o.events {
+		if err := run(t, stmtDeleteEvent, n); err != nil {
+			return done, err
+		}
+		done.rows++
+	}
+	if err := t.purgeHooks(before, o.hooks, &done); err != nil {
+		return done, err
+	}
+	return done, run(t, stmtDeleteRequests)
+}
+
+// purgeDeliveries removes ended deliveries. Damage concerns one of them only.
+func (t *tx) purgeDeliveries(before time.Time, ended []endedDelivery, done *purged) error {
+	for _, d := range ended {
 		var hook int64
 		err := t.apart(func() (err error) {
 			hook, err = t.purgeDelivery(before, d)
@@ -194,22 +210,22 @@ func (t *tx) purge(before time.Time, o old) (done purged, err error) {
 		case errors.As(err, new(*rowError)):
 			done.damaged[d.n] = err
 		case err != nil:
-			return done, err
+			return err
 		case hook != 0:
 			done.rows++
 			done.deliveries[hook]++
 		}
 	}
-	for _, n := range o.events {
-		if err := run(t, stmtDeleteEvent, n); err != nil {
-			return done, err
-		}
-		done.rows++
-	}
-	for _, n := range o.hooks {
+	return nil
+}
+
+// purgeHooks forgets that these hooks were deleted. It removes the rows of those, and of the
+// hooks whose deliveries were removed, of which nothing else is left.
+func (t *tx) purgeHooks(before time.Time, deleted []int64, done *purged) error {
+	for _, n := range deleted {
 		r, err := first(t, stmtForgetHook, n, before.UnixMilli())
 		if err != nil {
-			return done, err
+			return err
 		}
 		if r != nil {
 			done.rows++
@@ -219,37 +235,37 @@ func (t *tx) purge(before time.Time, o old) (done purged, err error) {
 	for n := range done.deliveries {
 		r, err := first(t, stmtDeleteHook, n)
 		if err != nil {
-			return done, err
+			return err
 		}
 		if r != nil {
 			t.forget(n)
 			done.hooks = append(done.hooks, n)
 		}
 	}
-	return done, run(t, stmtDeleteRequests)
+	return nil
 }
 
-// purgeDelivery removes a delivery, its attempts, and its event if that has no
-// other. It returns the hook, or 0 if there was nothing to remove.
+// purgeDelivery removes a delivery, its attempts, and its event if that has no other
+// delivery. It returns the n of the hook, or 0 if there was nothing to remove.
 func (t *tx) purgeDelivery(before time.Time, e endedDelivery) (hook int64, err error) {
 	d, err := first(t, stmtOldDelivery, e.n, e.before)
 	if err != nil || d == nil {
 		return 0, err
 	}
 	hook = d.int(oldHook)
-	told := []logEntry{{d.int(oldCreatedAt), entryCreated}, {d.int(oldEndedAt), entryOfEnd(packState(d.state(oldState)))}}
+	entries := []logEntry{{d.int(oldCreatedAt), entryCreated}, {d.int(oldEndedAt), entryOfEnd(packState(d.state(oldState)))}}
 	err = t.each(stmtDeleteAttempts, func(r row) error {
 		kind := entryAttempt
 		if r.bool(attemptedInVain) {
 			kind = entryFailedAttempt
 		}
-		told = append(told, logEntry{r.int(attemptedAt), r.int(attemptedN)&maxAttempt<<entryBits + kind})
+		entries = append(entries, logEntry{r.int(attemptedAt), r.int(attemptedN)&maxAttempt<<entryBits + kind})
 		return nil
 	}, e.n)
 	if err != nil {
 		return 0, err
 	}
-	if err := t.removeFromLog(hook, e.n, told...); err != nil {
+	if err := t.removeFromLog(hook, e.n, entries...); err != nil {
 		return 0, err
 	}
 	if err := run(t, stmtDeleteDelivery, e.n); err != nil {

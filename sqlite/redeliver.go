@@ -29,14 +29,14 @@ const (
 	foundEventType
 )
 
-// A found delivery is one that is about to be changed by hand.
+// A found delivery is one that a call of Redeliver or Cancel is about to change.
 type found struct {
 	hooks.Delivery
 	n    int64
 	hook *hookRow
 }
 
-// end is the entry for the end that it had.
+// end is the log entry of the delivery's end.
 func (f *found) end() logEntry {
 	return logEntry{f.EndedAt.UnixMilli(), entryOfEnd(packState(f.State))}
 }
@@ -134,7 +134,7 @@ func (t *tx) cancel(now time.Time, f *found, reason string) error {
 		return err
 	}
 	if f.State == hooks.Pending {
-		if err := t.recheckBoth(f.hook, now); err != nil {
+		if err := t.updateLanes(f.hook, now); err != nil {
 			return err
 		}
 	}

@@ -36,8 +36,8 @@ func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.S
 	return settled, nil
 }
 
-// settleApart settles so that damage concerns no settlement but its own, and sets
-// it aside, so that the delivery is not sent again and again.
+// settleApart settles each delivery in a savepoint of its own, so that damage concerns one
+// settlement only. A damaged delivery is set aside, so that it is not sent again and again.
 func (s *Store) settleApart(ctx context.Context, now time.Time, settlements []hooks.Settlement, settled []hooks.Settled) error {
 	err := s.writer.do(ctx, func(t *tx) error {
 		for i := range settlements {
@@ -94,7 +94,7 @@ const (
 	leaseAttempts
 )
 
-// lease returns what the settlement ends, or nil if there is no such lease.
+// lease returns the lease that the settlement ends, or nil if there is no such lease.
 func (t *tx) lease(s *hooks.Settlement) (*lease, error) {
 	if l := t.leases[s.DeliveryID]; l != nil && l.token == s.Token {
 		return l, nil
@@ -123,39 +123,48 @@ func (t *tx) settle(now time.Time, s *hooks.Settlement) (hooks.Settled, error) {
 	if err != nil {
 		return hooks.Settled{}, err
 	}
-	made := int64(0)
-	if s.Attempt != nil {
-		made = 1
+	if err := t.endLease(now, h, l, s); err != nil {
+		return hooks.Settled{}, err
 	}
-	var due, ended, held, undecided driver.Value
-	if s.State == hooks.Pending {
-		due = s.Due.UnixMilli()
-	} else {
+	if h.exists {
+		if err := t.setHealth(h, h.health.After(*s, now), now); err != nil {
+			return hooks.Settled{}, err
+		}
+	}
+	return hooks.Settled{Health: h.health}, nil
+}
+
+// endLease stores what became of the delivery, logs it, and queues what is due next: the
+// delivery itself if it is pending again, or the next of its ordering key if it has ended.
+func (t *tx) endLease(now time.Time, h *hookRow, l *lease, s *hooks.Settlement) error {
+	ends := s.State != hooks.Pending
+	held := s.State == hooks.Dead && s.Hold && l.key != "" && h.exists
+	var due, ended driver.Value
+	if ends {
 		ended = now.UnixMilli()
+	} else {
+		due = s.Due.UnixMilli()
 	}
-	if s.State == hooks.Dead && s.Hold && l.key != "" && h.exists {
-		held = int64(1)
+	err := run(t, stmtEndLease, packState(s.State), packBool(s.Attempt != nil), int64(s.Step), due, packText(s.Reason), ended,
+		packFlag(held), packFlag(s.Undecided), l.n)
+	if err != nil {
+		return err
 	}
-	if s.Undecided {
-		undecided = int64(1)
+	if err := t.log(h, l, s, ended); err != nil {
+		return err
 	}
-	err = run(t, stmtEndLease, packState(s.State), made, int64(s.Step), due, packText(s.Reason), ended, held, undecided, l.n)
-	if err == nil {
-		err = t.log(h, l, s, ended)
+	if l.queued {
+		if err := t.updateLanes(h, now); err != nil {
+			return err
+		}
 	}
-	if err == nil && l.queued {
-		err = t.recheckBoth(h, now)
+	if !ends {
+		return t.queue(h, int64(s.Step), s.Due.UnixMilli())
 	}
-	if err == nil && s.State == hooks.Pending {
-		err = t.queue(h, int64(s.Step), s.Due.UnixMilli())
+	if l.key == "" || held {
+		return nil
 	}
-	if err == nil && s.State != hooks.Pending && l.key != "" && held == nil {
-		err = t.unblockNext(h, l.key, now)
-	}
-	if err == nil && h.exists {
-		err = t.setHealth(h, h.health.After(*s, now), now)
-	}
-	return hooks.Settled{Health: h.health}, err
+	return t.unblockNext(h, l.key, now)
 }
 
 var (
@@ -170,7 +179,7 @@ const (
 	blockedStep
 )
 
-// release makes the first blocked delivery of the key pending.
+// unblockNext makes the first blocked delivery of the ordering key pending.
 func (t *tx) unblockNext(h *hookRow, key string, now time.Time) error {
 	r, err := first(t, stmtFirstBlocked, h.n, key)
 	if err != nil || r == nil {
@@ -186,13 +195,13 @@ func (t *tx) setHealth(h *hookRow, health hooks.Health, now time.Time) error {
 	if health == h.health {
 		return nil
 	}
-	throttled := health.ThrottledUntil.Equal(h.health.ThrottledUntil)
+	sameThrottle := health.ThrottledUntil.Equal(h.health.ThrottledUntil)
 	h.health = health
 	err := run(t, stmtSetHealth, int64(health.Failures), packTime(health.FailingSince), packTime(health.ThrottledUntil), h.n)
-	if err != nil || throttled {
+	if err != nil || sameThrottle {
 		return err
 	}
-	return t.recheckBoth(h, now)
+	return t.updateLanes(h, now)
 }
 
 var (
@@ -203,11 +212,11 @@ var (
 		WHERE n = ? AND (response_header IS NOT NULL OR response_body IS NOT NULL)`)
 )
 
-// log writes down the attempt, and what there is to tell in the log.
+// log stores the attempt, and adds to the log what has happened to the delivery.
 func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) error {
-	told := make([]logEntry, 0, 3)
+	entries := make([]logEntry, 0, 3)
 	if !l.logged {
-		told = append(told, logEntry{l.created, entryCreated})
+		entries = append(entries, logEntry{l.created, entryCreated})
 	}
 	if a := s.Attempt; a != nil {
 		if err := t.insertAttempt(h, l.n, a); err != nil {
@@ -217,12 +226,12 @@ func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) 
 		if a.Class != "" {
 			kind = entryFailedAttempt
 		}
-		told = append(told, logEntry{a.StartedAt.UnixMilli(), int64(a.Number)<<entryBits + kind})
+		entries = append(entries, logEntry{a.StartedAt.UnixMilli(), int64(a.Number)<<entryBits + kind})
 	}
 	if ended != nil {
-		told = append(told, logEntry{ended.(int64), entryOfEnd(packState(s.State))})
+		entries = append(entries, logEntry{ended.(int64), entryOfEnd(packState(s.State))})
 	}
-	return t.addToLog(h.n, l.n, told...)
+	return t.addToLog(h.n, l.n, entries...)
 }
 
 func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
@@ -253,9 +262,17 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	return err
 }
 
-// A request is what attempts have in common. Those whose n have the same upper
-// 32 bits are a generation: they share rows of hooks_requests, which can go when
-// the last of the generation has gone.
+// A request is what many attempts have in common, so that it is stored once for them. The
+// attempts whose n have the same upper 32 bits are a generation. They share rows of
+// hooks_requests, which are deleted when the last attempt of the generation is.
+//
+// How rows are numbered, by an example: an event gets the next n of hooks_events, 7 say, and
+// its two deliveries the next two of hooks_deliveries, 70000 and 70001 (event 7 has
+// first = 70000 and deliveries = 2). Attempt 3 of delivery 70000 has the n
+// 70000<<16 + 3 = 4587520003, so that the attempts of a delivery lie side by side, in order,
+// and need no index. The upper 32 bits of that number are 1, so it belongs to generation
+// 1<<32 = 4294967296. If the attempt has request = 5, method, URL and header are in the row
+// 4294967296 + 5 of hooks_requests.
 type request struct {
 	generation          int64
 	hook                int64

@@ -9,16 +9,16 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// A line is that of the tenants, or of the lanes of a tenant, as a claim goes
-// along it: first come those that it has not served, then the others in the order
-// in which it served them.
+// A line has the tenants, or the lanes of a tenant, in the order in which a claim serves
+// them: first those that it has not served yet, then the others in the order in which it
+// served them.
 type line[T any] struct {
 	waiting, served []*T
-	// read returns the next that wait. It is nil when all were read.
+	// read reads the next that wait from the database. It is nil when all were read.
 	read func() ([]*T, error)
 }
 
-// next takes the first out of line. It returns nil when nobody is left.
+// next removes the first from the line and returns it, or nil if the line is empty.
 func (l *line[T]) next() (next *T, err error) {
 	if len(l.waiting) == 0 && l.read != nil {
 		if l.waiting, err = l.read(); err != nil {
@@ -36,13 +36,13 @@ func (l *line[T]) next() (next *T, err error) {
 	return next, nil
 }
 
-// push puts one that was served at the end.
+// push adds one that was served at the end.
 func (l *line[T]) push(x *T) { l.served = append(l.served, x) }
 
-// unread reports whether there are some in line that the claim has not come to.
+// unread reports whether the claim has not come to all that are in line.
 func (l *line[T]) unread() bool { return l.read != nil || len(l.waiting) > 0 }
 
-// A tenantInLine is a tenant as a claim comes to it.
+// A tenantInLine is a tenant that a claim serves.
 type tenantInLine struct {
 	tenant     string
 	capacity   hooks.Capacity
@@ -55,7 +55,7 @@ type tenantInLine struct {
 	served     int64         // when, for the last time: after so many deliveries; 0: never
 }
 
-// A laneInLine is a lane as a claim comes to it.
+// A laneInLine is a lane that a claim serves.
 type laneInLine struct {
 	lane
 	share       int // about how many deliveries it may give
@@ -80,8 +80,8 @@ type (
 const readAtOnce = 100
 
 var (
-	// lineUpTenants comes before lineUpLanes. Those that have no lane in line any
-	// more, since what was due was cancelled, say, stand there in vain.
+	// stmtLineUpTenants comes before stmtLineUpLanes. Tenants may be in line without a
+	// lane that is due, for example because all their deliveries were cancelled.
 	stmtLineUpTenants = newStatement(`INSERT INTO hooks_tenants (tenant, turn)
 		SELECT DISTINCT tenant, (SELECT coalesce(max(turn), 0) + 1 FROM hooks_tenants) FROM hooks_lanes WHERE turn IS NULL AND due <= ?
 		ON CONFLICT DO UPDATE SET turn = excluded.turn
@@ -120,7 +120,7 @@ func (r row) turn(i int) int64 {
 	return turn
 }
 
-// lineUp puts into line what has become due.
+// joinLines gives a turn to lanes that have become due, and to their tenants.
 func (c *claim) joinLines() error {
 	now := c.r.Now.UnixMilli()
 	return errors.Join(run(c, stmtLineUpTenants, now), run(c, stmtLineUpLanes, now))
@@ -128,7 +128,7 @@ func (c *claim) joinLines() error {
 
 var errEnough = errors.New("enough")
 
-// readTenants reads the next tenants in line that have room.
+// readTenants reads the next tenants in line that have capacity.
 func (c *claim) readTenants() (read []*tenantInLine, err error) {
 	err = c.each(stmtTenantsAfter, func(r row) error {
 		if len(read) == min(c.capacity.Deliveries, readAtOnce) {
@@ -156,7 +156,7 @@ func (c *claim) readTenants() (read []*tenantInLine, err error) {
 	return read, err
 }
 
-// readLanes reads the tenant's next lanes in line whose hooks have room.
+// readLanes reads the tenant's next lanes in line whose hooks have capacity.
 func (c *claim) readLanes(t *tenantInLine) (read []*laneInLine, err error) {
 	err = c.each(stmtLanesAfter, func(r row) error {
 		if len(read) == min(t.share, readAtOnce) {
@@ -203,8 +203,8 @@ var (
 	stmtDeleteTenant = newStatement("DELETE FROM hooks_tenants WHERE tenant = ?")
 )
 
-// finish leases what was taken, and gives those that were served their new turns.
-// Who is alone in a line needs none.
+// finish leases the deliveries that were claimed, and gives new turns to the tenants and
+// lanes that were served. One that is alone in its line needs no new turn.
 func (c *claim) finish() error {
 	alone := len(c.read) == 1 && !c.tenantPassed && !c.tenants.unread()
 	for _, t := range c.read {
@@ -224,8 +224,8 @@ func (c *claim) finish() error {
 	return nil
 }
 
-// finishLanes is finish for the lanes of a tenant. It reports whether some are
-// still in line.
+// finishLanes is finish for the lanes of a tenant. It reports whether some of them still
+// have a turn.
 func (c *claim) finishLanes(t *tenantInLine) (stay bool, err error) {
 	stay = t.lanePassed || t.lanes.unread()
 	alone := len(t.touched) == 1 && !stay
@@ -234,26 +234,22 @@ func (c *claim) finishLanes(t *tenantInLine) (stay bool, err error) {
 			return false, err
 		}
 		due, err := c.dueAfter(l)
-		switch {
-		case err != nil:
-		case due == never:
-			err = run(c, stmtDeleteLane, l.hook.n, int64(l.retry))
-		case due > c.r.Now.UnixMilli():
-			err = run(c, stmtSetLane, l.hook.n, int64(l.retry), t.tenant, due, nil)
-		default:
-			stay = true
-			if l.served > 0 && !alone {
-				err = run(c, stmtSetLane, l.hook.n, int64(l.retry), t.tenant, due, t.maxTurn+l.served)
-			}
+		if err != nil {
+			return false, err
+		}
+		isDue, err := c.endTurn(l.lane, due, c.r.Now)
+		if err == nil && isDue && l.served > 0 && !alone {
+			err = run(c, stmtSetLane, l.hook.n, int64(l.retry), t.tenant, due, t.maxTurn+l.served)
 		}
 		if err != nil {
 			return false, err
 		}
+		stay = stay || isDue
 	}
 	return stay, nil
 }
 
-// lease leases what was taken of the lane.
+// lease leases the deliveries of the lane that were claimed.
 func (c *claim) lease(l *laneInLine) error {
 	if l.served == 0 {
 		return nil

@@ -9,14 +9,14 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// A tx is a transaction that writes, and what is known of the data.
+// A tx is a transaction that writes, with what is known of the data.
 type tx struct {
 	session
 	*cache
 }
 
-// A cache is what the writer knows of the data without reading it, for as long
-// as nobody else has written.
+// A cache is what the writer knows of the data without reading it. It is valid until another
+// process or connection writes.
 type cache struct {
 	version int64 // PRAGMA data_version, which changes when others write
 	hooks   map[hooks.Ref]*hookRow
@@ -38,14 +38,14 @@ func newCache(version int64) *cache {
 	}
 }
 
-// A hookRow is what queues need of a row of hooks_hooks.
+// A hookRow has the columns of hooks_hooks that queues need.
 type hookRow struct {
 	n      int64
 	ref    hooks.Ref
 	exists bool
 	health hooks.Health
 	sent   sentRequest
-	// due is when its lanes are due, as far as known; else never.
+	// due is when its two lanes are due. never: not known, or nothing is queued.
 	due [2]int64
 }
 
@@ -101,7 +101,7 @@ func (t *tx) hookN(n int64) (*hookRow, error) {
 }
 
 func (t *tx) remember(r *row) *hookRow {
-	if len(t.hooks) >= maxCached { // All of them may be wanted again, so none is better dropped than another.
+	if len(t.hooks) >= maxCached { // Which of them will be needed again is not known.
 		clear(t.hooks)
 		clear(t.byN)
 	}
@@ -127,7 +127,7 @@ func (h *hookRow) throttled() int64 {
 	return h.health.ThrottledUntil.UnixMilli()
 }
 
-// forget has the row read again when it is needed.
+// forget removes the row from the cache, so that it is read again when it is needed.
 func (t *tx) forget(n int64) {
 	if h := t.byN[n]; h != nil {
 		delete(t.hooks, h.ref)
@@ -135,8 +135,8 @@ func (t *tx) forget(n int64) {
 	}
 }
 
-// apart undoes what do has written, and forgets what it has learned, if it fails
-// or meets damage.
+// apart calls do in a savepoint. If do fails or meets damage, what it has written is undone,
+// and the cache is emptied.
 func (t *tx) apart(do func() error) error {
 	if err := run(t, stmtSavepoint); err != nil {
 		return err
@@ -160,7 +160,7 @@ var (
 	stmtMaxDelivery = newStatement("SELECT coalesce(max(n), 0) FROM hooks_deliveries")
 )
 
-// number makes sure that the last numbers are known.
+// number reads the last n of events and deliveries, unless they are known.
 func (t *tx) number() error {
 	if t.numbered {
 		return nil
