@@ -1,15 +1,13 @@
 package hooks
 
 import (
-	"maps"
-	"sync"
 	"time"
 )
 
-// reportFilter tells the operator and the observer of a filter that failed, but
-// not of all if there are many.
+// reportFilter reports a filter that failed to the log and the observer, at a limited rate
+// for each tenant.
 func (m *Manager) reportFilter(h *Hook, e *Event, err error) {
-	leftOut, ok := m.filterLog.allow(h.Tenant, time.Now())
+	leftOut, ok := m.filterLog.Allow(h.Tenant, time.Now())
 	if !ok {
 		return
 	}
@@ -22,59 +20,9 @@ func (m *Manager) reportFilter(h *Hook, e *Event, err error) {
 	})
 }
 
-// A rateLog limits how often something is told of each key, such as a tenant:
-// burst times at once, then once every interval. Keys beyond maxReported share one
-// such limit.
-type rateLog struct {
-	burst    int
-	interval time.Duration
-
-	mu     sync.Mutex
-	keys   map[string]*rated
-	others rated
-	swept  time.Time
-}
-
-func newRateLog(burst int, interval time.Duration) *rateLog {
-	return &rateLog{burst: burst, interval: interval, keys: map[string]*rated{}}
-}
-
-type rated struct {
-	// full is when the whole burst may be told again.
-	full    time.Time
-	leftOut int
-}
-
+// Of each tenant, this many failed filters are reported at once, and then one in each
+// interval.
 const (
-	reportBurst    = 10
-	reportInterval = 10 * time.Second
-	maxReported    = 1024
+	filterLogBurst    = 10
+	filterLogInterval = 10 * time.Second
 )
-
-// allow reports whether it is to be told now, and how many were left out since
-// the last.
-func (l *rateLog) allow(key string, now time.Time) (leftOut int, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	r := l.keys[key]
-	if r == nil {
-		if len(l.keys) >= maxReported && now.Sub(l.swept) >= l.interval {
-			l.swept = now
-			maps.DeleteFunc(l.keys, func(_ string, r *rated) bool { return !r.full.After(now) })
-		}
-		if r = &l.others; len(l.keys) < maxReported {
-			r = &rated{}
-			l.keys[key] = r
-		}
-	}
-	if r.full.Before(now) {
-		r.full = now
-	}
-	if r.full.Sub(now) > time.Duration(l.burst-1)*l.interval {
-		r.leftOut++
-		return 0, false
-	}
-	r.full = r.full.Add(l.interval)
-	leftOut, r.leftOut = r.leftOut, 0
-	return leftOut, true
-}

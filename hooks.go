@@ -11,6 +11,9 @@ import (
 	"sync/atomic"
 
 	"github.com/google/uuid"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/egress"
+	"github.com/seed-2c6e3a5a/hooks/internal/ratelog"
 )
 
 // A Manager registers hooks, takes events and, while Run is running, delivers
@@ -25,10 +28,10 @@ type Manager struct {
 	protocols map[string]Protocol
 	// catalogue has the example of each type, which may be empty.
 	catalogue map[string]json.RawMessage
-	guard     *guard
+	policy    *egress.Policy
 	index     *index
 	slots     *slots
-	filterLog *rateLog
+	filterLog *ratelog.Limiter
 	dropped   droppedHeaders
 	// send is for deliveries and keeps connections; sendOnce is for requests
 	// made outside of Run and leaves nothing behind.
@@ -50,7 +53,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := newGuard(cfg)
+	policy, err := newPolicy(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -66,10 +69,10 @@ func New(store Store, cfg Config) (*Manager, error) {
 		log:       cfg.Logger,
 		protocols: map[string]Protocol{StandardWebhooks: newStandard(cfg)},
 		catalogue: make(map[string]json.RawMessage, len(cfg.Catalogue)),
-		guard:     g,
+		policy:    policy,
 		slots:     newSlots(max(1, runtime.GOMAXPROCS(0)/2)),
-		filterLog: newRateLog(reportBurst, reportInterval),
-		send:      newSender(cfg, g),
+		filterLog: ratelog.New(filterLogBurst, filterLogInterval),
+		send:      newSender(cfg, policy),
 		outside:   newSemaphore(cfg.MaxInFlight),
 	}
 	m.sendOnce = m.send.once()

@@ -153,7 +153,8 @@ func (m *Manager) changed(old Hook, change func(*Hook) error) (Hook, error) {
 	if onlyDisables(old, h) {
 		check = checkDisabledReason
 	}
-	return h, check(&h)
+	err := check(&h) // which may tidy the hook
+	return h, err
 }
 
 // onlyDisables reports whether the change from old to h is that h is disabled.

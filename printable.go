@@ -2,19 +2,15 @@ package hooks
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/seed-2c6e3a5a/hooks/internal/escape"
 )
-
-// maxErrorText bounds Attempt.Error and Delivery.Reason, in bytes.
-const maxErrorText = 1 << 10
 
 // errorText is the text of an error as attempts, deliveries and log lines keep it.
 func errorText(err error) string { return printable(err.Error()) }
 
 // printable is text that may be a stranger's, in a form that is safe to print.
-func printable(text string) string { return escape.Unprintable(strings.TrimSpace(text), maxErrorText) }
+func printable(text string) string { return escape.Printable(text) }
 
 // A printableError is an error whose text is safe to print.
 type printableError struct{ error }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/egress"
 )
 
 // A try is a request on one connection. It watches the connection, so that one
@@ -77,8 +78,8 @@ func (t *try) close(succeeded bool) {
 
 // gotConn is called when net/http is about to use a connection.
 func (t *try) gotConn(info httptrace.GotConnInfo) {
-	if c, ok := info.Conn.(*watchedConn); ok {
-		c.take()
+	if c, ok := info.Conn.(*egress.Conn); ok {
+		c.Begin()
 	}
 	if t.conn == nil || t.cancel == nil {
 		t.conn, t.reused = info.Conn, info.Reused
@@ -87,7 +88,7 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 	t.cancel(errUnprocessed)
 	// HTTP/1 writes the request all the same; HTTP/2 does not, and shares the
 	// connection with others.
-	if !speaksHTTP2(info.Conn) {
+	if !egress.SpeaksHTTP2(info.Conn) {
 		_ = info.Conn.Close()
 	}
 }
@@ -96,21 +97,16 @@ func (t *try) gotFirstByte() { t.answered.Store(true) }
 
 // expectBody is called before the body of the response is read.
 func (t *try) expectBody(method string, res *http.Response) {
-	if c, ok := t.conn.(*watchedConn); ok {
-		c.expect(method, res)
+	if c, ok := t.conn.(*egress.Conn); ok {
+		c.ExpectBody(method, res)
 	}
 }
 
 // putIdleConn is called when the response has been read and the connection is kept.
 func (t *try) putIdleConn(err error) {
-	if c, ok := t.conn.(*watchedConn); ok && err == nil {
-		c.giveBack()
+	if c, ok := t.conn.(*egress.Conn); ok && err == nil {
+		c.End()
 	}
-}
-
-func speaksHTTP2(c net.Conn) bool {
-	secure, ok := c.(*tls.Conn)
-	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
 }
 
 // errUnprocessed is the end of a try that net/http would repeat, because the
@@ -140,7 +136,7 @@ func (t *try) failure(ctx context.Context, req *http.Request, err error) (f *Att
 		err, unprocessed = errUnprocessed, true
 	}
 	var (
-		overHTTP2 = speaksHTTP2(t.conn)
+		overHTTP2 = egress.SpeaksHTTP2(t.conn)
 		silent    = t.conn != nil && !t.answered.Load()
 		stream    streamError
 		ofStream  = errors.As(err, &stream)

@@ -4,63 +4,35 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/egress"
 )
 
 // A sender makes requests under the egress policy.
 type sender struct {
-	// transport makes the first try of a request, and fresh, which makes a
-	// connection for each, the second.
+	// transport makes the first try of a request. fresh, which makes a connection for
+	// each, makes the second.
 	transport, fresh *http.Transport
 	// maxResponse bounds a response's body if the request does not.
 	maxResponse int
-	guard       *guard
-	// turn, if set, has room for one: there is one request at a time.
+	policy      *egress.Policy
+	// turn, if set, has capacity for one: there is one request at a time.
 	turn chan struct{}
 }
 
-// newSender returns a sender that keeps connections for the requests that
-// follow.
-func newSender(cfg Config, g *guard) *sender {
-	return &sender{
-		transport: newTransport(cfg, g, true), fresh: newTransport(cfg, g, false),
-		maxResponse: max(maxResponse, cfg.MaxResponse), guard: g,
+// newSender returns a sender that keeps connections for later requests.
+func newSender(cfg Config, p *egress.Policy) *sender {
+	c := egress.TransportConfig{
+		Dial: cfg.Dial, TLS: cfg.TLS, KeepAlive: true, MaxIdlePerHost: cfg.MaxInFlight, MaxHeaderBytes: maxResponseHeader,
 	}
-}
-
-func newTransport(cfg Config, g *guard, keepAlive bool) *http.Transport {
-	dial := cfg.Dial
-	if dial == nil {
-		dial = newDialer(cfg.Resolver, g).DialContext
-	}
-	tlsConfig := cfg.TLS.Clone()
-	if tlsConfig == nil {
-		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	for _, protocol := range []string{"h2", "http/1.1"} {
-		if !slices.Contains(tlsConfig.NextProtos, protocol) {
-			tlsConfig.NextProtos = append(slices.Clip(tlsConfig.NextProtos), protocol)
-		}
-	}
-	connect := &connector{dial, tlsConfig.Clone(), g.log}
-	return &http.Transport{
-		Proxy:                  nil, // The policy is about what we dial.
-		DialContext:            connect.DialContext,
-		DialTLSContext:         connect.DialTLSContext,
-		TLSClientConfig:        tlsConfig,
-		ForceAttemptHTTP2:      true,
-		DisableKeepAlives:      !keepAlive,
-		DisableCompression:     true, // Responses are bounded as they come.
-		MaxIdleConns:           2 * cfg.MaxInFlight,
-		MaxIdleConnsPerHost:    cfg.MaxInFlight,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: maxResponseHeader,
-	}
+	s := &sender{transport: p.NewTransport(c), maxResponse: max(maxResponse, cfg.MaxResponse), policy: p}
+	c.KeepAlive = false
+	s.fresh = p.NewTransport(c)
+	return s
 }
 
 // once returns a sender that keeps no connections.
@@ -81,7 +53,7 @@ func (s *sender) do(ctx context.Context, r Request) Response {
 	if r.URL == nil || r.URL.Scheme != "http" && r.URL.Scheme != "https" || r.URL.Host == "" || r.URL.User != nil {
 		return failed(ClassRequest, errors.New("the URL is not an absolute http or https URL without userinfo"))
 	}
-	if err := s.guard.checkRequest(r.URL); err != nil {
+	if err := s.policy.CheckRequest(r.URL); err != nil {
 		return failed(ClassForbidden, plain(err))
 	}
 	r.MaxResponse = cmp.Or(r.MaxResponse, s.maxResponse)
@@ -90,7 +62,7 @@ func (s *sender) do(ctx context.Context, r Request) Response {
 		response, _ = roundTrip(ctx, s.fresh, r)
 	}
 	if r.URL.Scheme == "http" && response.Err == nil && asksForTLS(response) {
-		response = response.failedWith(ClassStatus, fmt.Errorf("%w (it responded with 400 Bad Request)", errExpectsTLS))
+		response = response.failedWith(ClassStatus, fmt.Errorf("%w (it responded with 400 Bad Request)", egress.ErrExpectsTLS))
 	}
 	return response
 }

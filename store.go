@@ -10,6 +10,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/egress"
 )
 
 // A Store keeps hooks, events, deliveries and attempts for a [Manager].
@@ -244,17 +246,17 @@ func (r *ClaimRequest) HookCapacity(hook Ref) int {
 	return cmp.Or(r.PerHook, math.MaxInt)
 }
 
-// A Room takes deliveries until it has so many, or until the data of their
-// events has reached so many bytes. So the last one may exceed Bytes. An event
-// counts for each of its deliveries.
+// A Capacity is used up by so many deliveries, or when the data of their events has reached
+// so many bytes. So the last one may exceed Bytes. An event counts for each of its
+// deliveries.
 type Capacity struct {
-	// Deliveries is how many fit. 0: none.
+	// Deliveries is how many deliveries fit. 0: none.
 	Deliveries int
-	// Bytes is the bound for the data of the events. 0: there is none.
+	// Bytes bounds the data of the events. 0: no bound.
 	Bytes int64
 }
 
-// Take leaves the room that there is beside a delivery whose event has this data.
+// Take subtracts a delivery whose event has this data.
 func (r *Capacity) Take(data []byte) {
 	r.Deliveries--
 	if r.Bytes == 0 {
@@ -475,5 +477,5 @@ type InvalidError struct {
 // Error returns the field and the reason, and the hint in parentheses, with escapes
 // for what is not printable.
 func (e *InvalidError) Error() string {
-	return printable(fmt.Sprintf("invalid %s: %s%s", e.Field, e.Reason, hintText(e.Hint)))
+	return printable(fmt.Sprintf("invalid %s: %s%s", e.Field, e.Reason, egress.InParentheses(e.Hint)))
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/egress"
 )
 
 // The limits of a hook and an event, as their fields' comments state them.
@@ -47,7 +49,7 @@ func (m *Manager) checkHook(h *Hook) error {
 		checkText("tenant", h.Tenant, maxTenant),
 		checkText("name", h.Name, maxName),
 		checkText("description", h.Description, maxDescription),
-		checkText("url", h.URL, maxURL),
+		checkText("url", h.URL, egress.MaxURL),
 		checkDisabledReason(h),
 		m.checkEvents(h.Events),
 		checkLimits(h),
@@ -67,12 +69,12 @@ func (m *Manager) checkHook(h *Hook) error {
 		return &InvalidError{Field: "maxBatch", Reason: fmt.Sprintf("must be at most %d for the protocol %q", most, h.Protocol)}
 	}
 	if traits.AnyURL {
-		err = m.guard.checkLiteral(h.URL)
+		err = m.policy.CheckLiteral(h.URL)
 	} else {
-		_, err = m.guard.parseURL(h.URL)
+		_, err = m.policy.ParseURL(h.URL)
 	}
 	if err != nil {
-		return err
+		return ofPolicy("", err)
 	}
 	_, err = m.compile(h)
 	return err

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// An Answer is what a [Receiver] does with one request. The functions of this
+// A Response is what a [Receiver] does with one request. The functions of this
 // package make responses, the methods of Response extend them, and any function
 // of this type will do:
 //
@@ -25,17 +25,17 @@ import (
 // at once.
 type Response func(w http.ResponseWriter, r *http.Request)
 
-// Status answers with a status, 200 to 999, and an empty body.
+// Status responds with a status, 200 to 999, and an empty body.
 func Status(code int) Response {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-// Redirect answers with a status, 301 for example, and a Location.
+// Redirect responds with a status, 301 for example, and a Location.
 func Redirect(code int, location string) Response {
 	return Status(code).Header("Location", location)
 }
 
-// Hang never answers. It holds the connection until the client gives up or
+// Hang never responds. It holds the connection until the client gives up or
 // the receiver is closed.
 func Hang() Response {
 	return func(_ http.ResponseWriter, r *http.Request) { waitForEnd(r) }
@@ -48,7 +48,7 @@ func Reset() Response {
 	return func(w http.ResponseWriter, _ *http.Request) { reset(w) }
 }
 
-// Garbage answers with a line that is not HTTP, and closes the connection.
+// Garbage responds with a line that is not HTTP, and closes the connection.
 func Garbage() Response {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		c := takeOver(w)

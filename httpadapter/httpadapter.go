@@ -164,7 +164,7 @@ type Call struct {
 	Base string
 }
 
-// An Answer is what an endpoint answers.
+// A Response is what an endpoint responds with.
 type Response struct {
 	Status int
 	// Header is sent besides what every response has.

@@ -9,10 +9,18 @@ import (
 
 const mark = "…"
 
+// maxText bounds what Printable returns, in bytes.
+const maxText = 1 << 10
+
+// Printable returns the text, which may be a stranger's, in a form that is safe for log
+// lines and errors: without spaces around it, in at most 1 KiB, and otherwise like
+// Unprintable.
+func Printable(text string) string { return Unprintable(strings.TrimSpace(text), maxText) }
+
 // Unprintable returns the text with an escape as in Go for all that is not printable:
 // control characters, line ends, marks of writing direction, characters without
 // width (see [strconv.IsPrint]), and bytes that are no UTF-8. The result has at most
-// limit bytes; what was cut off is marked with "…", for which there must be room. It leaves its own result as it is.
+// limit bytes; a text that was cut ends with "…". Its own result stays as it is.
 func Unprintable(text string, limit int) string {
 	if len(text) <= limit && !strings.ContainsFunc(text, suspect) {
 		return text

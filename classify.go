@@ -8,35 +8,36 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"syscall"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/egress"
 )
 
 // classify finds the kind of an error of net/http.
 func classify(ctx context.Context, err error, other ErrorClass) ErrorClass {
-	var blocked *blockedError
+	var forbidden *egress.ForbiddenError
 	var dns *net.DNSError
 	var op *net.OpError
 	var timeout net.Error
 	var certificate *tls.CertificateVerificationError
-	var noTLS *noTLSError
+	var noTLS *egress.NoTLSError
 	var alert tls.AlertError
 	var authority x509.UnknownAuthorityError
 	var hostname x509.HostnameError
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ClassInterrupted
-	case errors.As(err, &blocked) && !blocked.ofName:
+	case errors.As(err, &forbidden) && !forbidden.OfName:
 		return ClassForbidden
-	case blocked != nil, errors.As(err, &dns) && !dns.IsTimeout:
+	case forbidden != nil, errors.As(err, &dns) && !dns.IsTimeout:
 		return ClassDNS
 	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
 		return ClassTimeout
-	case errors.Is(err, errExpectsTLS), errors.As(err, &noTLS), errors.As(err, &certificate), errors.As(err, &alert),
+	case errors.Is(err, egress.ErrExpectsTLS), errors.As(err, &noTLS), errors.As(err, &certificate), errors.As(err, &alert),
 		errors.As(err, &authority), errors.As(err, &hostname):
 		return ClassTLS
 	case errors.As(err, &op) && op.Op == "remote error": // a TLS alert
 		return ClassTLS
-	case errors.As(err, &op), isClosed(err), errors.Is(err, errClosed), errors.Is(err, io.ErrClosedPipe):
+	case errors.As(err, &op), egress.IsClosed(err), errors.Is(err, egress.ErrClosed), errors.Is(err, io.ErrClosedPipe):
 		return ClassConnect
 	}
 	return other
@@ -48,31 +49,25 @@ func classify(ctx context.Context, err error, other ErrorClass) ErrorClass {
 // the addresses of a name looks like a name that does not exist: else a hook could
 // find out which names the application's network has.
 func plain(err error) error {
-	blocked, isBlocked := errAs[*blockedError](err)
+	forbidden, isForbidden := errAs[*egress.ForbiddenError](err)
 	dns, isDNS := errAs[*net.DNSError](err)
 	switch {
-	case isBlocked && blocked.ofName, isDNS && !dns.IsTimeout:
+	case isForbidden && forbidden.OfName, isDNS && !dns.IsTimeout:
 		return errNoAddress
-	case isBlocked && blocked.addr.IsValid():
+	case isForbidden && forbidden.Addr.IsValid():
 		return errForbidden
-	case isBlocked:
-		return fmt.Errorf("the egress policy forbids it: %s", blocked.rule)
+	case isForbidden:
+		return fmt.Errorf("the egress policy forbids it: %s", forbidden.Rule)
 	case isDNS, errors.Is(err, context.DeadlineExceeded):
 		return errTimeout
 	case errors.Is(err, context.Canceled):
 		return errInterrupted
-	case errors.Is(err, errExpectsTLS):
-		return errExpectsTLS
-	case isClosed(err):
-		return errClosed
+	case errors.Is(err, egress.ErrExpectsTLS):
+		return egress.ErrExpectsTLS
+	case egress.IsClosed(err):
+		return egress.ErrClosed
 	}
 	return printableError{withoutAddresses(err)}
-}
-
-// isClosed reports whether the endpoint has closed or reset the connection.
-func isClosed(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // withoutAddresses returns what an error of the network is about. Its own text
@@ -96,6 +91,4 @@ var (
 	errNoAddress   = errors.New("the host name has no address that requests may go to")
 	errTimeout     = errors.New("no complete response in time")
 	errInterrupted = errors.New("the sender stopped before the response was complete")
-	errClosed      = errors.New("the endpoint closed the connection")
-	errExpectsTLS  = errors.New("the endpoint expects TLS on this port: use https")
 )

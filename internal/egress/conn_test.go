@@ -1,4 +1,4 @@
-package hooks
+package egress_test
 
 import (
 	"bufio"
@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/egress"
 )
 
 // textConn is a connection on which a text comes, so many bytes at a time.
@@ -32,9 +34,9 @@ func (c textConn) Read(p []byte) (int, error) { return c.text.Read(p[:min(len(p)
 
 var bareLF = regexp.MustCompile("(^|[^\r])\n")
 
-// FuzzWatchedConn checks that a response reads the same through a watchedConn, and
+// FuzzConn checks that a response reads the same through a Conn, and
 // that what follows is not read.
-func FuzzWatchedConn(f *testing.F) {
+func FuzzConn(f *testing.F) {
 	for _, raw := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHELLO", "HTTP/1.1 204 No Content\n\nHELLO", "HTTP/1.0 200 OK\r\n\r\nall of it", "220 mail.example ESMTP\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA;x=\"y\"\r\n0123456789\r\n1\n!\r\n00\r\nX: y\r\n\r\nHELLO", "HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n",
@@ -47,11 +49,10 @@ func FuzzWatchedConn(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, size uint16) {
 		var text bytes.Buffer
-		told := newHostLog(slog.New(slog.NewTextHandler(&text, nil)))
-		c := told.watch(textConn{text: bytes.NewReader(raw), size: max(1, int(size))}, "shop.example")
-		request(c)
+		c := egress.NewConn(textConn{text: bytes.NewReader(raw), size: max(1, int(size))}, "shop.example", slog.New(slog.NewTextHandler(&text, nil)))
+		begin(c)
 		r := bufio.NewReader(c)
-		got, gotBody, gotErr := readResponse(r, c.expect)
+		got, gotBody, gotErr := readResponse(r, c.ExpectBody)
 		want, wantBody, wantErr := readResponse(bufio.NewReader(bytes.NewReader(raw)), func(string, *http.Response) {})
 		if bytes.HasPrefix(raw, []byte{0x15, 0x03}) {
 			assert.Error(t, gotErr)
@@ -73,7 +74,7 @@ func FuzzWatchedConn(f *testing.F) {
 			return
 		}
 		assert.Zero(t, r.Buffered(), "net/http would write it to the standard log")
-		c.giveBack()
+		c.End()
 		n, err := c.Read(make([]byte, 100))
 		assert.Zero(t, n)
 		assert.ErrorIs(t, err, io.EOF)
@@ -93,19 +94,19 @@ func readResponse(r *bufio.Reader, expect func(string, *http.Response)) (*http.R
 	return res, string(body), err
 }
 
-// request does to the connection what net/http does with a request.
-func request(c *watchedConn) {
-	c.take()
+// begin does to the connection what net/http does with a request.
+func begin(c *egress.Conn) {
+	c.Begin()
 	_, _ = c.Write(nil)
 }
 
 // What an endpoint sends as soon as it is connected belongs to the first request, if
 // there is one soon.
 func TestBytesBeforeTheFirstRequest(t *testing.T) {
-	for name, after := range map[string]time.Duration{"soon": firstRequestWait - 1, "late": firstRequestWait + 1} {
+	for name, after := range map[string]time.Duration{"soon": egress.FirstRequestWait - 1, "late": egress.FirstRequestWait + 1} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newHostLog(slog.New(slog.DiscardHandler)).watch(textConn{text: strings.NewReader("220 mail\r\n"), size: 100}, "mail.example")
+				c := egress.NewConn(textConn{text: strings.NewReader("220 mail\r\n"), size: 100}, "mail.example", discard)
 				var got string
 				var err error
 				var reader sync.WaitGroup
@@ -116,7 +117,7 @@ func TestBytesBeforeTheFirstRequest(t *testing.T) {
 					got = string(p[:n])
 				})
 				time.Sleep(after)
-				request(c)
+				begin(c)
 				reader.Wait()
 				if name == "soon" {
 					assert.NoError(t, err)
@@ -138,11 +139,11 @@ func TestChunkScanner(t *testing.T) {
 		"digits": "1234\r\n" + long + "\r\n0\r\n\r\n", "upper case": "A\r\n0123456789\r\n0\r\n\r\n", "data like an end": "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", "a trailer": "1\r\nx\r\n0\r\nA: b\r\nC: d\r\n\r\n",
 	} {
 		for _, size := range []int{1, 2, 3, 7, 100, 1 << 20} {
-			var s chunkScanner
+			var s egress.ChunkScanner
 			rest, n := body+"HELLO", 0
-			for len(rest) > 0 && s.state != chunkEnded {
+			for len(rest) > 0 && !s.Ended() {
 				piece := rest[:min(size, len(rest))]
-				took := s.scan([]byte(piece))
+				took := s.Scan([]byte(piece))
 				n, rest = n+took, rest[took:]
 			}
 			assert.Equal(t, len(body), n, fmt.Sprint(name, size))
@@ -151,17 +152,17 @@ func TestChunkScanner(t *testing.T) {
 }
 
 // A read allocates nothing.
-func TestWatchedConnAllocations(t *testing.T) {
+func TestConnAllocations(t *testing.T) {
 	const response = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 	text := strings.NewReader("")
-	c := newHostLog(slog.New(slog.DiscardHandler)).watch(textConn{text: text, size: 4096}, "shop.example")
+	c := egress.NewConn(textConn{text: text, size: 4096}, "shop.example", discard)
 	p := make([]byte, 4096)
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
 		text.Reset(response)
-		request(c)
+		begin(c)
 		n, err := c.Read(p)
 		require.NoError(t, err)
 		require.Len(t, response, n)
-		c.giveBack()
+		c.End()
 	}))
 }

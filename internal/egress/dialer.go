@@ -1,11 +1,14 @@
-package hooks
+package egress
 
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/escape"
 )
 
 const (
@@ -14,56 +17,57 @@ const (
 	// dialDelay is the head start of one address before the next, the
 	// Connection Attempt Delay of RFC 8305, section 5.
 	dialDelay = 250 * time.Millisecond
+	// maxConnectTime bounds the time for a connection, with its TLS handshake. No hook
+	// has a longer timeout.
+	maxConnectTime = 30 * time.Second
 )
 
-// A dialer connects to endpoints under the egress policy. It may be used
-// concurrently.
+// A dialer connects to endpoints under a policy. It may be used concurrently.
 type dialer struct {
-	guard    *guard
-	resolver *net.Resolver
+	policy *Policy
 	// dial connects to one address.
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-func newDialer(r *net.Resolver, g *guard) *dialer {
-	return &dialer{g, cmp.Or(r, net.DefaultResolver), (&net.Dialer{ControlContext: g.control}).DialContext}
+func newDialer(p *Policy) *dialer {
+	return &dialer{p, (&net.Dialer{ControlContext: p.Control}).DialContext}
 }
 
-// DialContext is for [net/http.Transport].DialContext. [net.Dialer] would try
-// every address that a name has. The operator is told of what the policy refuses,
-// and of name servers that fail.
+// DialContext is for [net/http.Transport].DialContext. [net.Dialer] would try every address
+// that a name has. What the policy refuses is logged for the operator, and so are failures
+// of name servers.
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, maxTimeout) // net/http takes the request's away.
+	ctx, cancel := context.WithTimeout(ctx, maxConnectTime) // net/http removes the request's deadline.
 	defer cancel()
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
 	conn, err := d.connect(ctx, network, host, port)
-	blocked, isBlocked := errAs[*blockedError](err)
-	dns, isDNS := errAs[*net.DNSError](err)
+	var forbidden *ForbiddenError
+	var dns *net.DNSError
 	switch {
-	case isBlocked:
+	case errors.As(err, &forbidden):
 		_, notLiteral := netip.ParseAddr(host)
-		blocked.ofName = notLiteral != nil
-		d.guard.tell(host, blocked)
-	case isDNS && !dns.IsNotFound && ctx.Err() == nil:
-		d.guard.log.warn(host, "hooks: a host name could not be looked up", "error", errorText(dns))
+		forbidden.OfName = notLiteral != nil
+		d.policy.logRefusal(host, forbidden)
+	case errors.As(err, &dns) && !dns.IsNotFound && ctx.Err() == nil:
+		d.policy.log.warn(host, "hooks: a host name could not be looked up", "error", escape.Printable(dns.Error()))
 	}
 	return conn, err
 }
 
 // connect dials the addresses of the host that the policy permits.
 func (d *dialer) connect(ctx context.Context, network, host, port string) (net.Conn, error) {
-	addrs, err := d.resolver.LookupNetIP(ctx, "ip", host)
+	addrs, err := d.policy.resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return nil, err
 	}
 	var permitted []netip.Addr
 	for _, addr := range addrs {
 		addr = addr.Unmap() // The resolver writes IPv4 addresses as IPv4-mapped ones.
-		if rule := d.guard.refusal(addr); rule != "" {
-			err = &blockedError{rule: rule, hint: hintNetworks, addr: addr}
+		if rule := d.policy.refusal(addr); rule != "" {
+			err = &ForbiddenError{Rule: rule, Hint: hintNetworks, Addr: addr}
 		} else {
 			permitted = append(permitted, addr)
 		}
@@ -81,10 +85,9 @@ func (d *dialer) connect(ctx context.Context, network, host, port string) (net.C
 	return d.race(ctx, network, targets)
 }
 
-// choose returns at most maxDials of the addresses of a name, none of which is
-// IPv4-mapped. If there are some
-// of both families they take turns, and that of the first begins (RFC 8305,
-// section 4).
+// choose returns at most maxDials of the addresses of a name, none of which is IPv4-mapped.
+// If there are addresses of both families, these take turns, beginning with the family of
+// the first address (RFC 8305, section 4).
 func choose(addrs []netip.Addr) []netip.Addr {
 	var families [2][]netip.Addr
 	for _, addr := range addrs {
@@ -105,9 +108,9 @@ func choose(addrs []netip.Addr) []netip.Addr {
 	return chosen
 }
 
-// race dials one target after another, each when the one before has failed or has
-// had its head start, and returns the first connection, or the error of the first
-// target if there is none.
+// race dials one target after another, each when the one before has failed or has had its
+// head start. It returns the first connection, or the error of the first target if there is
+// no connection.
 func (d *dialer) race(ctx context.Context, network string, targets []string) (net.Conn, error) {
 	type result struct {
 		target int

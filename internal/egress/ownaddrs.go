@@ -1,4 +1,4 @@
-package hooks
+package egress
 
 import (
 	"log/slog"
@@ -12,15 +12,15 @@ import (
 // ownAddrsAge is how old the list of this machine's addresses may become.
 const ownAddrsAge = time.Minute
 
-// An ownAddrs knows the addresses of this machine, which may change. It may be
-// used concurrently.
+// An ownAddrs has the addresses of this machine, which may change. It may be used
+// concurrently.
 type ownAddrs struct {
 	// read is [net.InterfaceAddrs].
 	read func() ([]net.Addr, error)
 	log  *slog.Logger
 
 	known atomic.Pointer[addrList]
-	mu    sync.Mutex // is held by the one that reads
+	mu    sync.Mutex // held during read
 }
 
 type addrList struct {

@@ -1,4 +1,4 @@
-package hooks
+package egress
 
 import (
 	"fmt"
@@ -10,16 +10,16 @@ import (
 	"unicode/utf8"
 )
 
-// maxURL bounds the URL of a hook, in bytes.
-const maxURL = 2048
+// MaxURL bounds the URL of a hook, in bytes.
+const MaxURL = 2048
 
-// parseURL parses the URL of a hook and checks it: an absolute http or https
+// ParseURL parses the URL of a hook and checks it: an absolute http or https
 // URL of at most 2048 ASCII characters, without userinfo and fragment, whose host
 // is a DNS name or an address, and whose host and port the policy permits. Its
 // errors are [InvalidError]s, and do not repeat the URL, which may hold credentials.
-func (g *guard) parseURL(raw string) (*url.URL, error) {
-	if len(raw) > maxURL {
-		return nil, invalidURL("must have at most %d bytes", maxURL)
+func (p *Policy) ParseURL(raw string) (*url.URL, error) {
+	if len(raw) > MaxURL {
+		return nil, invalidURL("must have at most %d bytes", MaxURL)
 	}
 	if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, invalidURL("must be printable ASCII without spaces: " +
@@ -33,7 +33,7 @@ func (g *guard) parseURL(raw string) (*url.URL, error) {
 		return nil, invalidURL("must be a well-formed URL (RFC 3986)")
 	}
 	switch {
-	case u.Scheme == "http" && !g.allowHTTP:
+	case u.Scheme == "http" && !p.allowHTTP:
 		return nil, &InvalidError{Field: "url", Reason: "must be https", Hint: hintHTTP}
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, invalidURL("must be an absolute http or https URL")
@@ -44,34 +44,33 @@ func (g *guard) parseURL(raw string) (*url.URL, error) {
 	case !strings.HasPrefix(u.Host, "[") && !validName(u.Hostname()):
 		return nil, invalidURL("must name a host by letters, digits, hyphens, underscores and dots, at most 253 in all and 63 between dots")
 	}
-	if err := g.checkPolicy(u); err != nil {
+	if err := p.checkPolicy(u); err != nil {
 		return nil, err
 	}
 	return u, nil
 }
 
-// checkLiteral is the policy's part of parseURL alone, for protocols that
-// store any text as a URL: it refuses http and https URLs whose host or port the
-// policy forbids, or whose host is an address in an odd form.
-func (g *guard) checkLiteral(raw string) error {
+// CheckLiteral applies the policy's part of ParseURL only, for protocols that store any text
+// as a URL: it refuses http and https URLs whose host or port the policy forbids, or whose
+// host is an address in an odd form.
+func (p *Policy) CheckLiteral(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil // No request can be made of it.
 	}
-	return g.checkPolicy(u)
+	return p.checkPolicy(u)
 }
 
-// checkPolicy checks the host and the port of u. A port that is none is left to
-// others.
-func (g *guard) checkPolicy(u *url.URL) error {
-	if err := g.checkHost(u); err != nil {
+// checkPolicy checks the host and the port of u. It ignores a port that is no number.
+func (p *Policy) checkPolicy(u *url.URL) error {
+	if err := p.checkHost(u); err != nil {
 		return err
 	}
-	if !g.hosts.has(u.Hostname()) {
+	if !p.allowHosts.has(u.Hostname()) {
 		return &InvalidError{Field: "url", Reason: "must have a host that requests may go to", Hint: hintHosts}
 	}
 	if validPort(u) && u.Port() != "" {
-		if port, _ := strconv.Atoi(u.Port()); !g.permitsPort(port) {
+		if port, _ := strconv.Atoi(u.Port()); !p.PermitsPort(port) {
 			return &InvalidError{Field: "url", Reason: fmt.Sprintf("must not have the port %d, which belongs to another protocol", port), Hint: hintPorts}
 		}
 	}
@@ -81,7 +80,7 @@ func (g *guard) checkPolicy(u *url.URL) error {
 // checkHost checks the host of u if it is the literal of an address and no
 // name. Programs differ in how they read odd literals such as 127.1 or
 // 0177.0.0.1, so only the usual form is accepted.
-func (g *guard) checkHost(u *url.URL) error {
+func (p *Policy) checkHost(u *url.URL) error {
 	host, brackets := u.Hostname(), strings.HasPrefix(u.Host, "[")
 	if !brackets && !strings.Contains(host, ":") && !endsInNumber(host) {
 		return nil
@@ -90,18 +89,17 @@ func (g *guard) checkHost(u *url.URL) error {
 	if err != nil || addr.Zone() != "" || addr.Is6() != brackets {
 		return invalidURL("must write an IP address as in https://192.0.2.1/ or https://[2001:db8::1]/")
 	}
-	if rule := g.refusal(addr); rule != "" {
+	if rule := p.refusal(addr); rule != "" {
 		return &InvalidError{Field: "url", Reason: fmt.Sprintf("must not lead to %s, which %s", addr, rule), Hint: hintNetworks}
 	}
 	return nil
 }
 
-// endsInNumber reports whether host is to be read as an IPv4 address and not
-// as a name: its last label is a number, decimal or hexadecimal. The rule and
-// its name are those of the WHATWG URL standard ("ends in a number"), which
-// applies it after IDNA has mapped the host to ASCII. Instead of those tables: a
-// last label with other characters is a number unless it starts with a letter,
-// since what IDNA maps to digits is not letters.
+// endsInNumber reports whether host must be read as an IPv4 address and not as a name,
+// because its last label is a decimal or hexadecimal number. The rule and its name are those
+// of the WHATWG URL standard ("ends in a number"), which applies it after IDNA has mapped
+// the host to ASCII. Without the tables of IDNA, a last label with other characters counts
+// as a number unless it starts with a letter, because IDNA maps no letters to digits.
 func endsInNumber(host string) bool {
 	host = strings.TrimSuffix(host, ".")
 	last := strings.ToLower(host[strings.LastIndexByte(host, '.')+1:])
