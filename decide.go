@@ -72,8 +72,8 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 // protocols nothing is known. Hundreds of workers may come here at a time.
 func (c *compiled) isQuick(items []item) bool {
 	return c.hook.Protocol == StandardWebhooks && !slices.ContainsFunc(items, func(it item) bool {
-		e := &filterEvent{Event: it.Event}
-		return e.size() > maxUninterrupted || c.filter != nil && c.filter.takesLong(e)
+		view := viewOf(it.Event)
+		return view.IsLarge() || c.filter != nil && c.filter.TakesLong(&view)
 	})
 }
 
@@ -104,7 +104,8 @@ func (e *engine) evaluate(ctx context.Context, c *compiled, items []item, verdic
 			return
 		}
 		err := isolate(func() (err error) {
-			verdicts[i], err = c.decide(ctx, &filterEvent{Event: it.Event}, until)
+			view := viewOf(it.Event)
+			verdicts[i], err = c.decide(ctx, it.Event, &view, until)
 			return err
 		})
 		if errors.Is(err, errExited) {

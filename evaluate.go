@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/filter"
 )
 
 // This file evaluates the filters of hooks for Trigger, within the time that
@@ -82,7 +84,7 @@ func (m *Manager) matching(ctx context.Context, e *Event, limit time.Duration) (
 	if !filtered {
 		return matches, 0, nil
 	}
-	f := filtering{m: m, ctx: ctx, event: &filterEvent{Event: e}, matches: matches}
+	f := filtering{m: m, ctx: ctx, event: e, view: viewOf(e), matches: matches}
 	began := time.Now()
 	left, err := f.pass(began.Add(min(quickTime, limit)), false)
 	if err == nil && left > 0 && m.slots.try(e.Tenant) {
@@ -102,10 +104,16 @@ func (x *indexed) plain() bool { return x.hook.Filter == "" && x.hook.Protocol =
 type filtering struct {
 	m       *Manager
 	ctx     context.Context
-	event   *filterEvent
+	event   *Event
+	view    filter.Event // the event as filters see it
 	matches []match
 	// decoding is how long it took to decode the event, which is no hook's doing.
 	decoding time.Duration
+}
+
+// viewOf returns an event as filters see it.
+func viewOf(e *Event) filter.Event {
+	return filter.Event{Type: e.Type, Tenant: e.Tenant, Time: e.Time, Data: e.Data, Metadata: e.Metadata}
 }
 
 // pass evaluates the filters that are undecided, each in its share of the time
@@ -117,14 +125,14 @@ func (f *filtering) pass(until time.Time, slot bool) (left int, err error) {
 	for i := range f.matches {
 		switch x := &f.matches[i]; {
 		case x.verdict != undecided || x.hook.leftToRun(began):
-		case !slot && x.compileSize(f.event) > maxQuick:
+		case !slot && x.compileSize(&f.view) > maxQuick:
 			left++
 		default:
 			todo = append(todo, x)
 		}
 	}
 	if slot { // To compile cannot be interrupted, so that comes last.
-		slices.SortStableFunc(todo, func(a, b *match) int { return a.compileSize(f.event) - b.compileSize(f.event) })
+		slices.SortStableFunc(todo, func(a, b *match) int { return a.compileSize(&f.view) - b.compileSize(&f.view) })
 	}
 	for i, x := range todo {
 		if err := f.ctx.Err(); err != nil {
@@ -169,12 +177,12 @@ func (x *indexed) textSize() int { return len(x.hook.Filter) + len(x.hook.Settin
 
 // compileSize is the size of the text that has to be compiled before the event
 // can be filtered.
-func (x *match) compileSize(e *filterEvent) int {
+func (x *match) compileSize(e *filter.Event) int {
 	if !x.hook.done.Load() {
 		return x.hook.textSize()
 	}
 	if x.hook.err == nil {
-		if f := x.hook.compiled.filter; f != nil && f.takesLong(e) && !f.compiled.Load() {
+		if f := x.hook.compiled.filter; f != nil && f.NeedsCompiling(e) {
 			return len(x.hook.hook.Filter)
 		}
 	}
@@ -190,11 +198,11 @@ func (f *filtering) evaluate(x *match, limit time.Duration) error {
 	began := time.Now()
 	c, err := x.hook.get()
 	if err == nil {
-		if c.filter != nil && c.filter.usesData && !f.event.decoded {
-			f.event.decode()
+		if c.filter != nil && c.filter.UsesData() && !f.view.Decoded() {
+			f.view.Decode()
 			f.decoding = time.Since(began)
 		}
-		x.verdict, err = c.decide(f.ctx, f.event, began.Add(limit+f.decoding))
+		x.verdict, err = c.decide(f.ctx, f.event, &f.view, began.Add(limit+f.decoding))
 	}
 	if err == nil {
 		return nil
@@ -203,16 +211,16 @@ func (f *filtering) evaluate(x *match, limit time.Duration) error {
 		return f.ctx.Err()
 	}
 	x.verdict = unwanted
-	f.m.reportFilter(x.hook.hook, f.event.Event, err)
+	f.m.reportFilter(x.hook.hook, f.event, err)
 	return nil
 }
 
 // decide evaluates the hook's filter, until then. An error is either ctx's or
 // the filter's, which then does not let the event through.
-func (c *compiled) decide(ctx context.Context, e *filterEvent, until time.Time) (verdict, error) {
+func (c *compiled) decide(ctx context.Context, e *Event, view *filter.Event, until time.Time) (verdict, error) {
 	s := &share{Context: ctx, until: until}
 	defer s.close()
-	ok, err := c.accepts(s, e)
+	ok, err := c.accepts(s, e, view)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return undecided, ctx.Err()
@@ -226,14 +234,14 @@ func (c *compiled) decide(ctx context.Context, e *filterEvent, until time.Time) 
 	return unwanted, err
 }
 
-func (c *compiled) accepts(ctx context.Context, e *filterEvent) (ok bool, err error) {
+func (c *compiled) accepts(ctx context.Context, e *Event, view *filter.Event) (ok bool, err error) {
 	if c.filter != nil {
-		if ok, err = c.filter.match(ctx, e); !ok || err != nil {
+		if ok, err = c.filter.Match(ctx, view); !ok || err != nil {
 			return false, err
 		}
 	}
 	err = contain(func() (err error) {
-		ok, err = c.endpoint.Accepts(ctx, e.Event)
+		ok, err = c.endpoint.Accepts(ctx, e)
 		return err
 	})
 	return ok, err

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/filter"
 )
 
 // A compiled hook is a hook made ready for matching and sending. Its outline
@@ -16,7 +18,7 @@ type compiled struct {
 	hook     *Hook
 	traits   Traits
 	endpoint Endpoint
-	filter   *filter
+	filter   *filter.Filter // nil if the hook has none
 	pace     *pace
 	schedule []time.Duration
 	timeout  time.Duration
@@ -65,8 +67,8 @@ func (m *Manager) compile(h *Hook) (*compiled, error) {
 		return nil, err
 	}
 	if h.Filter != "" {
-		if c.filter, err = compileFilter(h.Filter); err != nil {
-			return nil, err
+		if c.filter, err = filter.Compile(h.Filter); err != nil {
+			return nil, &InvalidError{Field: "filter", Reason: err.Error()}
 		}
 	}
 	return c, nil
