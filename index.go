@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-2c6e3a5a/hooks/internal/backoff"
 	"github.com/seed-2c6e3a5a/hooks/internal/filter"
 )
 
@@ -41,7 +42,7 @@ func (m *Manager) outline(h *Hook) *compiled {
 	if len(c.schedule) == 0 {
 		c.schedule = c.traits.Schedule
 	}
-	c.schedule = bounded(c.schedule)
+	c.schedule = backoff.Bound(c.schedule)
 	if c.timeout == 0 {
 		c.timeout = c.traits.Timeout
 	}

@@ -3,6 +3,8 @@ package hooks
 import (
 	"context"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/backoff"
 )
 
 // settlement decides what an attempt makes of its delivery, and completes the
@@ -18,7 +20,7 @@ func (d Delivery) settlement(a *Attempt, c *compiled, result attempted) Settleme
 		s.State, s.Hold = Dead, c.hook.HoldDead && d.OrderingKey != ""
 	default:
 		s.State, s.Step = Pending, d.Step+1
-		delay := jittered(c.schedule[s.Step], c.traits.Jitter, result.jitter)
+		delay := backoff.Jitter(c.schedule[s.Step], c.traits.Jitter, result.jitter)
 		retryAfter, _ := result.response.RetryAfter(result.ended)
 		s.Due = roundUp(result.ended.Add(max(delay, retryAfter)))
 	}
@@ -42,7 +44,7 @@ func finished(claimed *Claimed, c *compiled, a attempted, i int, throttled time.
 func (a attempted) throttledUntil(failures int) time.Time {
 	wait, ok := a.response.RetryAfter(a.ended)
 	if !ok {
-		wait = throttleFor(failures)
+		wait = backoff.Throttle(failures)
 	}
 	return roundUp(a.ended.Add(wait))
 }
@@ -73,7 +75,7 @@ func brokenHook(h *Hook, schedule []time.Duration, err error) *compiled {
 	if len(c.schedule) == 0 {
 		c.schedule = schedule
 	}
-	c.schedule = bounded(c.schedule)
+	c.schedule = backoff.Bound(c.schedule)
 	return c
 }
 
