@@ -34,7 +34,7 @@ type Manager struct {
 	// made outside of Run and leaves nothing behind.
 	send, sendOnce *sender
 	// outside bounds those requests.
-	outside *semaphore
+	outside *tenantSemaphore
 	// engine is the running Run's, or nil.
 	engine atomic.Pointer[engine]
 }
@@ -70,7 +70,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 		slots:     newSlots(max(1, runtime.GOMAXPROCS(0)/2)),
 		filterLog: newRateLog(reportBurst, reportInterval),
 		send:      newSender(cfg, g),
-		outside:   newSemaphore(cfg.MaxInFlight),
+		outside:   newTenantSemaphore(cfg.MaxInFlight),
 	}
 	m.sendOnce = m.send.once()
 	for _, p := range cfg.Protocols {

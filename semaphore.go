@@ -13,11 +13,11 @@ import (
 // those that are under way when it comes have ended by then.
 const maxWait = maxTimeout
 
-// A semaphore bounds the requests that are made outside of Run: in all, and for
+// A tenantSemaphore bounds the requests that are made outside of Run: in all, and for
 // each tenant. A call has to begin before it acquires places, and to end after
 // it has released them. Tenants with as many places get the next in turn, and
 // the calls of a tenant in the order in which they asked.
-type semaphore struct {
+type tenantSemaphore struct {
 	perTenant int // places of a tenant
 	calls     int // of a tenant that have begun and not ended
 
@@ -27,7 +27,7 @@ type semaphore struct {
 	waiting []*tenantPlaces          // those with calls that wait for a place, in turn
 }
 
-// tenantPlaces is what a tenant has of a semaphore.
+// tenantPlaces is what a tenant has of a tenantSemaphore.
 type tenantPlaces struct {
 	calls, held int
 	// waiting are the calls that wait, the first first. A channel is closed
@@ -35,9 +35,9 @@ type tenantPlaces struct {
 	waiting []chan struct{}
 }
 
-// newSemaphore returns the one for a Manager with so many requests in flight.
-func newSemaphore(maxInFlight int) *semaphore {
-	s := &semaphore{free: max(1, maxInFlight/4), tenants: map[string]*tenantPlaces{}}
+// newTenantSemaphore returns the one for a Manager with so many requests in flight.
+func newTenantSemaphore(maxInFlight int) *tenantSemaphore {
+	s := &tenantSemaphore{free: max(1, maxInFlight/4), tenants: map[string]*tenantPlaces{}}
 	s.perTenant = max(1, s.free/4)
 	s.calls = max(4, s.perTenant)
 	return s
@@ -45,7 +45,7 @@ func newSemaphore(maxInFlight int) *semaphore {
 
 // begin lets a call of a tenant acquire places, one at a time. It returns
 // [ErrBusy] if the tenant has too many calls.
-func (s *semaphore) begin(tenant string) error {
+func (s *tenantSemaphore) begin(tenant string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tenants[tenant]
@@ -60,7 +60,7 @@ func (s *semaphore) begin(tenant string) error {
 	return nil
 }
 
-func (s *semaphore) end(tenant string) {
+func (s *tenantSemaphore) end(tenant string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tenants[tenant]
@@ -71,7 +71,7 @@ func (s *semaphore) end(tenant string) {
 
 // acquire waits for a place. A call waits for one at a time. The error is that of
 // the context, or [ErrBusy] after maxWait.
-func (s *semaphore) acquire(ctx context.Context, tenant string) error {
+func (s *tenantSemaphore) acquire(ctx context.Context, tenant string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -110,14 +110,14 @@ func (s *semaphore) acquire(ctx context.Context, tenant string) error {
 	return ctx.Err()
 }
 
-func (s *semaphore) release(tenant string) {
+func (s *tenantSemaphore) release(tenant string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.giveBack(s.tenants[tenant])
 }
 
 // giveBack and grant need mu.
-func (s *semaphore) giveBack(t *tenantPlaces) {
+func (s *tenantSemaphore) giveBack(t *tenantPlaces) {
 	t.held--
 	s.free++
 	s.grant()
@@ -125,7 +125,7 @@ func (s *semaphore) giveBack(t *tenantPlaces) {
 
 // grant gives the free places to calls that wait, first to those of the tenant
 // that has the fewest places.
-func (s *semaphore) grant() {
+func (s *tenantSemaphore) grant() {
 	for s.free > 0 && len(s.waiting) > 0 {
 		i := 0
 		for j, t := range s.waiting {
