@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/seed-2c6e3a5a/hooks/internal/backoff"
 	"github.com/seed-2c6e3a5a/hooks/internal/filter"
 )
@@ -93,10 +95,10 @@ type index struct {
 	// changed counts the changes made here, seen those of them that the last
 	// complete look covers.
 	changed, seen atomic.Int64
-	// looking holds a value during a look and guards revision. It is a lock
-	// that a context can end the wait for.
-	looking  chan struct{}
-	revision int64
+	// refreshing is held while the store is read, and guards revision. It is a
+	// lock for which a context can end the wait.
+	refreshing *semaphore.Weighted
+	revision   int64
 
 	mu      sync.RWMutex
 	hooks   map[Ref]*indexed
@@ -145,7 +147,7 @@ const (
 
 func newIndex(store HookStore, m *Manager, notify func(Ref), report func(error)) *index {
 	return &index{
-		store: store, outline: m.outline, compile: m.compile, notify: notify, report: report, looking: make(chan struct{}, 1),
+		store: store, outline: m.outline, compile: m.compile, notify: notify, report: report, refreshing: semaphore.NewWeighted(1),
 		hooks: map[Ref]*indexed{}, tenants: map[string]*patterns{}, damaged: map[Ref]error{},
 	}
 }
@@ -158,12 +160,10 @@ func (x *index) refresh(ctx context.Context) error {
 	if x.fresh() {
 		return nil
 	}
-	select {
-	case x.looking <- struct{}{}:
-		defer func() { <-x.looking }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := x.refreshing.Acquire(ctx, 1); err != nil {
+		return err
 	}
+	defer x.refreshing.Release(1)
 	if x.fresh() {
 		return nil
 	}
