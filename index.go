@@ -77,6 +77,31 @@ func (m *Manager) compile(h *Hook) (*compiled, error) {
 	return c, nil
 }
 
+// brokenHook takes the place of a stored hook that does not compile, for example
+// because its protocol is no longer configured: its deliveries fail with the
+// reason, on the given schedule if it has none itself.
+func brokenHook(h *Hook, schedule []time.Duration, err error) *compiled {
+	c := &compiled{hook: h, endpoint: brokenEndpoint{err}, schedule: h.Schedule, timeout: time.Second, batch: 1}
+	if len(c.schedule) == 0 {
+		c.schedule = schedule
+	}
+	c.schedule = backoff.Bound(c.schedule)
+	return c
+}
+
+// A brokenEndpoint fails with the reason why its hook does not compile.
+type brokenEndpoint struct{ err error }
+
+func (e brokenEndpoint) Accepts(context.Context, *Event) (bool, error) { return false, e.err }
+
+func (e brokenEndpoint) Request(context.Context, Send, []Message) (Request, error) {
+	return Request{}, e.err
+}
+
+func (brokenEndpoint) Judge(Response) Verdict { return Verdict{} }
+
+func (e brokenEndpoint) Verify(context.Context, Send) error { return e.err }
+
 // An index holds all hooks in memory, so that the cost of finding those that
 // want an event depends on their number alone. It follows the store's changes:
 // refresh reads them when the last look is older than maxStale or something

@@ -1,7 +1,6 @@
 package hooks
 
 import (
-	"context"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks/internal/backoff"
@@ -66,27 +65,3 @@ func cancelled(claimed *Claimed, reason string) result {
 		DeliveryID: d.ID, Token: d.Lease.Token, State: Cancelled, Step: d.Step, Undecided: d.Undecided, Reason: reason,
 	}, about{Claimed: claimed}}
 }
-
-// brokenHook stands in for a stored hook that does not compile, say, because
-// its protocol is no longer configured: its deliveries fail with the reason, on
-// the given schedule if it has none itself.
-func brokenHook(h *Hook, schedule []time.Duration, err error) *compiled {
-	c := &compiled{hook: h, endpoint: brokenEndpoint{err}, schedule: h.Schedule, timeout: time.Second, batch: 1}
-	if len(c.schedule) == 0 {
-		c.schedule = schedule
-	}
-	c.schedule = backoff.Bound(c.schedule)
-	return c
-}
-
-type brokenEndpoint struct{ err error }
-
-func (e brokenEndpoint) Accepts(context.Context, *Event) (bool, error) { return false, e.err }
-
-func (e brokenEndpoint) Request(context.Context, Send, []Message) (Request, error) {
-	return Request{}, e.err
-}
-
-func (brokenEndpoint) Judge(Response) Verdict { return Verdict{} }
-
-func (e brokenEndpoint) Verify(context.Context, Send) error { return e.err }
