@@ -76,7 +76,7 @@ func (m *Manager) matching(ctx context.Context, e *Event, limit time.Duration) (
 			continue
 		}
 		matches[i].verdict = wanted
-		if _, err := x.get(); err != nil {
+		if _, err := x.compileOnce(); err != nil {
 			m.reportFilter(x.hook, e, err)
 			filtered, matches[i].verdict = true, unwanted
 		}
@@ -166,7 +166,7 @@ func (f *filtering) passInSlot(until time.Time) error {
 
 // leftToRun reports whether Trigger does not evaluate the hook's filter.
 func (x *indexed) leftToRun(now time.Time) bool {
-	if !x.done.Load() {
+	if !x.tried.Load() {
 		return x.textSize() > maxCompiled
 	}
 	return x.err == nil && x.compiled.pace.slow(now)
@@ -178,7 +178,7 @@ func (x *indexed) textSize() int { return len(x.hook.Filter) + len(x.hook.Settin
 // compileSize is the size of the text that has to be compiled before the event
 // can be filtered.
 func (x *match) compileSize(e *filter.Event) int {
-	if !x.hook.done.Load() {
+	if !x.hook.tried.Load() {
 		return x.hook.textSize()
 	}
 	if x.hook.err == nil {
@@ -196,7 +196,7 @@ func (f *filtering) evaluate(x *match, limit time.Duration) error {
 		return nil
 	}
 	began := time.Now()
-	c, err := x.hook.get()
+	c, err := x.hook.compileOnce()
 	if err == nil {
 		if c.filter != nil && c.filter.UsesData() && !f.view.Decoded() {
 			f.view.Decode()

@@ -15,8 +15,8 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/internal/filter"
 )
 
-// A compiled hook is a hook made ready for matching and sending. Its outline
-// lacks endpoint and filter, which take time to make.
+// A compiled hook is a hook made ready for matching and sending. The outline of a
+// hook is a compiled one without endpoint and filter, which take time to make.
 type compiled struct {
 	hook     *Hook
 	traits   Traits
@@ -103,23 +103,23 @@ func (brokenEndpoint) Judge(Response) Verdict { return Verdict{} }
 func (e brokenEndpoint) Verify(context.Context, Send) error { return e.err }
 
 // An index holds all hooks in memory, so that the cost of finding those that
-// want an event depends on their number alone. It follows the store's changes:
-// refresh reads them when the last look is older than maxStale or something
-// was changed here.
+// want an event depends on their number alone. It holds outlines, and compiles a
+// hook when it is first needed. It follows the store's changes: refresh reads them
+// when the last read is older than maxAge or this Manager has changed something.
 type index struct {
 	store   HookStore
 	outline func(*Hook) *compiled
 	compile func(*Hook) (*compiled, error)
-	// notify is told of each hook that was changed, report of those that
-	// cannot be read.
+	// notify is called for each hook that was changed, report with the errors of
+	// those that cannot be read.
 	notify func(Ref)
 	report func(error)
 
-	// syncedAt is when the last complete look began, in Unix nanoseconds.
-	syncedAt atomic.Int64
-	// changed counts the changes made here, seen those of them that the last
-	// complete look covers.
-	changed, seen atomic.Int64
+	// readAt is when the last complete read began, in Unix nanoseconds.
+	readAt atomic.Int64
+	// changesMade counts the changes made by this Manager, changesRead those of
+	// them that the last complete read covers.
+	changesMade, changesRead atomic.Int64
 	// refreshing is held while the store is read, and guards revision. It is a
 	// lock for which a context can end the wait.
 	refreshing *semaphore.Weighted
@@ -127,74 +127,76 @@ type index struct {
 
 	mu      sync.RWMutex
 	hooks   map[Ref]*indexed
-	tenants map[string]*patterns
+	tenants map[string]*subscriptions
 	damaged map[Ref]error
 }
 
-// indexed is a hook in the index. It is compiled when it is first wanted.
+// An indexed hook is one in the index.
 type indexed struct {
 	hook    *Hook
 	outline *compiled // nil if the protocol is unknown, or the hook cannot be read
 	compile func(*Hook) (*compiled, error)
-	// unopened says that the hook can be read later, perhaps.
+	// unopened says that Config.Open has failed for the hook, which may succeed later.
 	unopened bool
 	// replaced says that the index holds a later state of the hook, or none.
 	replaced atomic.Bool
 
 	once     sync.Once
-	done     atomic.Bool
+	tried    atomic.Bool // compiled and err are set
 	compiled *compiled
 	err      error
 }
 
-func (x *indexed) get() (*compiled, error) {
+// compileOnce returns the compiled hook, or why it does not compile. The first
+// call compiles it.
+func (x *indexed) compileOnce() (*compiled, error) {
 	x.once.Do(func() {
 		x.compiled, x.err = x.compile(x.hook)
-		x.done.Store(true)
+		x.tried.Store(true)
 	})
 	return x.compiled, x.err
 }
 
-// patterns holds a tenant's enabled hooks by what they subscribe to.
-type patterns struct {
+// subscriptions are the enabled hooks of a tenant by the patterns in their Events.
+type subscriptions struct {
 	exact  map[string][]*indexed
 	prefix map[string][]*indexed // "order." for "order.*"
 	all    []*indexed
 }
 
 const (
-	// maxStale is how old the index may be; with the time of a look it stays
+	// maxAge is how old the index may be. With the time of a read it stays
 	// below the second that is promised.
-	maxStale = 500 * time.Millisecond
-	// changesPerRead bounds the memory of a look.
+	maxAge = 500 * time.Millisecond
+	// changesPerRead bounds the memory of a read.
 	changesPerRead = 1000
 )
 
 func newIndex(store HookStore, m *Manager, notify func(Ref), report func(error)) *index {
 	return &index{
 		store: store, outline: m.outline, compile: m.compile, notify: notify, report: report, refreshing: semaphore.NewWeighted(1),
-		hooks: map[Ref]*indexed{}, tenants: map[string]*patterns{}, damaged: map[Ref]error{},
+		hooks: map[Ref]*indexed{}, tenants: map[string]*subscriptions{}, damaged: map[Ref]error{},
 	}
 }
 
-// invalidate has the next refresh look at the store.
-func (x *index) invalidate() { x.changed.Add(1) }
+// invalidate makes the next refresh read the store.
+func (x *index) invalidate() { x.changesMade.Add(1) }
 
 // refresh brings the index up to date.
 func (x *index) refresh(ctx context.Context) error {
-	if x.fresh() {
+	if x.isFresh() {
 		return nil
 	}
 	if err := x.refreshing.Acquire(ctx, 1); err != nil {
 		return err
 	}
 	defer x.refreshing.Release(1)
-	if x.fresh() {
+	if x.isFresh() {
 		return nil
 	}
-	changed, at := x.changed.Load(), time.Now().UnixNano()
+	changed, at := x.changesMade.Load(), time.Now().UnixNano()
 	for {
-		// What comes with an error counts, so that the next look goes on from there.
+		// Changes that come with an error count, so the next read continues after them.
 		changes, failure := x.store.HookChanges(ctx, x.revision, changesPerRead)
 		for _, err := range x.apply(changes) {
 			x.report(err)
@@ -209,19 +211,20 @@ func (x *index) refresh(ctx context.Context) error {
 			return failure
 		}
 		if len(changes) < changesPerRead {
-			x.syncedAt.Store(at)
-			x.seen.Store(changed)
+			x.readAt.Store(at)
+			x.changesRead.Store(changed)
 			return nil
 		}
 	}
 }
 
-func (x *index) fresh() bool {
-	return x.seen.Load() == x.changed.Load() && time.Now().UnixNano()-x.syncedAt.Load() < int64(maxStale)
+func (x *index) isFresh() bool {
+	return x.changesRead.Load() == x.changesMade.Load() && time.Now().UnixNano()-x.readAt.Load() < int64(maxAge)
 }
 
-// apply returns the errors of hooks that cannot be read and could be before.
-func (x *index) apply(changes []HookChange) (fresh []error) {
+// apply returns the errors of hooks that cannot be read, except those that were
+// reported before.
+func (x *index) apply(changes []HookChange) (failures []error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, change := range changes {
@@ -235,9 +238,9 @@ func (x *index) apply(changes []HookChange) (fresh []error) {
 			var unopened *unopenedError
 			entry := &indexed{hook: &Hook{Tenant: ref.Tenant, ID: ref.ID}, unopened: errors.As(change.Err, &unopened)}
 			entry.compile = func(*Hook) (*compiled, error) { return nil, errUnreadable }
-			told := x.damaged[ref] != nil && x.damaged[ref].Error() == change.Err.Error() || unopened != nil && unopened.untried
-			if !told {
-				fresh = append(fresh, change.Err)
+			reported := x.damaged[ref] != nil && x.damaged[ref].Error() == change.Err.Error() || unopened != nil && unopened.untried
+			if !reported {
+				failures = append(failures, change.Err)
 			}
 			x.damaged[ref], x.hooks[ref] = change.Err, entry
 			continue
@@ -251,15 +254,16 @@ func (x *index) apply(changes []HookChange) (fresh []error) {
 		x.hooks[ref] = entry
 		x.subscribe(entry)
 	}
-	return fresh
+	return failures
 }
 
-// errUnreadable is what the owner of a hook is told that is damaged.
+// errUnreadable is the error that the owner of a damaged hook sees.
 var errUnreadable = errors.New("the hook cannot be read")
 
-// check returns an error if a hook of the tenant cannot be read, so that nobody
-// knows what it wants. One that does not even tell its tenant is nobody's.
-func (x *index) check(tenant string) error {
+// checkReadable returns an error if a hook of the tenant cannot be read, because
+// then nobody knows which events it wants. A hook whose tenant cannot be read
+// either is no tenant's.
+func (x *index) checkReadable(tenant string) error {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for ref, err := range x.damaged {
@@ -276,7 +280,7 @@ func (x *index) subscribe(entry *indexed) {
 	}
 	p := x.tenants[entry.hook.Tenant]
 	if p == nil {
-		p = &patterns{exact: map[string][]*indexed{}, prefix: map[string][]*indexed{}}
+		p = &subscriptions{exact: map[string][]*indexed{}, prefix: map[string][]*indexed{}}
 		x.tenants[entry.hook.Tenant] = p
 	}
 	for _, pattern := range entry.hook.Events {
