@@ -60,7 +60,7 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 		case slot && i == first:
 			o = e.timedOut(ctx, c, it, began)
 		default:
-			it.Delivery.Due = roundUp(e.m.slots.comeBack(c.hook.Tenant))
+			it.Delivery.Due = roundUp(e.m.slots.retryTime(c.hook.Tenant))
 			e.results.put(released(it.Claimed))
 		}
 	}
@@ -90,7 +90,7 @@ func (e *engine) waitForSlot(ctx context.Context, c *compiled, items []item, ver
 	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	return ctx.Err() == nil && e.m.slots.wait(ctx, c.hook.Tenant)
+	return ctx.Err() == nil && e.m.slots.acquire(ctx, c.hook.Tenant)
 }
 
 // evaluate fills in the verdicts that are undecided, as far as there is time

@@ -87,7 +87,7 @@ func (m *Manager) matching(ctx context.Context, e *Event, limit time.Duration) (
 	f := filtering{m: m, ctx: ctx, event: e, view: viewOf(e), matches: matches}
 	began := time.Now()
 	left, err := f.pass(began.Add(min(quickTime, limit)), false)
-	if err == nil && left > 0 && m.slots.try(e.Tenant) {
+	if err == nil && left > 0 && m.slots.tryAcquire(e.Tenant) {
 		err = f.passInSlot(began.Add(limit))
 	}
 	if err != nil {

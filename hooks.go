@@ -27,7 +27,7 @@ type Manager struct {
 	catalogue map[string]json.RawMessage
 	guard     *guard
 	index     *index
-	slots     *slots
+	slots     *filterSlots
 	filterLog *rateLog
 	dropped   droppedHeaders
 	// send is for deliveries and keeps connections; sendOnce is for requests
@@ -67,7 +67,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 		protocols: map[string]Protocol{StandardWebhooks: newStandard(cfg)},
 		catalogue: make(map[string]json.RawMessage, len(cfg.Catalogue)),
 		guard:     g,
-		slots:     newSlots(max(1, runtime.GOMAXPROCS(0)/2)),
+		slots:     newFilterSlots(max(1, runtime.GOMAXPROCS(0)/2)),
 		filterLog: newRateLog(reportBurst, reportInterval),
 		send:      newSender(cfg, g),
 		outside:   newTenantSemaphore(cfg.MaxInFlight),
