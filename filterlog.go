@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// reportFilter tells the operator and the observer of a filter that failed, but
-// not of all if there are many.
+// reportFilter logs that a filter failed and calls the observer, but not each time if
+// there are many failures.
 func (m *Manager) reportFilter(h *Hook, e *Event, err error) {
 	leftOut, ok := m.filterLog.allow(h.Tenant, time.Now())
 	if !ok {
@@ -22,7 +22,7 @@ func (m *Manager) reportFilter(h *Hook, e *Event, err error) {
 	})
 }
 
-// A rateLog limits how often something is told of each key, such as a tenant:
+// A rateLog limits how often something is logged for each key, such as a tenant:
 // burst times at once, then once every interval. Keys beyond maxReported share one
 // such limit.
 type rateLog struct {
@@ -40,7 +40,7 @@ func newRateLog(burst int, interval time.Duration) *rateLog {
 }
 
 type rated struct {
-	// full is when the whole burst may be told again.
+	// full is when the whole burst may be logged again.
 	full    time.Time
 	leftOut int
 }
@@ -51,8 +51,8 @@ const (
 	maxReported    = 1024
 )
 
-// allow reports whether it is to be told now, and how many were left out since
-// the last.
+// allow reports whether to log now, and how many times it has said no since it last
+// said yes.
 func (l *rateLog) allow(key string, now time.Time) (leftOut int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

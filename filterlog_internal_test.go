@@ -32,14 +32,14 @@ func TestRateLog(t *testing.T) {
 func TestRateLogIsBounded(t *testing.T) {
 	l := newRateLog(reportBurst, reportInterval)
 	now := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
-	told := 0
+	logged := 0
 	for i := range 20 * maxReported {
 		if _, ok := l.allow(fmt.Sprint(i), now); ok {
-			told++
+			logged++
 		}
 	}
-	if told != maxReported+reportBurst || len(l.keys) != maxReported {
-		t.Errorf("%d were told of, %d tenants are remembered", told, len(l.keys))
+	if logged != maxReported+reportBurst || len(l.keys) != maxReported {
+		t.Errorf("%d were logged, %d tenants are remembered", logged, len(l.keys))
 	}
 	now = now.Add(time.Hour)
 	if _, ok := l.allow("new", now); !ok || len(l.keys) != 1 {

@@ -22,7 +22,7 @@ type compiled struct {
 	traits   Traits
 	endpoint Endpoint
 	filter   *filter.Filter // nil if the hook has none
-	pace     *pace
+	history  *filterHistory
 	schedule []time.Duration
 	timeout  time.Duration
 	// batch is how many deliveries may share a request, gather how long they
@@ -40,7 +40,7 @@ func (m *Manager) outline(h *Hook) *compiled {
 	if !ok {
 		return nil
 	}
-	c := &compiled{hook: h, traits: p.Traits(), pace: &pace{}, schedule: h.Schedule, timeout: h.Timeout}
+	c := &compiled{hook: h, traits: p.Traits(), history: &filterHistory{}, schedule: h.Schedule, timeout: h.Timeout}
 	if len(c.schedule) == 0 {
 		c.schedule = c.traits.Schedule
 	}
