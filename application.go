@@ -49,7 +49,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // blame tells the operator that code of the application has panicked or ended its
 // goroutine, if err says so. Other errors are no faults of that code.
-func (m *Manager) blame(code string, err error, args ...any) {
+func (m *Manager) reportPanic(code string, err error, args ...any) {
 	if p := new(panicError); errors.As(err, &p) {
 		m.log.Error("hooks: "+code+" panicked", append(args, "panic", printable(fmt.Sprint(p.value)), "stack", string(p.stack))...)
 	} else if errors.Is(err, errExited) {
@@ -73,5 +73,5 @@ func (m *Manager) observe(call func()) {
 		call()
 		return nil
 	})
-	m.blame("the observer", err)
+	m.reportPanic("the observer", err)
 }

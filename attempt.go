@@ -165,7 +165,7 @@ func (m *Manager) request(ctx context.Context, s *sender, c *compiled, msgs []Me
 	err := errExited
 	defer func() {
 		if err != nil {
-			m.blame("a protocol", err, "protocol", c.hook.Protocol)
+			m.reportPanic("a protocol", err, "protocol", c.hook.Protocol)
 			result.response = unsent(ctx, err)
 		}
 	}()
@@ -187,7 +187,7 @@ func (m *Manager) judge(c *compiled, result *attempted) {
 		if err == nil {
 			return
 		}
-		m.blame("a protocol", err, "protocol", c.hook.Protocol)
+		m.reportPanic("a protocol", err, "protocol", c.hook.Protocol)
 		result.verdict = Verdict{}
 		if result.response.Err == nil {
 			result.response = result.response.failedWith(ClassRequest, err)

@@ -41,15 +41,15 @@ func (m *Manager) limitsOf(x *indexed) dispatch.Limits {
 }
 
 // stored takes note of deliveries that were stored as pending.
-func (e *engine) stored(deliveries []Delivery) {
+func (e *engine) noteStored(deliveries []Delivery) {
 	at := now()
 	for i := range deliveries {
 		switch d := &deliveries[i]; {
 		case d.State != Pending:
 		case d.Due.After(at):
-			e.dueAt(d.Due)
+			e.claimAt(d.Due)
 		default:
-			e.dispatch.Left(d.HookRef())
+			e.dispatch.MarkBacklogged(d.HookRef())
 		}
 	}
 }
@@ -61,12 +61,12 @@ var claimBackoff = backoff.Exponential{First: 100 * time.Millisecond, Max: 5 * t
 // until ctx ends.
 func (e *engine) claim(ctx context.Context) {
 	if n, ok := e.m.store.(Notifier); ok {
-		stop := n.Notify(func() { e.dueAt(now().Add(notifyPause)) })
+		stop := n.Notify(func() { e.claimAt(now().Add(notifyPause)) })
 		defer stop()
 	}
-	e.dueAt(now())
+	e.claimAt(now())
 	var last time.Time
-	for failures := 0; e.waitForDue(ctx, last); {
+	for failures := 0; e.waitForClaim(ctx, last); {
 		err := e.claimOnce(ctx)
 		last = time.Now()
 		if err == nil || ctx.Err() != nil {
@@ -76,24 +76,24 @@ func (e *engine) claim(ctx context.Context) {
 		e.m.report("claim deliveries", err)
 		sleep(ctx, claimBackoff.Delay(failures))
 		failures++
-		e.dueAt(now())
+		e.claimAt(now())
 	}
 }
 
 // waitForDue waits until somebody has asked for a claim, or PollInterval has
 // passed since the last. It returns false when ctx has ended.
-func (e *engine) waitForDue(ctx context.Context, last time.Time) bool {
+func (e *engine) waitForClaim(ctx context.Context, last time.Time) bool {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		next := last.Add(e.m.cfg.PollInterval)
 		e.mu.Lock()
-		if !e.due.IsZero() && e.due.Before(next) {
-			next = e.due
+		if !e.nextClaim.IsZero() && e.nextClaim.Before(next) {
+			next = e.nextClaim
 		}
 		wait := time.Until(next)
 		if wait <= 0 {
-			e.due, e.claimed = time.Time{}, time.Now()
+			e.nextClaim, e.lastClaim = time.Time{}, time.Now()
 		}
 		e.mu.Unlock()
 		if wait <= 0 {
@@ -111,7 +111,7 @@ func (e *engine) waitForDue(ctx context.Context, last time.Time) bool {
 
 func (e *engine) claimOnce(ctx context.Context) error {
 	at := now()
-	room, ok := e.dispatch.Request(at)
+	room, ok := e.dispatch.PlanClaim(at)
 	if !ok {
 		return nil
 	}
@@ -128,9 +128,9 @@ func (e *engine) claimOnce(ctx context.Context) error {
 		it := item{Claimed: &claimed[i], hook: e.m.index.get(ref)}
 		arrivals[i] = dispatch.Arrival[Ref, item]{Key: ref, Limits: e.m.limitsOf(it.hook), Item: it.waiting()}
 	}
-	e.dispatch.Claimed(room, arrivals)
+	e.dispatch.AddClaimed(room, arrivals)
 	if !next.IsZero() {
-		e.dueAt(next)
+		e.claimAt(next)
 	}
 	return nil
 }
@@ -138,13 +138,15 @@ func (e *engine) claimOnce(ctx context.Context) error {
 func (e *engine) claimRequest(c dispatch.Claim[Ref]) ClaimRequest {
 	r := ClaimRequest{
 		Owner: e.m.owner, Now: c.Now, Until: stamp(c.Now.Add(e.m.cfg.Lease)),
-		Limit: room(c.Limit), PerTenant: room(c.PerTenant), Tenants: make(map[string]Capacity, len(c.Tenants)),
+		Limit: capacityOf(c.Limit), PerTenant: capacityOf(c.PerTenant), Tenants: make(map[string]Capacity, len(c.Tenants)),
 		PerHook: c.PerQueue, Hooks: c.Queues,
 	}
 	for tenant, of := range c.Tenants {
-		r.Tenants[tenant] = room(of)
+		r.Tenants[tenant] = capacityOf(of)
 	}
 	return r
 }
 
-func room(r dispatch.Capacity) Capacity { return Capacity{Deliveries: r.Items, Bytes: int64(r.Bytes)} }
+func capacityOf(r dispatch.Capacity) Capacity {
+	return Capacity{Deliveries: r.Items, Bytes: int64(r.Bytes)}
+}

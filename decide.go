@@ -56,12 +56,12 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 			send = append(send, it)
 		case verdicts[i] == unwanted:
 		case ctx.Err() != nil:
-			e.results.put(released(it.Claimed))
+			e.results.put(givenBack(it.Claimed))
 		case hasSlot && i == first:
 			o = e.timedOut(ctx, c, it, began)
 		default:
 			it.Delivery.Due = roundUp(e.m.slots.retryTime(c.hook.Tenant))
-			e.results.put(released(it.Claimed))
+			e.results.put(givenBack(it.Claimed))
 		}
 	}
 	return send, o

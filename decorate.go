@@ -33,7 +33,7 @@ func (m *Manager) decorate(req *Request, msgs []Message) {
 		return nil
 	})
 	if err != nil {
-		m.blame("Config.Decorate", err, "event", msgs[0].Event.ID)
+		m.reportPanic("Config.Decorate", err, "event", msgs[0].Event.ID)
 		return
 	}
 	if len(added) > 0 {

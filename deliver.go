@@ -26,7 +26,7 @@ func (e *engine) work() {
 			e.workers.Go(e.work)
 		}
 	}()
-	for e.results.wait(); e.dispatch.Take(&w.request); e.results.wait() {
+	for e.results.wait(); e.dispatch.Next(&w.request); e.results.wait() {
 		w.send()
 	}
 	stopped = true
@@ -91,7 +91,7 @@ func (w *worker) deliver(items []item, o *dispatch.Outcome) {
 // giveBack leaves results that make deliveries pending again, as they were.
 func (e *engine) giveBack(items []item) {
 	for _, it := range items {
-		e.results.put(released(it.Claimed))
+		e.results.put(givenBack(it.Claimed))
 	}
 }
 
@@ -99,7 +99,7 @@ func (e *engine) giveBack(items []item) {
 func (e *engine) postpone(items []item) {
 	at := roundUp(time.Now().Add(unopenedPause))
 	for _, it := range items {
-		r := released(it.Claimed)
+		r := givenBack(it.Claimed)
 		it.Delivery.Due, r.Due = at, at
 		e.results.put(r)
 	}

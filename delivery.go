@@ -101,7 +101,7 @@ func (m *Manager) Redeliver(ctx context.Context, tenant, deliveryID string) (Del
 	if err != nil {
 		return Delivery{}, fmt.Errorf("redeliver %q: %w", deliveryID, err)
 	}
-	m.claimSoon()
+	m.claimNow()
 	return d, nil
 }
 
@@ -141,7 +141,7 @@ func (m *Manager) Cancel(ctx context.Context, tenant, deliveryID string) (Delive
 	if err != nil {
 		return Delivery{}, fmt.Errorf("cancel %q: %w", deliveryID, err)
 	}
-	m.claimSoon()
+	m.claimNow()
 	if m.cfg.Observer.Ended != nil {
 		e := m.eventOf(context.WithoutCancel(ctx), d)
 		m.observe(func() { m.cfg.Observer.Ended(d, e) })
@@ -163,8 +163,8 @@ func (m *Manager) eventOf(ctx context.Context, d Delivery) *Event {
 }
 
 // claimSoon has the engine look for what a change has made due.
-func (m *Manager) claimSoon() {
+func (m *Manager) claimNow() {
 	if e := m.engine.Load(); e != nil {
-		e.dueAt(now())
+		e.claimAt(now())
 	}
 }

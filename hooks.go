@@ -81,7 +81,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 	}
 	m.index = newIndex(sealed, m, func(ref Ref) {
 		if e := m.engine.Load(); e != nil {
-			e.dispatch.Renew(ref)
+			e.dispatch.EndpointChanged(ref)
 			e.dispatch.SetTenants(m.index.countTenants())
 		}
 	}, func(err error) { m.report("read a hook", err) })

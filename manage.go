@@ -98,40 +98,19 @@ func (m *Manager) AllHooks(ctx context.Context, q HookQuery) iter.Seq2[Hook, err
 	})
 }
 
-// Update reads a hook, lets change change it, and stores the result; it returns
-// the hook as stored. When another writer comes between, it starts over, so
-// change may be called several times and nobody's update is lost. An error of
-// change is returned and leaves the hook as it was. ID and Tenant cannot
-// change; Version, CreatedAt, UpdatedAt and Health are the Manager's.
+// Update reads a hook, calls change with it, stores the result, and returns the hook as
+// stored. If another writer changes the hook in the meantime, Update starts over: change
+// may be called several times, and no update is lost. An error of change is returned
+// and leaves the hook as it was. ID and Tenant cannot change. The Manager sets Version,
+// CreatedAt, UpdatedAt and Health itself.
 func (m *Manager) Update(ctx context.Context, tenant, id string, change func(*Hook) error) (Hook, error) {
 	for {
 		old, err := m.Hook(ctx, tenant, id)
 		if err != nil {
 			return Hook{}, err
 		}
-		h := old.clone()
-		if err := change(&h); err != nil {
-			return Hook{}, err
-		}
-		if h.ID != old.ID {
-			return Hook{}, &InvalidError{Field: "id", Reason: "cannot be changed"}
-		}
-		if h.Tenant != old.Tenant {
-			return Hook{}, &InvalidError{Field: "tenant", Reason: "cannot be changed"}
-		}
-		h.Version, h.CreatedAt, h.Health, h.Sealed = old.Version, old.CreatedAt, old.Health, nil
-		h.UpdatedAt = now()
-		if h.URL != old.URL && old.Verified {
-			h.Verified = false
-		}
-		h.Protocol = cmp.Or(h.Protocol, StandardWebhooks)
-		// A hook that is no longer valid, for the configuration was another
-		// when it was stored, can still be disabled.
-		check := m.checkHook
-		if onlyDisables(old, h) {
-			check = checkDisabledReason
-		}
-		if err := check(&h); err != nil {
+		h, err := m.changed(old, change)
+		if err != nil {
 			return Hook{}, err
 		}
 		err = m.hooks.UpdateHook(ctx, h)
@@ -144,10 +123,37 @@ func (m *Manager) Update(ctx context.Context, tenant, id string, change func(*Ho
 		m.hooksChanged(ctx)
 		h.Version++
 		if old.Disabled && !h.Disabled {
-			h.Health = Health{}
+			h.Health = Health{} // as the store does
 		}
 		return h, nil
 	}
+}
+
+// changed returns the hook that change makes of old, checked and ready to be stored.
+func (m *Manager) changed(old Hook, change func(*Hook) error) (Hook, error) {
+	h := old.clone()
+	if err := change(&h); err != nil {
+		return Hook{}, err
+	}
+	if h.ID != old.ID {
+		return Hook{}, &InvalidError{Field: "id", Reason: "cannot be changed"}
+	}
+	if h.Tenant != old.Tenant {
+		return Hook{}, &InvalidError{Field: "tenant", Reason: "cannot be changed"}
+	}
+	h.Version, h.CreatedAt, h.Health, h.Sealed = old.Version, old.CreatedAt, old.Health, nil
+	h.UpdatedAt = now()
+	if h.URL != old.URL && old.Verified {
+		h.Verified = false
+	}
+	h.Protocol = cmp.Or(h.Protocol, StandardWebhooks)
+	// A hook may be invalid because the configuration was another when it was
+	// stored. It can still be disabled.
+	check := m.checkHook
+	if onlyDisables(old, h) {
+		check = checkDisabledReason
+	}
+	return h, check(&h)
 }
 
 // onlyDisables reports whether the change from old to h is that h is disabled.
@@ -156,9 +162,9 @@ func onlyDisables(old, h Hook) bool {
 	return reflect.DeepEqual(old, h)
 }
 
-// Delete removes a hook, or returns [ErrNotFound]. Deliveries that are waiting
-// for it are cancelled when they fall due, dead ones no longer hold their
-// ordering keys back; its log stays.
+// Delete removes a hook, or returns [ErrNotFound]. Deliveries that wait for it are
+// cancelled when they fall due, and dead ones no longer hold their ordering keys. Its log
+// stays.
 func (m *Manager) Delete(ctx context.Context, tenant, id string) error {
 	if err := m.store.DeleteHook(ctx, Ref{tenant, id}, now()); err != nil {
 		return fmt.Errorf("delete hook %q: %w", id, err)
@@ -167,9 +173,9 @@ func (m *Manager) Delete(ctx context.Context, tenant, id string) error {
 	return nil
 }
 
-// hooksChanged brings the index up to date after a change that is stored, so
-// that whatever comes next sees it. A failure is no reason to call the change
-// failed: the next use of the index tries again.
+// hooksChanged brings the index up to date after a change that is stored, so that later
+// calls see it. If that fails, the change is stored all the same, and the next use of
+// the index tries again.
 func (m *Manager) hooksChanged(ctx context.Context) {
 	m.index.invalidate()
 	if err := m.index.refresh(ctx); err != nil && ctx.Err() == nil {
@@ -187,45 +193,55 @@ type Rotation struct {
 	Overlap time.Duration
 }
 
-// RotateSecret gives the hook a new secret and returns the hook, whose first
-// secret is the new one. Secrets that have expired are dropped. Those of another
-// kind go on signing, as long as they did before: an ed25519 key does not end a
-// symmetric secret. [Manager.Update] ends one at once, by removing it from Secrets.
+// RotateSecret gives the hook a new secret and returns the hook, whose first secret is
+// the new one. Secrets that have expired are removed. Those of another kind sign as long
+// as they did before: an ed25519 key does not end a symmetric secret. To end a secret at
+// once, remove it from Secrets with [Manager.Update].
 func (m *Manager) RotateSecret(ctx context.Context, tenant, id string, r Rotation) (Hook, error) {
 	overlap := max(0, cmp.Or(r.Overlap, 24*time.Hour))
 	return m.Update(ctx, tenant, id, func(h *Hook) error {
 		secret := r.Secret
 		if secret == "" {
-			p, ok := m.protocols[h.Protocol]
-			if !ok {
-				return unknownProtocol(h.Protocol)
-			}
 			var err error
-			if secret, err = newSecret(p); err != nil {
+			if secret, err = m.newSecretFor(h.Protocol); err != nil {
 				return err
-			}
-			if secret == "" {
-				return &InvalidError{Field: "secret", Reason: fmt.Sprintf("must be given, for the protocol %q makes none", h.Protocol)}
 			}
 		}
 		if slices.ContainsFunc(h.Secrets, func(s SigningSecret) bool { return s.Secret == secret }) {
 			return &InvalidError{Field: "secret", Reason: "is one that the hook has already"}
 		}
-		at := now()
-		end := at.Add(overlap)
-		rotated := []SigningSecret{{Secret: secret}}
-		for _, old := range h.Secrets {
-			expires := !old.ExpiresAt.IsZero()
-			if secretKind(old.Secret) == secretKind(secret) && (!expires || old.ExpiresAt.After(end)) {
-				old.ExpiresAt, expires = end, true
-			}
-			if !expires || old.ExpiresAt.After(at) {
-				rotated = append(rotated, old)
-			}
-		}
-		h.Secrets = rotated
+		h.Secrets = rotated(h.Secrets, secret, now(), overlap)
 		return nil
 	})
+}
+
+// newSecretFor makes a secret for a protocol, which must be one that makes secrets.
+func (m *Manager) newSecretFor(protocol string) (Secret, error) {
+	p, ok := m.protocols[protocol]
+	if !ok {
+		return "", unknownProtocol(protocol)
+	}
+	secret, err := newSecret(p)
+	if err == nil && secret == "" {
+		err = &InvalidError{Field: "secret", Reason: fmt.Sprintf("must be given, because the protocol %q makes none", protocol)}
+	}
+	return secret, err
+}
+
+// rotated returns the secrets of a hook after a rotation: the new one, and those that
+// still sign. The old ones of the same kind end with the overlap at the latest.
+func rotated(secrets []SigningSecret, secret Secret, at time.Time, overlap time.Duration) []SigningSecret {
+	end := at.Add(overlap)
+	after := []SigningSecret{{Secret: secret}}
+	for _, old := range secrets {
+		if secretKind(old.Secret) == secretKind(secret) && (old.ExpiresAt.IsZero() || old.ExpiresAt.After(end)) {
+			old.ExpiresAt = end
+		}
+		if old.ExpiresAt.IsZero() || old.ExpiresAt.After(at) {
+			after = append(after, old)
+		}
+	}
+	return after
 }
 
 // secretKind tells which secrets replace each other: those for HMAC, those for

@@ -46,9 +46,9 @@ type engine struct {
 	mu     sync.Mutex
 	// due is when to claim next: the earliest time that anybody has named
 	// since the last claim. Zero: none. Guarded by mu.
-	due time.Time
+	nextClaim time.Time
 	// claimed is when the last claim began. Guarded by mu.
-	claimed time.Time
+	lastClaim time.Time
 	// disabling are the hooks being disabled. Guarded by mu.
 	disabling map[Ref]bool
 
@@ -139,25 +139,25 @@ func newEngine(requests context.Context, m *Manager) *engine {
 		BatchBytes: maxBatchData,
 		Lease:      m.cfg.Lease,
 		Tenant:     func(ref Ref) string { return ref.Tenant },
-		Claim:      e.dueAt,
-		Release:    func(it item) { e.results.put(released(it.Claimed)) },
+		Claim:      e.claimAt,
+		GiveBack:   func(it item) { e.results.put(givenBack(it.Claimed)) },
 		Spawn:      func() { e.workers.Go(e.work) },
 	})
 	return e
 }
 
 // dueAt has the claim loop claim at t.
-func (e *engine) dueAt(t time.Time) {
+func (e *engine) claimAt(t time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.dueAtLocked(t)
+	e.claimAtLocked(t)
 }
 
-func (e *engine) dueAtLocked(t time.Time) {
-	if !e.due.IsZero() && !t.Before(e.due) {
+func (e *engine) claimAtLocked(t time.Time) {
+	if !e.nextClaim.IsZero() && !t.Before(e.nextClaim) {
 		return
 	}
-	e.due = t
+	e.nextClaim = t
 	select {
 	case e.wakeup <- struct{}{}:
 	default:
@@ -168,11 +168,11 @@ func (e *engine) dueAtLocked(t time.Time) {
 func (e *engine) wake() {
 	e.mu.Lock() // until the end: a claim that began meanwhile would be followed by another at once
 	defer e.mu.Unlock()
-	next := e.claimed.Add(notifyPause)
+	next := e.lastClaim.Add(notifyPause)
 	if at := now(); next.Before(at) {
 		next = at
 	}
-	e.dueAtLocked(next)
+	e.claimAtLocked(next)
 }
 
 // purge removes, step by step, what is older than Config.Retention or more than

@@ -57,12 +57,12 @@ func (e *engine) settled(ctx context.Context, at time.Time, b batch, settled []S
 			continue
 		}
 		if s.State == Pending {
-			e.dueAt(s.Due)
+			e.claimAt(s.Due)
 		} else {
 			d.EndedAt = at
 			d.Held = d.Held && e.m.index.get(d.HookRef()) != nil // Nothing is held for a hook that is gone.
 			if d.OrderingKey != "" {
-				e.dueAt(now())
+				e.claimAt(now())
 			}
 		}
 		if s.Attempt == nil {

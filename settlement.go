@@ -49,7 +49,7 @@ func (a attempted) throttledUntil(failures int) time.Time {
 }
 
 // released gives a delivery back as it was.
-func released(claimed *Claimed) result {
+func givenBack(claimed *Claimed) result {
 	d := &claimed.Delivery
 	return result{Settlement{
 		DeliveryID: d.ID, Token: d.Lease.Token, State: Pending, Due: d.Due, Step: d.Step, Undecided: d.Undecided, Reason: d.Reason,

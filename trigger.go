@@ -50,7 +50,7 @@ func (m *Manager) TriggerBatch(ctx context.Context, events ...Event) ([]Receipt,
 		return nil, nil
 	}
 	stored := false
-	defer func() { t.finish(stored) }() // also when the store panics
+	defer func() { t.handOver(stored) }() // also when the store panics
 	if err = m.store.Enqueue(ctx, t.now, t.entries); err != nil {
 		return nil, fmt.Errorf("trigger: %w", err)
 	}
@@ -92,8 +92,8 @@ type trigger struct {
 	// handed are the deliveries that the engine has made room for, so that
 	// it can send them without reading them back from the store, and queues
 	// where.
-	handed []dispatch.Item[item]
-	queues []*dispatch.Queue[Ref, item]
+	handedOver []dispatch.Item[item]
+	queues     []*dispatch.Queue[Ref, item]
 }
 
 // checkBatch refuses more events than one call takes.
@@ -168,24 +168,24 @@ func (m *Manager) addDeliveries(t *trigger, entry *Entry, matches []match) {
 			d.State = Leased
 			d.Lease = Lease{Owner: m.owner, Token: 1, Until: stamp(t.now.Add(m.cfg.Lease))}
 			t.queues = append(t.queues, q)
-			t.handed = append(t.handed, item{&Claimed{Delivery: *d, Event: e}, x.hook}.waiting())
+			t.handedOver = append(t.handedOver, item{&Claimed{Delivery: *d, Event: e}, x.hook}.waiting())
 		}
 	}
 }
 
 // finish hands the deliveries over to the engine, or gives their room back.
-func (t *trigger) finish(stored bool) {
+func (t *trigger) handOver(stored bool) {
 	if t.engine == nil {
 		return
 	}
-	if len(t.handed) > 0 {
-		t.engine.dispatch.HandOver(t.queues, t.handed, stored)
+	if len(t.handedOver) > 0 {
+		t.engine.dispatch.HandOver(t.queues, t.handedOver, stored)
 	}
 	if !stored {
 		return
 	}
 	for _, entry := range t.entries {
-		t.engine.stored(entry.Deliveries)
+		t.engine.noteStored(entry.Deliveries)
 	}
 }
 

@@ -71,7 +71,7 @@ func (t applicationTx) Enqueue(ctx context.Context, now time.Time, entries []hoo
 	// writers need. Their savepoints must not mix.
 	t.store.inApplicationTx.Lock()
 	defer t.store.inApplicationTx.Unlock()
-	if err := run(always, savepoint); err != nil {
+	if err := run(always, stmtSavepoint); err != nil {
 		return fmt.Errorf("sqlite: %w", plain(err))
 	}
 	session := newReader(ctx, t.handle)
@@ -79,9 +79,9 @@ func (t applicationTx) Enqueue(ctx context.Context, now time.Time, entries []hoo
 	if damage := session.damaged(); damage != nil {
 		err = damage
 	}
-	end := release
+	end := stmtRelease
 	if err != nil {
-		end = rollbackTo
+		end = stmtRollbackTo
 	}
 	if failure := errors.Join(session.close(), run(always, end)); failure != nil {
 		err = errors.Join(err, failure)
@@ -93,9 +93,9 @@ func (t applicationTx) Enqueue(ctx context.Context, now time.Time, entries []hoo
 }
 
 var (
-	savepoint  = newStatement("SAVEPOINT hooks_apart")
-	release    = newStatement("RELEASE hooks_apart")
-	rollbackTo = newStatement("ROLLBACK TO hooks_apart")
+	stmtSavepoint  = newStatement("SAVEPOINT hooks_apart")
+	stmtRelease    = newStatement("RELEASE hooks_apart")
+	stmtRollbackTo = newStatement("ROLLBACK TO hooks_apart")
 )
 
 // once is a Handle without PrepareContext, for statements that are executed once.
@@ -123,9 +123,9 @@ func (t applicationTx) check(r *reader) error {
 		return t.explain(r, err)
 	}
 	version, own := int64(0), false
-	err := r.each(readIdentity, func(found row) error {
-		version = found.int(1)
-		own = found.maybeText(0) == t.store.id && t.store.file.is(found.maybeText(2))
+	err := r.each(stmtReadIdentity, func(found row) error {
+		version = found.int(identityVersion)
+		own = found.maybeText(identityID) == t.store.id && t.store.file.is(found.maybeText(identityFile))
 		return nil
 	})
 	switch {
@@ -141,12 +141,12 @@ func (t applicationTx) check(r *reader) error {
 // temporary has no safety level. So it tells whether there is a transaction, which
 // SQL has no other word for, and by the type of its error which library it is of:
 // two may be built of the same source and with the same options.
-var changeSafety = newStatement("PRAGMA temp.synchronous = FULL")
+var stmtChangeSafety = newStatement("PRAGMA temp.synchronous = FULL")
 
 // checkTransaction returns an error unless the handle is in a transaction, of the
 // library that the store uses.
 func checkTransaction(r *reader) error {
-	err := plain(run(r, changeSafety))
+	err := plain(run(r, stmtChangeSafety))
 	var cause sqlite3.Error
 	switch {
 	case err == nil:
@@ -162,28 +162,35 @@ func checkTransaction(r *reader) error {
 var (
 	// takeLock changes nothing, but waits for other writers: a transaction that
 	// has read before could not any more.
-	takeLock = newStatement("UPDATE hooks_identity SET id = id WHERE 0")
+	stmtTakeLock = newStatement("UPDATE hooks_identity SET id = id WHERE 0")
 	// readIdentity also finds the file of the database that the table is in. There
 	// may be several with such a table, if some are attached: SQLite takes that of
 	// temp (which has the number 1), main, or the one that was attached first.
-	readIdentity = newStatement(`SELECT id, (SELECT coalesce(max(version), 0) FROM hooks_schema), file, min(iif(seq = 1, -1, seq))
+	stmtReadIdentity = newStatement(`SELECT id, (SELECT coalesce(max(version), 0) FROM hooks_schema), file, min(iif(seq = 1, -1, seq))
 		FROM hooks_identity, pragma_table_list('hooks_identity'), pragma_database_list WHERE pragma_database_list.name = schema`)
 	// A checkpoint is refused with SQLITE_LOCKED in a transaction that has read.
-	tryCheckpoint = newStatement("PRAGMA wal_checkpoint(PASSIVE)")
+	stmtTryCheckpoint = newStatement("PRAGMA wal_checkpoint(PASSIVE)")
+)
+
+// The columns of stmtReadIdentity.
+const (
+	identityID = iota
+	identityVersion
+	identityFile
 )
 
 // lock takes the lock that writers need. In a transaction that began immediate it
 // is there already. In another, SQLite waits for it only as long as nothing has
 // been read.
 func lock(r *reader) error {
-	err := run(r, takeLock)
+	err := run(r, stmtTakeLock)
 	if !isBusy(err) {
 		return err
 	}
 	var cause sqlite3.Error
 	errors.As(err, &cause)
 	stale := cause.ExtendedCode == sqlite3.ErrBusySnapshot
-	if !stale && cause.Code == sqlite3.ErrBusy && errors.As(run(r, tryCheckpoint), &cause) {
+	if !stale && cause.Code == sqlite3.ErrBusy && errors.As(run(r, stmtTryCheckpoint), &cause) {
 		stale = cause.Code == sqlite3.ErrLocked
 	}
 	if stale {
@@ -209,20 +216,20 @@ func (t applicationTx) explain(r *reader, err error) error {
 }
 
 var (
-	findSchema  = newStatement("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'hooks_schema'")
-	readVersion = newStatement("SELECT coalesce(max(version), 0) FROM hooks_schema")
+	stmtFindSchema  = newStatement("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'hooks_schema'")
+	stmtReadVersion = newStatement("SELECT coalesce(max(version), 0) FROM hooks_schema")
 )
 
 // checkTables is checkSchema for a session.
 func checkTables(r *reader) error {
-	found, err := first(r, findSchema)
+	found, err := first(r, stmtFindSchema)
 	switch {
 	case err != nil:
 		return err
 	case found == nil:
 		return ErrNotMigrated
 	}
-	version, err := first(r, readVersion)
+	version, err := first(r, stmtReadVersion)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// plain puts one of the errors above in front of what the driver says.
+// plain wraps an error of the driver in one of the errors above.
 func plain(err error) error {
 	if errors.Is(err, ErrReadFirst) { // which says more than ErrBusy
 		return err
@@ -38,8 +38,8 @@ func plain(err error) error {
 	return err
 }
 
-// refused reports whether err is a response of the store's, which has written
-// nothing, and not a failure of the database.
+// refused reports whether the store has refused an operation, which then has written nothing.
+// Other errors are failures of the database.
 func refused(err error) bool {
 	return errors.Is(err, hooks.ErrNotFound) || errors.Is(err, hooks.ErrConflict) || errors.Is(err, hooks.ErrDuplicate) ||
 		errors.Is(err, hooks.ErrTooManyHooks) || errors.As(err, new(*hooks.InvalidError))
@@ -60,17 +60,17 @@ func isConstraint(err error) bool {
 	return errors.As(err, &cause) && cause.Code == sqlite3.ErrConstraint
 }
 
-// lockWait is how long SQLite itself waits for a lock, which cannot be cancelled,
-// and after so many of these waits time is let pass otherwise: in the virtual
-// time of a test, somebody may hold the lock until it does, and somebody else may
-// let no time pass until he sees the lock taken.
+// lockWait is how long SQLite itself waits for a lock. That wait cannot be cancelled. After
+// lockWaits of them, poll sleeps between its tries, because in the virtual time of a test
+// the holder of the lock may wait for time to pass, and virtual time does not pass during a
+// call of SQLite.
 const (
 	lockWait  = 20 * time.Millisecond
 	lockWaits = 25
 )
 
-// poll calls try, which waits for lockWait by itself, until it no longer finds
-// the database locked, for at most limit.
+// poll calls try until the database is no longer locked, for at most limit. try itself waits
+// for lockWait.
 func poll(ctx context.Context, limit time.Duration, try func() error) error {
 	start := time.Now()
 	pause := time.Duration(0)

@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// Checkpoints copy what was committed from the write-ahead log to the database
-// file, so that the log can start over. They run beside the writer, whose commits
-// would otherwise each so often take as long as a thousand. The writer makes one
+// Checkpoints copy what was committed from the write-ahead log to the database file, so that
+// the log can start over. They run in a goroutine of their own, because otherwise every
+// thousandth commit or so would take as long as all the others. The writer makes a checkpoint
 // itself if these do not keep up.
 //
-// While somebody reads for long, the log cannot start over, and grows. Its file is
-// cut when that is over: by the writer, when it starts over (PRAGMA
-// journal_size_limit), or here, if nobody writes.
+// While another connection reads for a long time, the log cannot start over, and grows.
+// Afterwards its file is truncated: by the writer when it starts over (PRAGMA
+// journal_size_limit), or here if nothing is written.
 //
-// The log also keeps what has been overwritten or deleted in the database. When that
-// was a hook, with what is secret of it, the log is emptied, too.
+// The log also keeps what was overwritten or deleted in the database. After a hook was, the
+// log is emptied, because it may hold the hook's secrets.
 type checkpoints struct {
 	db      *sql.DB
 	file    databaseFile
@@ -82,8 +82,8 @@ func (c *checkpoints) run() {
 	}
 }
 
-// shorten empties the log if it is to be, or if its file is too long. It reports
-// whether there is nothing left to do.
+// shorten empties the log if that was requested or its file is too long. It reports whether
+// nothing is left to do.
 func (c *checkpoints) shorten() bool {
 	wiping := c.wiping.Swap(false)
 	if !wiping && !c.tooLong() {
@@ -103,9 +103,9 @@ func (c *checkpoints) tooLong() bool {
 	return err == nil && info.Size() > maxLog
 }
 
-// checkpoint reports whether all of the log was copied. It may not be, because a
-// reader or another process is in the way: the next will do. Into a file that has
-// taken the place of the database, nothing is copied.
+// checkpoint copies the log, and reports whether all of it was copied. A reader or another
+// process may prevent that; then the next checkpoint copies the rest. Nothing is copied if
+// another file has taken the place of the database.
 func (c *checkpoints) checkpoint(mode string) bool {
 	if c.file.check() != nil {
 		return false
@@ -115,7 +115,7 @@ func (c *checkpoints) checkpoint(mode string) bool {
 	return err == nil && busy == 0 && copied == pages
 }
 
-// committed takes note of a commit of so many operations.
+// committed counts the operations of a commit.
 func (c *checkpoints) committed(operations int) {
 	if c.pending += operations; c.pending >= operationsPerCheckpoint {
 		c.pending = 0
@@ -124,13 +124,13 @@ func (c *checkpoints) committed(operations int) {
 	c.watch()
 }
 
-// wipe has the log emptied soon.
+// wipe makes the write-ahead log be emptied soon.
 func (c *checkpoints) wipe() {
 	c.wiping.Store(true)
 	c.watch()
 }
 
-// watch has the log looked at soon.
+// watch makes the size of the log be checked soon.
 func (c *checkpoints) watch() {
 	if !c.watched.Swap(true) {
 		signal(c.written)

@@ -11,36 +11,37 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// A claim is a call of Claim under way. The tenants in line take turns: each
-// gives a delivery, from the lane whose turn it is, and goes to the end of the
-// line, as the lane does in the tenant's. What has none to give is passed over.
+// A claim is a call of Claim under way. The tenants in line take turns: the claim takes one
+// delivery of the first tenant, from the lane of the tenant whose turn it is, and moves both
+// to the ends of their lines. Tenants and lanes without a delivery that it may take are
+// passed over.
 type claim struct {
 	*tx
-	r       hooks.ClaimRequest
-	room    hooks.Capacity
-	ofHooks map[int64]int // the room left of the hooks with these n
-	tenants line[tenantInLine]
-	// read are the tenants that were read, lastTenant the last in line up to
-	// which they were. passed says that some without room were passed over.
-	read       []*tenantInLine
-	lastTenant tenantTurn
-	maxTurn    int64 // of all tenants
-	passed     bool
-	claimed    []hooks.Claimed
-	events     map[int64]*hooks.Event // by n
-	// delivery is the n of the one that is being taken.
+	r              hooks.ClaimRequest
+	capacity       hooks.Capacity
+	hookCapacities map[int64]int // what capacity is left, by the n of the hook
+	tenants        line[tenantInLine]
+	// read are the tenants that were read, and lastTenant is the last of them.
+	// tenantPassed says that some were passed over because they had no capacity.
+	read         []*tenantInLine
+	lastTenant   tenantTurn
+	maxTurn      int64 // of all tenants
+	tenantPassed bool
+	claimed      []hooks.Claimed
+	events       map[int64]*hooks.Event // by n
+	// delivery is the n of the delivery that is being claimed.
 	delivery int64
 }
 
 func newClaim(t *tx, r hooks.ClaimRequest) *claim {
-	c := &claim{tx: t, r: r, room: r.Limit, ofHooks: map[int64]int{}, events: map[int64]*hooks.Event{}}
+	c := &claim{tx: t, r: r, capacity: r.Limit, hookCapacities: map[int64]int{}, events: map[int64]*hooks.Event{}}
 	c.lastTenant.turn = math.MinInt64
 	c.tenants.read = c.readTenants
 	return c
 }
 
 func (c *claim) run() ([]hooks.Claimed, time.Time, error) {
-	for _, step := range []func() error{c.expire, c.lineUp, c.takeTurns, c.finish} {
+	for _, step := range []func() error{c.expire, c.joinLines, c.takeTurns, c.finish} {
 		if err := step(); err != nil {
 			return nil, time.Time{}, err
 		}
@@ -49,10 +50,10 @@ func (c *claim) run() ([]hooks.Claimed, time.Time, error) {
 	return c.claimed, next, err
 }
 
-// takeTurns takes deliveries until the claim has no more room, or nobody has any
-// that it may take.
+// takeTurns takes deliveries until the capacity of the claim is used up, or no tenant has a
+// delivery that it may take.
 func (c *claim) takeTurns() error {
-	for c.room.Deliveries > 0 {
+	for c.capacity.Deliveries > 0 {
 		t, err := c.tenants.next()
 		if err != nil || t == nil {
 			return err
@@ -68,83 +69,120 @@ func (c *claim) takeTurns() error {
 	return nil
 }
 
-// serve takes a delivery of the tenant. It reports whether there was one that the
-// claim may take.
+// serve takes one delivery of the tenant. It returns false if there is none that the claim
+// may take.
 func (c *claim) serve(t *tenantInLine) (served bool, err error) {
-	for t.room.Deliveries > 0 {
+	for t.capacity.Deliveries > 0 {
 		l, err := t.lanes.next()
 		if err != nil || l == nil {
 			return false, err
 		}
 		if c.hookCapacity(l.hook) <= 0 {
-			t.passed = t.passed || !l.touched
+			t.lanePassed = t.lanePassed || !l.touched
 			continue
 		}
-		found, err := c.look(t, l)
+		found, err := c.fill(t, l)
 		if err != nil {
 			return false, err
 		}
 		if found {
 			t.lanes.push(l)
-			return true, c.take(t, l)
+			return true, c.takeNext(t, l)
 		}
 	}
 	return false, nil
 }
 
+// deliveryColumns are what delivery reads, in the order of the constants that follow.
+const deliveryColumns = "d.n, d.id, d.state, d.attempts, d.step, d.due, d.owner, d.token, d.until, d.held, d.reason, d.created_at, d.ended_at, d.ordering_key, d.undecided"
+
 const (
-	deliveryColumns = "d.n, d.id, d.state, d.attempts, d.step, d.due, d.owner, d.token, d.until, d.held, d.reason, d.created_at, d.ended_at, d.key, d.undecided"
-	eventColumns    = "n, tenant, id, type, time, key, metadata, data"
+	deliveryN = iota
+	deliveryID
+	deliveryState
+	deliveryAttempts
+	deliveryStep
+	deliveryDue
+	deliveryOwner
+	deliveryToken
+	deliveryUntil
+	deliveryHeld
+	deliveryReason
+	deliveryCreatedAt
+	deliveryEndedAt
+	deliveryOrderingKey
+	deliveryUndecided
+	afterDelivery // the first column behind them
+)
+
+// eventColumns are what event reads, in the order of the constants that follow.
+const eventColumns = "n, tenant, id, type, time, ordering_key, metadata, data"
+
+const (
+	eventN = iota
+	eventTenant
+	eventID
+	eventType
+	eventTime
+	eventOrderingKey
+	eventMetadata
+	eventData
 )
 
 var (
-	queuedAfter = newStatement("SELECT " + deliveryColumns + `, d.event, d.queued FROM hooks_deliveries d
+	stmtQueuedAfter = newStatement("SELECT " + deliveryColumns + `, d.event, d.queued FROM hooks_deliveries d
 		WHERE d.hook = ? + 0 AND d.retry = ? + 0 AND d.queued <= ? AND (d.queued, d.n) > (? + 0, ? + 0) ORDER BY d.queued, d.n LIMIT ? + 0`)
-	findEvent = newStatement("SELECT " + eventColumns + " FROM hooks_events WHERE n = ?")
+	stmtFindEvent = newStatement("SELECT " + eventColumns + " FROM hooks_events WHERE n = ?")
 )
 
-// A queued delivery is one that is due in a lane.
+// The further columns of stmtQueuedAfter.
+const (
+	queuedEvent = afterDelivery + iota
+	queuedSince
+)
+
+// A queued delivery waits in a lane and is due.
 type queued struct {
 	hooks.Delivery
 	place
 	event int64
 }
 
-// A place is that of a delivery in its lane.
+// A place is where a delivery stands in its lane: by time, then by n.
 type place struct{ queued, n int64 }
 
-// hookCapacity returns how many more of the hook the claim may take.
+// hookCapacity returns how many more deliveries of the hook the claim may take.
 func (c *claim) hookCapacity(h *hookRow) int {
-	left, known := c.ofHooks[h.n]
+	left, known := c.hookCapacities[h.n]
 	if !known {
 		left = c.r.HookCapacity(h.ref)
-		c.ofHooks[h.n] = left
+		c.hookCapacities[h.n] = left
 	}
 	return left
 }
 
-// look reports whether there is a delivery in the lane that is due and was not
-// taken. It reads a few ahead.
-func (c *claim) look(t *tenantInLine, l *laneInLine) (found bool, err error) {
+// fill reads the next deliveries of the lane that are due, if none are left of those read
+// before. It returns false if there are no more.
+func (c *claim) fill(t *tenantInLine, l *laneInLine) (found bool, err error) {
 	if !l.touched {
 		l.touched = true
 		t.touched = append(t.touched, l)
-		l.more = l.hook.throttled() <= c.r.Now.UnixMilli()
+		l.mayHaveMore = l.hook.throttled() <= c.r.Now.UnixMilli()
 	}
-	if len(l.queued) == 0 && l.more {
-		l.ahead = min(l.share, c.hookCapacity(l.hook), max(2*l.ahead, readAtOnce))
-		l.queued = slices.Grow(l.queued, l.ahead)
-		err = c.each(queuedAfter, func(r row) error {
-			l.queued = append(l.queued, queued{delivery(r, l.hook.ref), place{r.int(16), r.int(0)}, r.int(15)})
+	if len(l.queued) == 0 && l.mayHaveMore {
+		l.readAhead = min(l.share, c.hookCapacity(l.hook), max(2*l.readAhead, readAtOnce))
+		l.queued = slices.Grow(l.queued, l.readAhead)
+		err = c.each(stmtQueuedAfter, func(r row) error {
+			l.queued = append(l.queued, queued{delivery(r, l.hook.ref), place{r.int(queuedSince), r.int(deliveryN)}, r.int(queuedEvent)})
 			return nil
-		}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), l.last.queued, l.last.n, int64(l.ahead))
-		l.more = len(l.queued) == l.ahead
+		}, l.hook.n, int64(l.retry), c.r.Now.UnixMilli(), l.last.queued, l.last.n, int64(l.readAhead))
+		l.mayHaveMore = len(l.queued) == l.readAhead
 	}
 	return len(l.queued) > 0, err
 }
 
-// take takes the first delivery of the lane.
-func (c *claim) take(t *tenantInLine, l *laneInLine) error {
+// takeNext claims the first delivery of the lane.
+func (c *claim) takeNext(t *tenantInLine, l *laneInLine) error {
 	q := &l.queued[0]
 	c.delivery = q.n
 	e, err := c.event(q.event)
@@ -161,20 +199,20 @@ func (c *claim) take(t *tenantInLine, l *laneInLine) error {
 		l.first = q.place
 	}
 	l.last, l.queued = q.place, l.queued[1:]
-	c.room.Take(e.Data)
-	t.room.Take(e.Data)
-	c.ofHooks[l.hook.n]--
+	c.capacity.Take(e.Data)
+	t.capacity.Take(e.Data)
+	c.hookCapacities[l.hook.n]--
 	t.served = int64(len(c.claimed))
 	l.served = t.served
 	return nil
 }
 
-// event returns an event, the same for all deliveries of the claim.
+// event returns an event. All deliveries of the claim share it.
 func (c *claim) event(n int64) (*hooks.Event, error) {
 	if e := c.events[n]; e != nil {
 		return e, nil
 	}
-	r, err := first(c, findEvent, n)
+	r, err := first(c, stmtFindEvent, n)
 	if err != nil {
 		return nil, err
 	}
@@ -187,83 +225,100 @@ func (c *claim) event(n int64) (*hooks.Event, error) {
 }
 
 var (
-	ended = newStatement(`SELECT n, hook, step, handed, token, created_at, until, id FROM hooks_deliveries
+	stmtEnded = newStatement(`SELECT n, hook, step, handed, token, created_at, until, id FROM hooks_deliveries
 		WHERE until <= ? AND queued IS NULL`)
-	queueAgain = newStatement("UPDATE hooks_deliveries SET queued = until WHERE n = ?")
-	nextLane   = newStatement("SELECT hook, due FROM hooks_lanes WHERE turn IS NULL AND due > -(1 << 62) ORDER BY due LIMIT 1")
-	nextLease  = newStatement("SELECT n, until FROM hooks_deliveries WHERE until > ? AND queued IS NULL ORDER BY until LIMIT 1")
+	stmtQueueAgain = newStatement("UPDATE hooks_deliveries SET queued = until WHERE n = ?")
+	stmtNextLane   = newStatement("SELECT hook, due FROM hooks_lanes WHERE turn IS NULL AND due > -{farFuture} ORDER BY due LIMIT 1")
+	stmtNextLease  = newStatement("SELECT n, until FROM hooks_deliveries WHERE until > ? AND queued IS NULL ORDER BY until LIMIT 1")
 )
 
-// expire queues the deliveries whose leases have ended, as of their end.
+// The columns of stmtEnded.
+const (
+	endedN = iota
+	endedHook
+	endedStep
+	endedHandedOver
+	endedToken
+	endedCreatedAt
+	endedUntil
+	endedID
+)
+
+// The columns of stmtNextLane and stmtNextLease: what is due, and when.
+const (
+	_ = iota // its name
+	nextDue
+)
+
+// expire queues the deliveries whose leases have ended, at the time of that end.
 func (c *claim) expire() error {
 	var all []row
-	if err := c.each(ended, func(r row) error {
+	if err := c.each(stmtEnded, func(r row) error {
 		all = append(all, r.copy())
 		return nil
 	}, c.r.Now.UnixMilli()); err != nil {
 		return err
 	}
 	for _, r := range all {
-		delete(c.leases, r.id(7))
-		h, err := c.hookN(r.int(1))
+		delete(c.leases, r.id(endedID))
+		h, err := c.hookN(r.int(endedHook))
 		if err != nil {
 			return err
 		}
-		if err := run(c, queueAgain, r.int(0)); err != nil {
+		if err := run(c, stmtQueueAgain, r.int(endedN)); err != nil {
 			return err
 		}
-		if r.bool(3) && r.int(4) == 1 {
-			if err := c.tell(h.n, r.int(0), entry{r.int(5), entryCreated}); err != nil {
+		if r.bool(endedHandedOver) && r.int(endedToken) == 1 {
+			if err := c.addToLog(h.n, r.int(endedN), logEntry{r.int(endedCreatedAt), entryCreated}); err != nil {
 				return err
 			}
 		}
-		if err := c.queue(h, r.int(2), r.int(6)); err != nil {
+		if err := c.queue(h, r.int(endedStep), r.int(endedUntil)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// next returns the time when a lane or a lease will be due.
+// next returns the earliest time at which a lane becomes due or a lease ends.
 func (c *claim) next() (next time.Time, err error) {
-	lane, err := first(c, nextLane)
+	lane, err := first(c, stmtNextLane)
 	if err != nil {
 		return next, err
 	}
-	lease, err := first(c, nextLease, c.r.Now.UnixMilli())
+	lease, err := first(c, stmtNextLease, c.r.Now.UnixMilli())
 	if err != nil {
 		return next, err
 	}
 	if lane != nil {
-		next = lane.time(1)
+		next = lane.time(nextDue)
 	}
 	if lease == nil {
 		return next, nil
 	}
-	if until := lease.time(1); next.IsZero() || until.Before(next) {
+	if until := lease.time(nextDue); next.IsZero() || until.Before(next) {
 		next = until
 	}
 	return next, nil
 }
 
-// delivery makes a delivery of deliveryColumns. Its EventID and EventType are
-// missing.
+// delivery reads deliveryColumns. EventID and EventType are not among them.
 func delivery(r row, hook hooks.Ref) hooks.Delivery {
-	if r.count(3) > maxAttempt {
-		r.wrong(3, "a number of attempts")
+	if r.count(deliveryAttempts) > maxAttempt {
+		r.wrong(deliveryAttempts, "a number of attempts")
 	}
 	return hooks.Delivery{
-		ID: r.id(1), Tenant: hook.Tenant, HookID: hook.ID, OrderingKey: r.maybeText(13),
-		State: r.state(2), Attempts: r.count(3), Step: r.count(4), Due: r.maybeTime(5),
-		Lease: hooks.Lease{Owner: r.maybeID(6), Token: int64(r.count(7)), Until: r.maybeTime(8)},
-		Held:  r.bool(9), Reason: r.maybeText(10), CreatedAt: r.time(11), EndedAt: r.maybeTime(12), Undecided: r.bool(14),
+		ID: r.id(deliveryID), Tenant: hook.Tenant, HookID: hook.ID, OrderingKey: r.maybeText(deliveryOrderingKey),
+		State: r.state(deliveryState), Attempts: r.count(deliveryAttempts), Step: r.count(deliveryStep), Due: r.maybeTime(deliveryDue),
+		Lease: hooks.Lease{Owner: r.maybeID(deliveryOwner), Token: int64(r.count(deliveryToken)), Until: r.maybeTime(deliveryUntil)},
+		Held:  r.bool(deliveryHeld), Reason: r.maybeText(deliveryReason), CreatedAt: r.time(deliveryCreatedAt), EndedAt: r.maybeTime(deliveryEndedAt), Undecided: r.bool(deliveryUndecided),
 	}
 }
 
-// event makes an event of eventColumns.
+// event reads eventColumns.
 func event(r row) *hooks.Event {
 	return &hooks.Event{
-		Tenant: r.text(1), ID: r.id(2), Type: r.text(3), Time: r.time(4), OrderingKey: r.maybeText(5),
-		Metadata: r.texts(6), Data: json.RawMessage(r.maybeBytes(7)),
+		Tenant: r.text(eventTenant), ID: r.id(eventID), Type: r.text(eventType), Time: r.time(eventTime), OrderingKey: r.maybeText(eventOrderingKey),
+		Metadata: r.texts(eventMetadata), Data: json.RawMessage(r.maybeBytes(eventData)),
 	}
 }

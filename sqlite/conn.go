@@ -13,8 +13,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// A session runs statements within a transaction: the store's own, or one of
-// the application's.
+// A session runs statements in a transaction of the store or of the application.
 type session interface {
 	// each runs a statement and calls visit, unless it is nil, with each row
 	// of the result. The row is valid during the call only, what its columns
@@ -24,7 +23,7 @@ type session interface {
 	damaged() error
 }
 
-// run runs a statement that returns nothing of interest.
+// run runs a statement without looking at what it returns.
 func run(c session, s *statement, args ...driver.Value) error { return c.each(s, nil, args...) }
 
 // first returns the first row of the result, or nil.
@@ -39,13 +38,13 @@ func first(c session, s *statement, args ...driver.Value) (found *row, err error
 	return found, err
 }
 
-// A statement is one that is prepared once for each connection.
+// A statement is prepared once for each connection.
 //
-// SQLite prepares a statement anew for each execution if its plan might depend
-// on what a parameter is compared with, which takes longer than to execute it.
-// That is so for "a = ? AND b = ?" if both are columns of an index, and for "LIMIT
-// ?". It is not for
-// an expression: hence "? + 0" and "? || ”".
+// If a statement compares an indexed column with a parameter alone, SQLite may prepare it
+// again for each execution, because the best plan may depend on the value. That takes
+// longer than the execution. It happens with "a = ? AND b = ?" if both are columns of an
+// index, and with "LIMIT ?". It does not happen with an expression, so statements say
+// "? + 0" for numbers, and concatenate an empty text to texts.
 type statement struct {
 	sql   string
 	place int // among all
@@ -53,16 +52,18 @@ type statement struct {
 
 var statements []*statement
 
+// newStatement returns a statement, with numbers in place of the names in its text (see
+// names).
 func newStatement(sql string) *statement {
-	s := &statement{sql, len(statements)}
+	s := &statement{named(sql), len(statements)}
 	statements = append(statements, s)
 	return s
 }
 
-// A conn is the connection that the store writes with. It goes around
-// database/sql, and runs each statement as a query: the driver then passes all
-// arguments and the first row in one call from Go to C, which makes a statement
-// with ten arguments twice as fast.
+// A conn is the connection that the store writes with. It calls the driver without
+// database/sql, and runs each statement as a query, because the driver then passes all
+// arguments and the first row in one call from Go to C. A statement with ten arguments is
+// twice as fast that way.
 type conn struct {
 	*sqlite3.SQLiteConn
 	prepared []*prepared
@@ -70,7 +71,7 @@ type conn struct {
 	damage   damage
 }
 
-func (c *conn) damaged() error { return c.damage.take() }
+func (c *conn) damaged() error { return c.damage.reset() }
 
 type prepared struct {
 	stmt *sqlite3.SQLiteStmt
@@ -127,15 +128,15 @@ func (c *conn) prepare(s *statement) (*prepared, error) {
 	return p, nil
 }
 
-// borrow calls use while the connection, which is the application's, commits as the
-// store wants and waits for locks no longer than it does, and then sets it back.
-// If that fails, the connection is not to be used again.
+// borrow calls use with the store's settings for commits and locks on a connection of the
+// application, and then restores the application's. If that fails, the connection must not
+// be used again.
 func (c *conn) borrow(want Synchronous, use func() error) error {
-	synchronous, err := first(c, readSync)
+	synchronous, err := first(c, stmtReadSync)
 	if err != nil {
 		return err
 	}
-	busyTimeout, err := first(c, readBusyTimeout)
+	busyTimeout, err := first(c, stmtReadBusyTimeout)
 	if err != nil {
 		return err
 	}
@@ -154,8 +155,8 @@ func (c *conn) borrow(want Synchronous, use func() error) error {
 }
 
 var (
-	readSync        = newStatement("PRAGMA synchronous")
-	readBusyTimeout = newStatement("PRAGMA busy_timeout")
+	stmtReadSync        = newStatement("PRAGMA synchronous")
+	stmtReadBusyTimeout = newStatement("PRAGMA busy_timeout")
 )
 
 // close frees the prepared statements. It may fail if the connection has been
@@ -183,7 +184,7 @@ type reader struct {
 	damage   damage
 }
 
-func (r *reader) damaged() error { return r.damage.take() }
+func (r *reader) damaged() error { return r.damage.reset() }
 
 func newReader(ctx context.Context, db Handle) *reader {
 	return &reader{ctx: ctx, db: db, prepared: map[string]*sql.Stmt{}}

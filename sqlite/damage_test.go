@@ -106,11 +106,11 @@ var damages = []struct {
 		"throttled_until", "document", "settings",
 	}},
 	{"hooks_events", "tenant = 'damaged'", "n", []string{
-		"tenant", "id", "type", "time", "triggered_at", "first", "deliveries", "key", "metadata", "data",
+		"tenant", "id", "type", "time", "triggered_at", "first", "deliveries", "ordering_key", "metadata", "data",
 	}},
 	{"hooks_deliveries", "hook = 1", "n", []string{
 		"id", "event", "hook", "state", "handed", "step", "retry", "attempts", "created_at", "due", "queued", "token", "until", "owner",
-		"ended_at", "held", "key", "reason", "undecided",
+		"ended_at", "held", "ordering_key", "reason", "undecided",
 	}},
 	{"hooks_lanes", "hook = 1", "retry", []string{"hook", "retry", "tenant", "due", "turn"}},
 	{"hooks_tenants", "tenant = 'damaged'", "tenant", []string{"tenant", "turn"}},

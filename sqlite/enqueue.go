@@ -21,18 +21,18 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entr
 }
 
 var (
-	insertEvent = newStatement(`INSERT INTO hooks_events
-		(n, tenant, id, type, time, triggered_at, first, deliveries, key, metadata, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	deleteEvents   = newStatement("DELETE FROM hooks_events WHERE n > ?")
-	insertDelivery = newStatement(`INSERT INTO hooks_deliveries
-		(n, id, event, hook, state, handed, step, retry, attempts, created_at, due, queued, token, until, owner, key, undecided)
+	stmtInsertEvent = newStatement(`INSERT INTO hooks_events
+		(n, tenant, id, type, time, triggered_at, first, deliveries, ordering_key, metadata, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	stmtDeleteEvents   = newStatement("DELETE FROM hooks_events WHERE n > ?")
+	stmtInsertDelivery = newStatement(`INSERT INTO hooks_deliveries
+		(n, id, event, hook, state, handed, step, retry, attempts, created_at, due, queued, token, until, owner, ordering_key, undecided)
 		VALUES (?, ?, ?, ?, ?, ?, ?7, ?7 > 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	isKeyUsed = newStatement(`SELECT 1 FROM hooks_deliveries
-		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) LIMIT 1`)
+	stmtIsKeyUsed = newStatement(`SELECT 1 FROM hooks_deliveries
+		WHERE hook = ? + 0 AND ordering_key = ? || '' AND (ended_at IS NULL OR held = 1) LIMIT 1`)
 )
 
-// enqueue stores the events and their deliveries. When an ID is taken, it has
-// written nothing.
+// enqueue stores the events and their deliveries. If the ID of an event is taken, it writes
+// nothing.
 func (t *tx) enqueue(now time.Time, entries []hooks.Entry) error {
 	if err := t.number(); err != nil {
 		return err
@@ -44,13 +44,13 @@ func (t *tx) enqueue(now time.Time, entries []hooks.Entry) error {
 		if err != nil {
 			return err
 		}
-		err = run(t, insertEvent, t.lastEvent+1, e.Tenant, packID(e.ID), e.Type, e.Time.UnixMilli(), now.UnixMilli(),
+		err = run(t, stmtInsertEvent, t.lastEvent+1, e.Tenant, packID(e.ID), e.Type, e.Time.UnixMilli(), now.UnixMilli(),
 			next, int64(len(entry.Deliveries)), packText(e.OrderingKey), metadata, packBytes(e.Data))
 		switch {
 		case isUnique(err):
 			err = fmt.Errorf("event %q: %w", e.ID, hooks.ErrDuplicate)
 			if t.lastEvent > before {
-				if undo := run(t, deleteEvents, before); undo != nil {
+				if undo := run(t, stmtDeleteEvents, before); undo != nil {
 					return undo
 				}
 				t.lastEvent = before
@@ -80,9 +80,9 @@ func (t *tx) enqueueDelivery(event int64, d *hooks.Delivery) error {
 	t.lastDelivery++
 	n, state := t.lastDelivery, packState(d.State)
 	due := d.Due.UnixMilli()
-	var queued, undecided driver.Value
+	var queued driver.Value
 	if d.OrderingKey != "" {
-		used, err := first(t, isKeyUsed, h.n, d.OrderingKey)
+		used, err := first(t, stmtIsKeyUsed, h.n, d.OrderingKey)
 		if err != nil {
 			return err
 		}
@@ -93,11 +93,8 @@ func (t *tx) enqueueDelivery(event int64, d *hooks.Delivery) error {
 	if state == pending {
 		queued = due
 	}
-	if d.Undecided {
-		undecided = int64(1)
-	}
-	err = run(t, insertDelivery, n, packID(d.ID), event, h.n, state, packBool(state == leased), int64(d.Step), int64(d.Attempts),
-		d.CreatedAt.UnixMilli(), due, queued, d.Lease.Token, packTime(d.Lease.Until), packID(d.Lease.Owner), packText(d.OrderingKey), undecided)
+	err = run(t, stmtInsertDelivery, n, packID(d.ID), event, h.n, state, packBool(state == leased), int64(d.Step), int64(d.Attempts),
+		d.CreatedAt.UnixMilli(), due, queued, d.Lease.Token, packTime(d.Lease.Until), packID(d.Lease.Owner), packText(d.OrderingKey), packFlag(d.Undecided))
 	if err != nil {
 		return err
 	}
@@ -105,7 +102,7 @@ func (t *tx) enqueueDelivery(event int64, d *hooks.Delivery) error {
 		t.leases[d.ID] = &lease{n: n, token: d.Lease.Token, hook: h.n, created: d.CreatedAt.UnixMilli()}
 		return nil
 	}
-	if err := t.tell(h.n, n, entry{d.CreatedAt.UnixMilli(), entryCreated}); err != nil {
+	if err := t.addToLog(h.n, n, logEntry{d.CreatedAt.UnixMilli(), entryCreated}); err != nil {
 		return err
 	}
 	if state == pending {

@@ -52,7 +52,7 @@ func openDB(ctx context.Context, path string) (*sql.DB, error) {
 	return db, nil
 }
 
-// useLog has the database be in WAL mode.
+// useLog switches the database to WAL mode.
 func useLog(ctx context.Context, db *sql.DB, limit time.Duration) error {
 	return poll(ctx, limit, func() error {
 		var mode string
@@ -89,9 +89,9 @@ func createFile(path string) (absolute string, err error) {
 	return path, err
 }
 
-// createNew has SQLite create the file, with the permissions of a model. If it was
-// done here, a descriptor of the file would have to be closed, which drops the locks
-// that another connection of this process may have taken meanwhile.
+// createNew makes SQLite create the file, with the permissions of a model. If we created it,
+// we would have to close a descriptor of the file, which drops the locks that another
+// connection of this process may hold by then.
 func createNew(path string) (err error) {
 	dir := filepath.Dir(path)
 	if _, err := os.Stat(dir); err != nil {
@@ -165,8 +165,8 @@ func (f databaseFile) check() error {
 	return nil
 }
 
-// is reports whether it is what a connection has open at this path. What is in
-// memory has none.
+// is reports whether a connection that has opened this path has opened the same file. A
+// database in memory has no path.
 func (f databaseFile) is(path string) bool {
 	if f.path == "" || path == "" {
 		return f.path == path

@@ -13,7 +13,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// A document is what of a hook has no column of its own.
+// A document has the fields of a hook that have no column of their own.
 type document struct {
 	Description    string            `json:"description,omitempty"`
 	DisabledReason string            `json:"disabledReason,omitempty"`
@@ -41,11 +41,10 @@ type secret struct {
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`
 }
 
-// packHook returns the document of a hook, behind as many spaces as a page has
-// bytes. So what is secret lies on pages that hold nothing else, and these are
-// overwritten when the hook is changed or deleted (PRAGMA secure_delete). Of what
-// shares a page with other rows, SQLite may leave a copy behind when it moves rows
-// from page to page.
+// packHook returns the document of a hook, after as many spaces as a page has bytes. So
+// secrets are on pages that hold nothing else, and SQLite overwrites these pages when the
+// hook is changed or deleted (PRAGMA secure_delete). Where rows share a page, it may leave
+// copies of them behind when it moves rows from page to page.
 func (s *Store) packHook(h *hooks.Hook) (string, error) {
 	d := document{
 		Description: h.Description, DisabledReason: h.DisabledReason, Verified: h.Verified,
@@ -60,17 +59,30 @@ func (s *Store) packHook(h *hooks.Hook) (string, error) {
 	return strings.Repeat(" ", s.pageSize) + string(packed), err
 }
 
+// allHookColumns are what unpackHook reads: hookColumns and those of the constants that
+// follow.
 const allHookColumns = hookColumns + ", created_at, name, protocol, disabled, document, settings, version"
+
+const (
+	hookColCreatedAt = afterHook + iota
+	hookColName
+	hookColProtocol
+	hookColDisabled
+	hookColDocument
+	hookColSettings
+	hookColVersion
+	hookColRevision // of stmtChangedSince
+)
 
 // unpackHook makes a hook of allHookColumns.
 func unpackHook(r row) hooks.Hook {
 	var d document
-	if err := json.Unmarshal([]byte(strings.TrimLeft(r.text(11), " ")), &d); err != nil {
-		r.wrong(11, "the JSON of a hook")
+	if err := json.Unmarshal([]byte(strings.TrimLeft(r.text(hookColDocument), " ")), &d); err != nil {
+		r.wrong(hookColDocument, "the JSON of a hook")
 	}
 	h := hooks.Hook{
-		Tenant: r.text(1), ID: r.text(2), Name: r.maybeText(8), Protocol: r.maybeText(9), Disabled: r.bool(10),
-		Settings: r.maybeBytes(12), Version: int64(r.count(13)), CreatedAt: r.time(7), UpdatedAt: d.UpdatedAt, Health: r.health(4),
+		Tenant: r.text(hookColTenant), ID: r.text(hookColID), Name: r.maybeText(hookColName), Protocol: r.maybeText(hookColProtocol), Disabled: r.bool(hookColDisabled),
+		Settings: r.maybeBytes(hookColSettings), Version: int64(r.count(hookColVersion)), CreatedAt: r.time(hookColCreatedAt), UpdatedAt: d.UpdatedAt, Health: r.health(hookColFailures),
 		Description: d.Description, DisabledReason: d.DisabledReason, Verified: d.Verified,
 		Events: d.Events, Filter: d.Filter, URL: d.URL, Method: d.Method, Headers: d.Headers,
 		Schedule: d.Schedule, Timeout: d.Timeout, RateLimit: d.RateLimit, MaxInFlight: d.MaxInFlight,
@@ -83,23 +95,36 @@ func unpackHook(r row) hooks.Hook {
 }
 
 var (
-	nextRevision = newStatement("UPDATE hooks_revision SET last = last + 1 WHERE typeof(last) = 'integer' AND last >= 0 RETURNING last")
-	hookState    = newStatement("SELECT n, version, disabled FROM hooks_hooks WHERE n = ?")
-	putHook      = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = NULL, version = ?, created_at = ?, name = ?,
+	stmtNextRevision = newStatement("UPDATE hooks_revision SET last = last + 1 WHERE typeof(last) = 'integer' AND last >= 0 RETURNING last")
+	stmtHookState    = newStatement("SELECT n, version, disabled FROM hooks_hooks WHERE n = ?")
+	stmtPutHook      = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = NULL, version = ?, created_at = ?, name = ?,
 		protocol = ?, disabled = ?, document = ?, settings = ?, failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?`)
-	changeHook = newStatement(`UPDATE hooks_hooks SET revision = ?, version = ?, name = ?,
+	stmtChangeHook = newStatement(`UPDATE hooks_hooks SET revision = ?, version = ?, name = ?,
 		protocol = ?, disabled = ?, document = ?, settings = ? WHERE n = ?`)
-	removeHook = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = ?, version = NULL, created_at = NULL, name = NULL,
+	stmtRemoveHook = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = ?, version = NULL, created_at = NULL, name = NULL,
 		protocol = NULL, disabled = NULL, document = NULL, settings = NULL, failures = 0, failing_since = NULL, throttled_until = NULL
 		WHERE n = ?`)
 	// hookAt finds the hook of a tenant that so many were created before.
-	hookAt = newStatement("SELECT 1 FROM hooks_hooks WHERE tenant = ? AND created_at IS NOT NULL ORDER BY created_at, id LIMIT 1 OFFSET ? + 0")
-	heldOf = newStatement("SELECT n, key FROM hooks_deliveries WHERE hook = ? AND held = 1")
-	letGo  = newStatement("UPDATE hooks_deliveries SET held = NULL WHERE n = ?")
+	stmtHookAt = newStatement("SELECT 1 FROM hooks_hooks WHERE tenant = ? AND created_at IS NOT NULL ORDER BY created_at, id LIMIT 1 OFFSET ? + 0")
+	stmtHeldOf = newStatement("SELECT n, ordering_key FROM hooks_deliveries WHERE hook = ? AND held = 1")
+	stmtLetGo  = newStatement("UPDATE hooks_deliveries SET held = NULL WHERE n = ?")
+)
+
+// The columns of stmtHookState.
+const (
+	_ = iota // n
+	stateVersion
+	stateDisabled
+)
+
+// The columns of stmtHeldOf.
+const (
+	heldN = iota
+	heldOrderingKey
 )
 
 func (t *tx) nextRevision() (int64, error) {
-	r, err := first(t, nextRevision)
+	r, err := first(t, stmtNextRevision)
 	if err != nil {
 		return 0, err
 	}
@@ -130,39 +155,39 @@ func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 		if err != nil {
 			return err
 		}
-		err = run(t, putHook, revision, h.Version, h.CreatedAt.UnixMilli(), packText(h.Name), packText(h.Protocol),
+		if err := run(t, stmtPutHook, revision, h.Version, h.CreatedAt.UnixMilli(), packText(h.Name), packText(h.Protocol),
 			packBool(h.Disabled), packed, packBytes(h.Settings), int64(h.Health.Failures),
-			packTime(h.Health.FailingSince), packTime(h.Health.ThrottledUntil), known.n)
-		return t.hookChanged(known, err)
+			packTime(h.Health.FailingSince), packTime(h.Health.ThrottledUntil), known.n); err != nil {
+			return err
+		}
+		return t.hookChanged(known)
 	})
 }
 
-// checkLimit refuses a hook whose tenant has so many already, unless there is
-// one of this ID. It writes nothing.
+// checkLimit refuses a hook if its tenant has as many as the limit, unless there is one with
+// this ID. It writes nothing.
 func (t *tx) checkLimit(ref hooks.Ref, limit int) error {
 	if limit <= 0 {
 		return nil
 	}
-	last, err := first(t, hookAt, ref.Tenant, int64(limit-1))
+	last, err := first(t, stmtHookAt, ref.Tenant, int64(limit-1))
 	if err != nil || last == nil {
 		return err
 	}
 	if _, err := t.existing(ref); !errors.Is(err, hooks.ErrNotFound) {
-		return err // CreateHook answers for a hook that exists.
+		return err // CreateHook itself refuses a hook that exists.
 	}
 	return fmt.Errorf("hook %q: %w: the tenant has %d or more", ref.ID, hooks.ErrTooManyHooks, limit)
 }
 
-// hookChanged takes note of a change of the hook's row.
-func (t *tx) hookChanged(h *hookRow, err error) error {
+// hookChanged reads the row of a hook again after it was changed, and restarts its lanes.
+func (t *tx) hookChanged(h *hookRow) error {
 	t.forget(h.n)
+	h, err := t.hookN(h.n)
 	if err != nil {
 		return err
 	}
-	if h, err = t.hookN(h.n); err != nil {
-		return err
-	}
-	return t.requeue(h)
+	return t.restartLanes(h)
 }
 
 // UpdateHook implements [hooks.HookStore].
@@ -176,36 +201,39 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 		if err != nil {
 			return err
 		}
-		state, err := first(t, hookState, known.n)
+		state, err := first(t, stmtHookState, known.n)
 		if err != nil {
 			return err
 		}
-		if stored := int64(state.count(1)); stored != h.Version {
+		if stored := int64(state.count(stateVersion)); stored != h.Version {
 			return fmt.Errorf("hook %q has version %d, not %d: %w", h.ID, stored, h.Version, hooks.ErrConflict)
 		}
 		revision, err := t.nextRevision()
 		if err != nil {
 			return err
 		}
-		err = run(t, changeHook, revision, h.Version+1, packText(h.Name), packText(h.Protocol),
+		err = run(t, stmtChangeHook, revision, h.Version+1, packText(h.Name), packText(h.Protocol),
 			packBool(h.Disabled), packed, packBytes(h.Settings), known.n)
-		if err != nil || !state.bool(2) || h.Disabled {
+		if err != nil || !state.bool(stateDisabled) || h.Disabled {
 			return err
 		}
-		return t.hookChanged(known, run(t, setHealth, int64(0), nil, nil, known.n))
+		if err := run(t, stmtSetHealth, int64(0), nil, nil, known.n); err != nil {
+			return err
+		}
+		return t.hookChanged(known)
 	}))
 }
 
 // existing returns the row of a hook that exists.
 func (t *tx) existing(ref hooks.Ref) (*hookRow, error) {
-	r, err := first(t, findHook, ref.Tenant, ref.ID)
+	r, err := first(t, stmtFindHook, ref.Tenant, ref.ID)
 	if err != nil {
 		return nil, err
 	}
-	if r == nil || !r.bool(3) {
+	if r == nil || !r.bool(hookColExists) {
 		return nil, fmt.Errorf("hook %q: %w", ref.ID, hooks.ErrNotFound)
 	}
-	return t.hookN(r.int(0))
+	return t.hookN(r.int(hookColN))
 }
 
 // DeleteHook implements [hooks.HookStore].
@@ -216,7 +244,7 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 			return err
 		}
 		var held []row
-		err = t.each(heldOf, func(r row) error {
+		err = t.each(stmtHeldOf, func(r row) error {
 			held = append(held, r.copy())
 			return nil
 		}, known.n)
@@ -224,10 +252,10 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 			return err
 		}
 		for _, r := range held {
-			if err := run(t, letGo, r.int(0)); err != nil {
+			if err := run(t, stmtLetGo, r.int(heldN)); err != nil {
 				return err
 			}
-			if err := t.release(known, r.text(1), now); err != nil {
+			if err := t.unblockNext(known, r.text(heldOrderingKey), now); err != nil {
 				return err
 			}
 		}
@@ -235,12 +263,15 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 		if err != nil {
 			return err
 		}
-		return t.hookChanged(known, run(t, removeHook, revision, now.UnixMilli(), known.n))
+		if err := run(t, stmtRemoveHook, revision, now.UnixMilli(), known.n); err != nil {
+			return err
+		}
+		return t.hookChanged(known)
 	}))
 }
 
-// wiping has the log emptied, which may have what was secret of a hook, unless that
-// was not changed because of err.
+// wiping returns err. If it is nil, the write-ahead log is emptied soon, because it may hold
+// secrets that the hook no longer has.
 func (s *Store) wiping(err error) error {
 	if err == nil && s.checkpoints != nil {
 		s.checkpoints.wipe()
@@ -248,22 +279,22 @@ func (s *Store) wiping(err error) error {
 	return err
 }
 
-var changedSince = newStatement("SELECT " + allHookColumns + ", revision FROM hooks_hooks WHERE revision > ? ORDER BY revision LIMIT ?")
+var stmtChangedSince = newStatement("SELECT " + allHookColumns + ", revision FROM hooks_hooks WHERE revision > ? ORDER BY revision LIMIT ?")
 
 // HookChanges implements [hooks.HookStore].
 func (s *Store) HookChanges(ctx context.Context, after int64, limit int) (changes []hooks.HookChange, err error) {
 	err = s.reads(ctx, func(r *reader) error {
-		return r.each(changedSince, func(row row) error {
-			change := hooks.HookChange{Revision: row.int(14)}
-			if row.bool(3) {
+		return r.each(stmtChangedSince, func(row row) error {
+			change := hooks.HookChange{Revision: row.int(hookColRevision)}
+			if row.bool(hookColExists) {
 				change.Hook = unpackHook(row)
 			} else {
-				change.Deleted, change.Hook = true, hooks.Hook{Tenant: row.text(1), ID: row.text(2)}
+				change.Deleted, change.Hook = true, hooks.Hook{Tenant: row.text(hookColTenant), ID: row.text(hookColID)}
 			}
-			if damage := r.damaged(); damage != nil { // The other hooks are to be read all the same.
+			if damage := r.damaged(); damage != nil { // The other hooks are still read.
 				change = hooks.HookChange{Revision: max(change.Revision, after), Err: fmt.Errorf("sqlite: %w", damage)}
-				change.Hook.Tenant, _ = row.values[1].(string)
-				change.Hook.ID, _ = row.values[2].(string)
+				change.Hook.Tenant, _ = row.values[hookColTenant].(string)
+				change.Hook.ID, _ = row.values[hookColID].(string)
 			}
 			after = change.Revision
 			changes = append(changes, change)

@@ -3,20 +3,20 @@
 package sqlite
 
 import (
-	"errors"
 	"math"
 	"time"
 )
 
-// A lane is the deliveries of one hook that wait for their first attempt, or
-// those that wait for another. It has a row in hooks_lanes for as long as
-// something is queued in it. The row's due is when the first of these is due and
-// the hook's throttle is over, or earlier. The lanes that are due stand in line
-// within their tenant, and the tenants that have such lanes stand in line in
-// hooks_tenants: a claim puts them there, and gives those that it has served a
-// later turn.
+// A hook has two lanes: the deliveries that wait for their first attempt, and those that
+// wait for a retry. A lane has a row in hooks_lanes for as long as deliveries are queued in
+// it. The row's due is when the first of them is due and the hook is no longer throttled, or
+// earlier.
+//
+// The lanes of a tenant that are due take turns, and so do the tenants that have such lanes,
+// which are in hooks_tenants. A claim gives a turn to what has become due, and a later turn
+// to what it has served.
 
-// A lane is one of a hook's two: 0 is for first attempts, 1 for retries.
+// A lane is one of the two of a hook. retry is 0 for first attempts and 1 for retries.
 type lane struct {
 	hook  *hookRow
 	retry int
@@ -33,15 +33,21 @@ func retry(step int64) int {
 }
 
 var (
-	lowerLane = newStatement(`INSERT INTO hooks_lanes (hook, retry, tenant, due) VALUES (?, ?, ?, ?)
+	stmtLowerLane = newStatement(`INSERT INTO hooks_lanes (hook, retry, tenant, due) VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET due = excluded.due WHERE due > excluded.due`)
-	setLane    = newStatement("INSERT OR REPLACE INTO hooks_lanes (hook, retry, tenant, due, turn) VALUES (?, ?, ?, ?, ?)")
-	deleteLane = newStatement("DELETE FROM hooks_lanes WHERE hook = ? AND retry = ?")
-	firstOf    = newStatement(`SELECT n, queued FROM hooks_deliveries
+	stmtSetLane    = newStatement("INSERT OR REPLACE INTO hooks_lanes (hook, retry, tenant, due, turn) VALUES (?, ?, ?, ?, ?)")
+	stmtDeleteLane = newStatement("DELETE FROM hooks_lanes WHERE hook = ? AND retry = ?")
+	stmtFirstOf    = newStatement(`SELECT n, queued FROM hooks_deliveries
 		WHERE hook = ? + 0 AND retry = ? + 0 AND queued IS NOT NULL ORDER BY queued LIMIT 1`)
 )
 
-// queue takes note that a delivery was queued.
+// The columns of stmtFirstOf.
+const (
+	_ = iota // n
+	firstQueued
+)
+
+// queue updates the lane of a delivery that was queued.
 func (t *tx) queue(h *hookRow, step int64, queued int64) error {
 	r := retry(step)
 	due := max(queued, h.throttled())
@@ -49,48 +55,61 @@ func (t *tx) queue(h *hookRow, step int64, queued int64) error {
 		return nil
 	}
 	h.due[r] = due
-	return run(t, lowerLane, h.n, int64(r), h.ref.Tenant, due)
+	return run(t, stmtLowerLane, h.n, int64(r), h.ref.Tenant, due)
 }
 
-// dueOf returns when the lane is due, by what is queued in it.
+// dueOf returns when the lane is due, by the deliveries that are queued in it.
 func (t *tx) dueOf(l lane) (int64, error) {
-	found, err := first(t, firstOf, l.hook.n, int64(l.retry))
+	found, err := first(t, stmtFirstOf, l.hook.n, int64(l.retry))
 	if err != nil {
 		return 0, err
 	}
 	l.hook.due[l.retry] = never
 	if found != nil {
-		l.hook.due[l.retry] = max(found.time(1).UnixMilli(), l.hook.throttled())
+		l.hook.due[l.retry] = max(found.time(firstQueued).UnixMilli(), l.hook.throttled())
 	}
 	return l.hook.due[l.retry], nil
 }
 
-// recheck puts a lane right after something in it was taken out otherwise than
-// by a claim, or its hook's throttle has changed. One that is due keeps its turn.
-func (t *tx) recheck(l lane, now time.Time) error {
-	due, err := t.dueOf(l)
+// endTurn removes a lane with nothing queued, and takes the turn of one that is due later.
+// It reports whether the lane is due and thus keeps its turn.
+func (t *tx) endTurn(l lane, due int64, now time.Time) (isDue bool, err error) {
 	switch {
-	case err != nil:
-		return err
 	case due == never:
-		return run(t, deleteLane, l.hook.n, int64(l.retry))
+		return false, run(t, stmtDeleteLane, l.hook.n, int64(l.retry))
 	case due > now.UnixMilli():
-		return run(t, setLane, l.hook.n, int64(l.retry), l.hook.ref.Tenant, due, nil)
+		return false, run(t, stmtSetLane, l.hook.n, int64(l.retry), l.hook.ref.Tenant, due, nil)
 	}
-	return run(t, lowerLane, l.hook.n, int64(l.retry), l.hook.ref.Tenant, due)
+	return true, nil
 }
 
-// recheckBoth is recheck for the lanes of a hook.
-func (t *tx) recheckBoth(h *hookRow, now time.Time) error {
-	return errors.Join(t.recheck(lane{h, 0}, now), t.recheck(lane{h, 1}, now))
+// updateLanes updates the lanes of a hook after a delivery was removed from one of them
+// other than by a claim, or after its throttle has changed. A lane that is due keeps its
+// turn.
+func (t *tx) updateLanes(h *hookRow, now time.Time) error {
+	for r := range h.due {
+		l := lane{h, r}
+		due, err := t.dueOf(l)
+		if err != nil {
+			return err
+		}
+		isDue, err := t.endTurn(l, due, now)
+		if err == nil && isDue {
+			err = run(t, stmtLowerLane, h.n, int64(r), h.ref.Tenant, due)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// requeue is recheckBoth for a hook that was changed. Its lanes lose their turn.
-func (t *tx) requeue(h *hookRow) error {
+// restartLanes updates the lanes of a hook that was changed. They lose their turns.
+func (t *tx) restartLanes(h *hookRow) error {
 	for r := range h.due {
 		due, err := t.dueOf(lane{h, r})
 		if err == nil && due != never {
-			err = run(t, setLane, h.n, int64(r), h.ref.Tenant, due, nil)
+			err = run(t, stmtSetLane, h.n, int64(r), h.ref.Tenant, due, nil)
 		}
 		if err != nil {
 			return err

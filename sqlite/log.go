@@ -60,7 +60,7 @@ func (i *index) orderBy(oldestFirst bool) string {
 	return strings.Join(i.order, descending+", ") + descending
 }
 
-// A source is where elements of a list are found.
+// A source is an index of a list, and the conditions for it.
 type source struct {
 	*index
 	where conditions
@@ -78,8 +78,16 @@ func (s *Store) Attempts(ctx context.Context, q hooks.LogQuery) (hooks.Page[hook
 
 const (
 	ofDelivery = " LEFT JOIN hooks_hooks h ON h.n = d.hook LEFT JOIN hooks_events e ON e.n = d.event"
-	// handedOver are the deliveries that are not in the log yet.
+	// handedOver is true for the deliveries that are not in the log yet.
 	handedOver = "d.until IS NOT NULL AND d.queued IS NULL AND d.handed = 1 AND d.token = 1"
+)
+
+// The further columns of deliveries.
+const (
+	deliveryHookTenant = afterDelivery + iota
+	deliveryHookID
+	deliveryEventID
+	deliveryEventType
 )
 
 var deliveries = listing[hooks.Delivery]{
@@ -95,12 +103,12 @@ var deliveries = listing[hooks.Delivery]{
 		key:   "l.delivery",
 		order: []string{"l.at", "d.id"},
 	},
-	entries:    "l.entry = 0",
+	entries:    named("l.entry = {entryCreated}"),
 	state:      "d.state",
 	handedOver: true,
 	make: func(r row) hooks.Delivery {
-		d := delivery(r, hooks.Ref{Tenant: r.text(15), ID: r.text(16)})
-		d.EventID, d.EventType = r.id(17), r.text(18)
+		d := delivery(r, hooks.Ref{Tenant: r.text(deliveryHookTenant), ID: r.text(deliveryHookID)})
+		d.EventID, d.EventType = r.id(deliveryEventID), r.text(deliveryEventType)
 		return d
 	},
 	compare: func(a, b hooks.Delivery) int {
@@ -114,20 +122,20 @@ var attempts = listing[hooks.Attempt]{
 	columns: `a.n, a.started_at, a.duration, a.state, a.next_at, r.method, r.url, r.header, a.body_size, a.body_sha256,
 		a.status, a.truncated, a.class, a.error, a.response_header, a.response_body, d.id AS "hooks_deliveries.id",
 		h.tenant AS "hooks_hooks.tenant", h.id AS "hooks_hooks.id", e.id AS "hooks_events.id", e.type AS "hooks_events.type", a.request`,
-	tables: `hooks_attempts a LEFT JOIN hooks_requests r ON r.n = (a.n >> 32 << 32) + a.request
-		LEFT JOIN hooks_deliveries d ON d.n = a.n >> 16` + ofDelivery,
+	tables: named(`hooks_attempts a LEFT JOIN hooks_requests r ON r.n = (a.n >> {generationBits} << {generationBits}) + a.request
+		LEFT JOIN hooks_deliveries d ON d.n = a.n >> {attemptBits}`) + ofDelivery,
 	ofDeliveries: index{
-		from:  "hooks_deliveries d" + ofDelivery + " CROSS JOIN hooks_attempts a ON a.n > d.n << 16 AND a.n < d.n + 1 << 16",
+		from:  "hooks_deliveries d" + ofDelivery + named(" CROSS JOIN hooks_attempts a ON a.n > d.n << {attemptBits} AND a.n < d.n + 1 << {attemptBits}"),
 		key:   "a.n",
-		order: []string{"a.started_at", "d.id", "a.n & 65535"},
+		order: []string{"a.started_at", "d.id", named("a.n & {attemptMask}")},
 	},
 	ofLog: index{
-		from: `hooks_log l LEFT JOIN hooks_attempts a ON a.n = (l.delivery << 16) + (l.entry >> 3)
-			LEFT JOIN hooks_deliveries d ON d.n = l.delivery` + ofDelivery,
-		key:   "(l.delivery << 16) + (l.entry >> 3)",
-		order: []string{"l.at", "d.id", "l.entry >> 3"},
+		from: named(`hooks_log l LEFT JOIN hooks_attempts a ON a.n = (l.delivery << {attemptBits}) + (l.entry >> {entryBits})
+			LEFT JOIN hooks_deliveries d ON d.n = l.delivery`) + ofDelivery,
+		key:   named("(l.delivery << {attemptBits}) + (l.entry >> {entryBits})"),
+		order: []string{"l.at", "d.id", named("l.entry >> {entryBits}")},
 	},
-	entries: "l.entry & 7 >= 4",
+	entries: named("l.entry & {entryMask} >= {entryAttempt}"),
 	state:   "a.state",
 	make:    unpackAttempt,
 	compare: func(a, b hooks.Attempt) int {
@@ -146,25 +154,51 @@ var attempts = listing[hooks.Attempt]{
 	},
 }
 
+// The columns of attempts.
+const (
+	attemptN = iota
+	attemptStartedAt
+	attemptDuration
+	attemptState
+	attemptNextAt
+	attemptMethod
+	attemptURL
+	attemptRequestHeader
+	attemptBodySize
+	attemptBodySHA256
+	attemptStatus
+	attemptTruncated
+	attemptClass
+	attemptError
+	attemptResponseHeader
+	attemptResponseBody
+	attemptDeliveryID
+	attemptHookTenant
+	attemptHookID
+	attemptEventID
+	attemptEventType
+	attemptRequest
+)
+
 func unpackAttempt(r row) hooks.Attempt {
-	missing := r.int(11)
+	missing := r.int(attemptTruncated)
 	a := hooks.Attempt{
-		DeliveryID: r.id(16), Number: int(r.int(0) & maxAttempt), Tenant: r.text(17), HookID: r.text(18),
-		EventID: r.id(19), EventType: r.text(20),
-		StartedAt: r.time(1), Duration: time.Duration(r.count(2)), State: r.state(3), NextAt: r.maybeTime(4),
-		Request: hooks.AttemptRequest{BodySize: r.count(8)},
+		DeliveryID: r.id(attemptDeliveryID), Number: int(r.int(attemptN) & maxAttempt), Tenant: r.text(attemptHookTenant), HookID: r.text(attemptHookID),
+		EventID: r.id(attemptEventID), EventType: r.text(attemptEventType),
+		StartedAt: r.time(attemptStartedAt), Duration: time.Duration(r.count(attemptDuration)), State: r.state(attemptState), NextAt: r.maybeTime(attemptNextAt),
+		Request: hooks.AttemptRequest{BodySize: r.count(attemptBodySize)},
 		Response: hooks.AttemptResponse{
-			Status: r.count(10), Header: r.header(14), Body: r.maybeBytes(15),
+			Status: r.count(attemptStatus), Header: r.header(attemptResponseHeader), Body: r.maybeBytes(attemptResponseBody),
 			Truncated: missing&bodyTruncated != 0, HeaderTruncated: missing&headerTruncated != 0, Dropped: missing&responseDropped != 0,
 		},
-		Class: hooks.ErrorClass(r.maybeText(12)), Error: r.maybeText(13),
+		Class: hooks.ErrorClass(r.maybeText(attemptClass)), Error: r.maybeText(attemptError),
 	}
-	if !r.isNull(21) {
-		a.Request.Method, a.Request.URL, a.Request.Header = r.text(5), r.text(6), r.header(7)
+	if !r.isNull(attemptRequest) {
+		a.Request.Method, a.Request.URL, a.Request.Header = r.text(attemptMethod), r.text(attemptURL), r.header(attemptRequestHeader)
 	}
-	digest := r.maybeBytes(9)
+	digest := r.maybeBytes(attemptBodySHA256)
 	if digest != nil && len(digest) != len(a.Request.BodySHA256) {
-		r.wrong(9, "a BLOB of 32 bytes")
+		r.wrong(attemptBodySHA256, "a BLOB of 32 bytes")
 	}
 	copy(a.Request.BodySHA256[:], digest)
 	return a
@@ -210,7 +244,7 @@ func readList[T any](ctx context.Context, s *Store, l *listing[T], q hooks.LogQu
 	return page, err
 }
 
-// sources returns where to find what the query asks for.
+// sources returns the sources of the elements that match the query.
 func (l *listing[T]) sources(r *reader, q hooks.LogQuery) ([]source, error) {
 	narrowed := func(i *index, where conditions) source {
 		if q.EventType != "" {
@@ -267,8 +301,8 @@ type stream[T any] struct {
 // readAhead is about how many elements all streams have read ahead together.
 const readAhead = 1000
 
-// merge returns the first n elements of all sources behind q.After and q.Offset
-// more, and holds few others in memory.
+// merge returns the first n elements of all sources behind q.After, without the first
+// q.Offset. It holds few others in memory.
 func (l *listing[T]) merge(r *reader, sources []source, q hooks.PageQuery, n int) ([]T, error) {
 	if len(sources) == 1 {
 		return l.read(r, sources[0], q, n)
@@ -306,8 +340,8 @@ func (l *listing[T]) merge(r *reader, sources []source, q hooks.PageQuery, n int
 	return append(merged, rest...), err
 }
 
-// streams returns the sources that have elements behind q.After, by the first of
-// these.
+// streams returns the sources that have elements behind q.After, in the order of their first
+// elements.
 func (l *listing[T]) streams(r *reader, sources []source, q hooks.PageQuery) ([]*stream[T], error) {
 	var streams []*stream[T]
 	for _, from := range sources {
@@ -339,7 +373,7 @@ func behind(q hooks.PageQuery) hooks.PageQuery {
 	return q
 }
 
-// read returns the first n elements of a source behind q.After and q.Offset more.
+// read returns the first n elements of a source behind q.After, without the first q.Offset.
 func (l *listing[T]) read(r *reader, from source, q hooks.PageQuery, n int) (elements []T, err error) {
 	where := from.where
 	if !q.After.IsZero() {
@@ -383,11 +417,24 @@ func (s *Store) Events(ctx context.Context, tenant string, ids []string) (events
 }
 
 var (
-	countEnds = newStatement(`SELECT l.entry, count(*) FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
-		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry IN (1, 2) GROUP BY l.entry`)
-	lastError = newStatement(`SELECT a.n, a.error, a.started_at FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
-		CROSS JOIN hooks_attempts a ON a.n = (l.delivery << 16) + (l.entry >> 3)
-		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry & 7 = 5 ORDER BY l.at DESC LIMIT 1`)
+	stmtCountEnds = newStatement(`SELECT l.entry, count(*) FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
+		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry IN ({entrySucceeded}, {entryDead}) GROUP BY l.entry`)
+	stmtLastError = newStatement(`SELECT a.n, a.error, a.started_at FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
+		CROSS JOIN hooks_attempts a ON a.n = (l.delivery << {attemptBits}) + (l.entry >> {entryBits})
+		WHERE h.tenant = ? AND h.id = ? AND l.at >= ? AND l.at < ? AND l.entry & {entryMask} = {entryFailedAttempt} ORDER BY l.at DESC LIMIT 1`)
+)
+
+// The columns of stmtCountEnds.
+const (
+	countedEntry = iota
+	counted
+)
+
+// The columns of stmtLastError.
+const (
+	_ = iota // n
+	lastErrorText
+	lastErrorAt
 )
 
 // Stats implements [hooks.LogStore].
@@ -409,10 +456,10 @@ func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, sinc
 	return result, nil
 }
 
-// statsOf sums up a hook; the window is its tenant, its ID, since and until.
+// statsOf counts for one hook. The window is its tenant, its ID, since and until.
 func statsOf(r *reader, window ...driver.Value) (stats hooks.Stats, err error) {
-	err = r.each(countEnds, func(r row) error {
-		if n := r.count(1); r.int(0) == entrySucceeded {
+	err = r.each(stmtCountEnds, func(r row) error {
+		if n := r.count(counted); r.int(countedEntry) == entrySucceeded {
 			stats.Successes = n
 		} else {
 			stats.Failures = n
@@ -423,8 +470,8 @@ func statsOf(r *reader, window ...driver.Value) (stats hooks.Stats, err error) {
 		return stats, err
 	}
 	stats.Deliveries = stats.Successes + stats.Failures
-	err = r.each(lastError, func(r row) error {
-		stats.LastError, stats.LastErrorAt = r.maybeText(1), r.time(2)
+	err = r.each(stmtLastError, func(r row) error {
+		stats.LastError, stats.LastErrorAt = r.maybeText(lastErrorText), r.time(lastErrorAt)
 		return nil
 	}, window...)
 	return stats, err

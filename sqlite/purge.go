@@ -11,22 +11,27 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// purgeStep is how many deliveries, each with its attempts and often its event,
-// Purge removes in one transaction, so that nobody waits for long.
+// purgeStep is how many deliveries, each with its attempts and often its event, Purge removes
+// in one transaction, so that other writers do not wait for long.
 const purgeStep = 25
 
 var (
-	// endedFrom goes through the logs of the hooks in the order of their n.
-	endedFrom = newStatement(`SELECT h.n, l.delivery FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
+	// stmtEndedFrom reads the logs of the hooks in the order of their n.
+	stmtEndedFrom = newStatement(`SELECT h.n, l.delivery FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
 		CROSS JOIN hooks_deliveries d ON d.n = l.delivery
-		WHERE h.n >= ? AND h.n < ? AND l.at < ? AND l.entry IN (1, 2, 3) AND d.held IS NULL AND d.ended_at = l.at LIMIT ?`)
-	bareEvents = newStatement("SELECT n FROM hooks_events WHERE deliveries = 0 AND triggered_at < ? LIMIT ?")
-	traces     = newStatement("SELECT n FROM hooks_hooks WHERE deleted_at < ? LIMIT ?")
+		WHERE h.n >= ? AND h.n < ? AND l.at < ? AND l.entry IN ({entrySucceeded}, {entryDead}, {entryCancelled}) AND d.held IS NULL AND d.ended_at = l.at LIMIT ?`)
+	stmtBareEvents = newStatement("SELECT n FROM hooks_events WHERE deliveries = 0 AND triggered_at < ? LIMIT ?")
+	stmtTraces     = newStatement("SELECT n FROM hooks_hooks WHERE deleted_at < ? LIMIT ?")
 )
 
-// Purge implements [hooks.LogStore]. It finds out what to remove before it holds
-// others up, and then removes it in steps. What is damaged stays, and is told of
-// once.
+// The columns of stmtEndedFrom.
+const (
+	endedFromHook = iota
+	endedFromDelivery
+)
+
+// Purge implements [hooks.LogStore]. It first reads what it may remove, without a
+// lock, and then removes it in steps. Damaged rows stay, and are reported once.
 func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (removed int, err error) {
 	s.purging.Lock()
 	defer s.purging.Unlock()
@@ -47,28 +52,28 @@ func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (removed int, e
 			if err != nil {
 				return removed, errors.Join(append(damaged, err)...)
 			}
-			s.ends.removed(done)
+			s.endCounts.removed(done)
 			removed += done.rows
 			for n, err := range done.damaged {
 				s.unpurged[n] = true
 				damaged = append(damaged, fmt.Errorf("sqlite: %w", err))
 			}
 		}
-		if removed == before { // Others were quicker, or it is damaged.
+		if removed == before { // Another process has removed it, or it is damaged.
 			break
 		}
 	}
 	return removed, errors.Join(damaged...)
 }
 
-// Old is what may be removed, but for the deliveries by n.
+// old has what may be removed. Events and hooks are given by their n.
 type old struct {
 	deliveries    []endedDelivery
 	events, hooks []int64
 }
 
-// An endedDelivery goes if it has still ended before then. One that is too much
-// takes its event along, whenever that was triggered.
+// An endedDelivery is removed if it ended before that time. If its hook has too many, its
+// event is removed as well, whenever that was triggered.
 type endedDelivery struct {
 	n, before int64
 	tooMuch   bool
@@ -76,7 +81,7 @@ type endedDelivery struct {
 
 func (o *old) empty() bool { return len(o.deliveries)+len(o.events)+len(o.hooks) == 0 }
 
-// cut takes n off the front.
+// cut removes n elements and returns them.
 func (o *old) cut(n int) (step old) {
 	step.deliveries, o.deliveries = split(o.deliveries, n)
 	step.events, o.events = split(o.events, n-len(step.deliveries))
@@ -89,17 +94,17 @@ func split[T any](all []T, n int) (front, rest []T) {
 	return all[:n], all[n:]
 }
 
-// old finds at most limit of what is to go, of each kind.
+// old finds what may be removed: at most limit of each kind.
 func (s *Store) old(ctx context.Context, q hooks.PurgeRequest, limit int) (o old, err error) {
 	err = s.reads(ctx, func(r *reader) error {
 		at := q.Before.UnixMilli()
-		// Where it stopped before, there is more to find.
+		// Begin with the hook at which the last call stopped.
 		start := s.purged
 		for _, part := range [][2]int64{{start, never}, {0, start}} {
-			err := r.each(endedFrom, func(r row) error {
-				s.purged = r.int(0)
-				if !s.unpurged[r.int(1)] {
-					o.deliveries = append(o.deliveries, endedDelivery{n: r.int(1), before: at})
+			err := r.each(stmtEndedFrom, func(r row) error {
+				s.purged = r.int(endedFromHook)
+				if !s.unpurged[r.int(endedFromDelivery)] {
+					o.deliveries = append(o.deliveries, endedDelivery{n: r.int(endedFromDelivery), before: at})
 				}
 				return nil
 			}, part[0], part[1], at, int64(limit-len(o.deliveries)+len(s.unpurged)))
@@ -108,14 +113,14 @@ func (s *Store) old(ctx context.Context, q hooks.PurgeRequest, limit int) (o old
 			}
 		}
 		if q.KeepPerHook > 0 {
-			if err := s.ends.tooMuch(r, q.KeepPerHook, limit, s.unpurged, &o.deliveries); err != nil {
+			if err := s.endCounts.tooMuch(r, q.KeepPerHook, limit, s.unpurged, &o.deliveries); err != nil {
 				return err
 			}
 		}
-		if err := r.each(bareEvents, collect(&o.events), at, int64(limit)); err != nil {
+		if err := r.each(stmtBareEvents, collect(&o.events), at, int64(limit)); err != nil {
 			return err
 		}
-		return r.each(traces, collect(&o.hooks), at, int64(limit))
+		return r.each(stmtTraces, collect(&o.hooks), at, int64(limit))
 	})
 	return o, err
 }
@@ -128,37 +133,74 @@ func collect(ns *[]int64) func(row) error {
 }
 
 var (
-	oldDelivery = newStatement(`SELECT d.n, d.hook, d.created_at, d.ended_at, d.state, d.event, e.first AS "hooks_events.first",
+	stmtOldDelivery = newStatement(`SELECT d.n, d.hook, d.created_at, d.ended_at, d.state, d.event, e.first AS "hooks_events.first",
 		e.deliveries AS "hooks_events.deliveries", e.triggered_at AS "hooks_events.triggered_at"
 		FROM hooks_deliveries d LEFT JOIN hooks_events e ON e.n = d.event WHERE d.n = ? AND d.ended_at < ? AND d.held IS NULL`)
-	deleteAttempts = newStatement(`DELETE FROM hooks_attempts WHERE n > ?1 << 16 AND n < ?1 + 1 << 16
+	stmtDeleteAttempts = newStatement(`DELETE FROM hooks_attempts WHERE n > ?1 << {attemptBits} AND n < ?1 + 1 << {attemptBits}
 		RETURNING n, started_at, class IS NOT NULL`)
-	deleteDelivery = newStatement("DELETE FROM hooks_deliveries WHERE n = ?")
-	hasDelivery    = newStatement("SELECT 1 FROM hooks_deliveries WHERE n >= ? AND n < ? AND event = ? LIMIT 1")
-	makeBare       = newStatement("UPDATE hooks_events SET deliveries = 0 WHERE n = ?")
-	deleteEvent    = newStatement("DELETE FROM hooks_events WHERE n = ?")
-	forgetHook     = newStatement("UPDATE hooks_hooks SET revision = NULL, deleted_at = NULL WHERE n = ? AND deleted_at < ? RETURNING n")
-	deleteHook     = newStatement(`DELETE FROM hooks_hooks WHERE n = ?1 AND version IS NULL AND revision IS NULL
+	stmtDeleteDelivery = newStatement("DELETE FROM hooks_deliveries WHERE n = ?")
+	stmtHasDelivery    = newStatement("SELECT 1 FROM hooks_deliveries WHERE n >= ? AND n < ? AND event = ? LIMIT 1")
+	stmtMakeBare       = newStatement("UPDATE hooks_events SET deliveries = 0 WHERE n = ?")
+	stmtDeleteEvent    = newStatement("DELETE FROM hooks_events WHERE n = ?")
+	stmtForgetHook     = newStatement("UPDATE hooks_hooks SET revision = NULL, deleted_at = NULL WHERE n = ? AND deleted_at < ? RETURNING n")
+	stmtDeleteHook     = newStatement(`DELETE FROM hooks_hooks WHERE n = ?1 AND version IS NULL AND revision IS NULL
 		AND NOT EXISTS (SELECT 1 FROM hooks_log WHERE hook = ?1)
 		AND NOT EXISTS (SELECT 1 FROM hooks_deliveries WHERE until IS NOT NULL AND queued IS NULL AND hook = ?1) RETURNING n`)
-	// Requests of which no attempt is left: the generations before that of
-	// the oldest attempt.
-	deleteRequests = newStatement(`DELETE FROM hooks_requests WHERE n < (SELECT coalesce(min(n), 1 << 62) >> 32 << 32 FROM hooks_attempts)
-		AND n < (SELECT coalesce(min(n), 1 << 46) << 16 >> 32 << 32 FROM hooks_deliveries)`)
+	// stmtDeleteRequests deletes the generations before that of the oldest attempt,
+	// because they have no attempts left.
+	stmtDeleteRequests = newStatement(`DELETE FROM hooks_requests WHERE n < (SELECT coalesce(min(n), {farFuture}) >> {generationBits} << {generationBits} FROM hooks_attempts)
+		AND n < (SELECT coalesce(min(n), {farFuture} >> {attemptBits}) << {attemptBits} >> {generationBits} << {generationBits} FROM hooks_deliveries)`)
 )
 
-// Purged is what a step has removed.
+// The columns of stmtOldDelivery.
+const (
+	_ = iota // n
+	oldHook
+	oldCreatedAt
+	oldEndedAt
+	oldState
+	oldEvent
+	oldEventFirst
+	oldEventDeliveries
+	oldEventTriggeredAt
+)
+
+// The columns of stmtDeleteAttempts.
+const (
+	attemptedN = iota
+	attemptedAt
+	attemptedInVain
+)
+
+// purged is what a step has removed.
 type purged struct {
-	rows       int           // that count
-	deliveries map[int64]int // so many of each hook
-	hooks      []int64       // that nothing is left of
-	damaged    map[int64]error
+	rows       int             // deliveries, events and hooks
+	deliveries map[int64]int   // how many, by the n of the hook
+	hooks      []int64         // the n of hooks of which nothing is left
+	damaged    map[int64]error // by the n of the delivery
 }
 
-// purge removes what was found, as far as it is still to go.
+// purge removes what was found, unless it was changed or removed since.
 func (t *tx) purge(before time.Time, o old) (done purged, err error) {
 	done.deliveries, done.damaged = map[int64]int{}, map[int64]error{}
-	for _, d := range o.deliveries {
+	if err := t.purgeDeliveries(before, o.deliveries, &done); err != nil {
+		return done, err
+	}
+	for _, n := range o.events {
+		if err := run(t, stmtDeleteEvent, n); err != nil {
+			return done, err
+		}
+		done.rows++
+	}
+	if err := t.purgeHooks(before, o.hooks, &done); err != nil {
+		return done, err
+	}
+	return done, run(t, stmtDeleteRequests)
+}
+
+// purgeDeliveries removes ended deliveries. Damage concerns one of them only.
+func (t *tx) purgeDeliveries(before time.Time, ended []endedDelivery, done *purged) error {
+	for _, d := range ended {
 		var hook int64
 		err := t.apart(func() (err error) {
 			hook, err = t.purgeDelivery(before, d)
@@ -168,22 +210,22 @@ func (t *tx) purge(before time.Time, o old) (done purged, err error) {
 		case errors.As(err, new(*rowError)):
 			done.damaged[d.n] = err
 		case err != nil:
-			return done, err
+			return err
 		case hook != 0:
 			done.rows++
 			done.deliveries[hook]++
 		}
 	}
-	for _, n := range o.events {
-		if err := run(t, deleteEvent, n); err != nil {
-			return done, err
-		}
-		done.rows++
-	}
-	for _, n := range o.hooks {
-		r, err := first(t, forgetHook, n, before.UnixMilli())
+	return nil
+}
+
+// purgeHooks forgets that these hooks were deleted. It removes the rows of those, and of the
+// hooks whose deliveries were removed, of which nothing else is left.
+func (t *tx) purgeHooks(before time.Time, deleted []int64, done *purged) error {
+	for _, n := range deleted {
+		r, err := first(t, stmtForgetHook, n, before.UnixMilli())
 		if err != nil {
-			return done, err
+			return err
 		}
 		if r != nil {
 			done.rows++
@@ -191,51 +233,51 @@ func (t *tx) purge(before time.Time, o old) (done purged, err error) {
 		}
 	}
 	for n := range done.deliveries {
-		r, err := first(t, deleteHook, n)
+		r, err := first(t, stmtDeleteHook, n)
 		if err != nil {
-			return done, err
+			return err
 		}
 		if r != nil {
 			t.forget(n)
 			done.hooks = append(done.hooks, n)
 		}
 	}
-	return done, run(t, deleteRequests)
+	return nil
 }
 
-// purgeDelivery removes a delivery, its attempts, and its event if that has no
-// other. It returns the hook, or 0 if there was nothing to remove.
+// purgeDelivery removes a delivery, its attempts, and its event if that has no other
+// delivery. It returns the n of the hook, or 0 if there was nothing to remove.
 func (t *tx) purgeDelivery(before time.Time, e endedDelivery) (hook int64, err error) {
-	d, err := first(t, oldDelivery, e.n, e.before)
+	d, err := first(t, stmtOldDelivery, e.n, e.before)
 	if err != nil || d == nil {
 		return 0, err
 	}
-	hook = d.int(1)
-	told := []entry{{d.int(2), entryCreated}, {d.int(3), entryOfEnd(packState(d.state(4)))}}
-	err = t.each(deleteAttempts, func(r row) error {
+	hook = d.int(oldHook)
+	entries := []logEntry{{d.int(oldCreatedAt), entryCreated}, {d.int(oldEndedAt), entryOfEnd(packState(d.state(oldState)))}}
+	err = t.each(stmtDeleteAttempts, func(r row) error {
 		kind := entryAttempt
-		if r.bool(2) {
+		if r.bool(attemptedInVain) {
 			kind = entryFailedAttempt
 		}
-		told = append(told, entry{r.int(1), r.int(0)&maxAttempt<<entryBits + kind})
+		entries = append(entries, logEntry{r.int(attemptedAt), r.int(attemptedN)&maxAttempt<<entryBits + kind})
 		return nil
 	}, e.n)
 	if err != nil {
 		return 0, err
 	}
-	if err := t.untell(hook, e.n, told...); err != nil {
+	if err := t.removeFromLog(hook, e.n, entries...); err != nil {
 		return 0, err
 	}
-	if err := run(t, deleteDelivery, e.n); err != nil {
+	if err := run(t, stmtDeleteDelivery, e.n); err != nil {
 		return 0, err
 	}
-	event := d.int(5)
-	left, err := first(t, hasDelivery, d.int(6), d.int(6)+int64(d.count(7)), event)
+	event := d.int(oldEvent)
+	left, err := first(t, stmtHasDelivery, d.int(oldEventFirst), d.int(oldEventFirst)+int64(d.count(oldEventDeliveries)), event)
 	if err != nil || left != nil {
 		return hook, err
 	}
-	if !e.tooMuch && d.int(8) >= before.UnixMilli() {
-		return hook, run(t, makeBare, event)
+	if !e.tooMuch && d.int(oldEventTriggeredAt) >= before.UnixMilli() {
+		return hook, run(t, stmtMakeBare, event)
 	}
-	return hook, run(t, deleteEvent, event)
+	return hook, run(t, stmtDeleteEvent, event)
 }

@@ -14,28 +14,28 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// A row is what a statement returned, in the order of its columns, of which the
-// first names the row. Each method reads a column as what it has to be. What is
-// something else is damage: the method returns a zero value, and the session
-// remembers the first such value and has the operation fail in the end, so that
-// nothing that was made of it gets out or is stored.
+// A row is what a statement returned, in the order of its columns. The first column
+// identifies the row. Each method reads a column as a value of one type. Any other value is
+// damage: the method then returns a zero value, and the session records the first such error
+// and makes the operation fail at its end, so that nothing made from it is returned or
+// stored.
 type row struct {
 	values []driver.Value
 	from   *origin
 }
 
-// An origin is where rows come from.
+// An origin is the statement that rows come from.
 type origin struct {
 	query   string
 	columns []string
 	damage  *damage
 }
 
-// A damage is the first that a session has met, if it has.
+// A damage is the first error about a damaged row that a session has met, if any.
 type damage struct{ found *rowError }
 
 // take returns the damage, if there is any, and forgets it.
-func (d *damage) take() error {
+func (d *damage) reset() error {
 	found := d.found
 	if found == nil {
 		return nil
@@ -48,7 +48,7 @@ func (d *damage) take() error {
 // value that might be a secret.
 type rowError struct {
 	table string
-	row   any // what names it, as far as known
+	row   any // the first column, as far as it is known
 	fault string
 }
 
@@ -58,7 +58,7 @@ func (e *rowError) Error() string {
 
 func (e *rowError) Unwrap() error { return ErrDamaged }
 
-// isMissing is the fault of a row that others refer to.
+// isMissing is the fault of a row that does not exist although others refer to it.
 const isMissing = "is missing"
 
 // n returns the number that names the row, or 0.
@@ -69,7 +69,7 @@ func (e *rowError) n() int64 {
 
 var tableName = regexp.MustCompile(`(?:FROM|UPDATE|INTO) (hooks_\w+)`)
 
-// wrong takes note that a column is not what it has to be.
+// wrong records that a column has a value of the wrong type or range.
 func (r row) wrong(i int, want string) {
 	value := fmt.Sprintf("%T", r.values[i])
 	switch v := r.values[i].(type) {
@@ -85,7 +85,7 @@ func (r row) wrong(i int, want string) {
 	r.damaged(fmt.Errorf("%s is %s and not %s", r.from.columns[i], value, want))
 }
 
-// damaged takes note that there is something wrong with the row.
+// damaged records that the row is damaged.
 func (r row) damaged(err error) {
 	if r.from.damage.found != nil {
 		return

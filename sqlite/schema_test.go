@@ -166,6 +166,8 @@ func contentOf(t *testing.T, path string) map[string][32]byte {
 
 // stepsBack take a file back by one version each, the first one from the latest.
 var stepsBack = []string{
+	`ALTER TABLE hooks_events RENAME COLUMN ordering_key TO key; ALTER TABLE hooks_deliveries RENAME COLUMN ordering_key TO key;
+	UPDATE hooks_attempts SET class = CASE class WHEN 'forbidden' THEN 'blocked' ELSE 'protocol' END WHERE class IN ('forbidden', 'http')`,
 	`DROP TABLE hooks_identity; UPDATE hooks_hooks SET document = ltrim(document)`,
 	`ALTER TABLE hooks_deliveries DROP COLUMN undecided`,
 	`CREATE TABLE lanes (hook INTEGER NOT NULL, retry INTEGER NOT NULL, due INTEGER NOT NULL, turn INTEGER,
@@ -214,6 +216,53 @@ func TestAnEarlierSchema(t *testing.T) {
 	assert.NotEqual(t, was.schema, schemaOf(t, db))
 	require.NoError(t, db.Close())
 	assert.Equal(t, was, read())
+}
+
+// The classes of failed attempts, and ordering keys, have other words in a file of version 5.
+func TestWordsAreMigrated(t *testing.T) {
+	t.Parallel()
+	path, at := filepath.Join(t.TempDir(), "hooks.db"), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s := openAt(t, path)
+	classes := map[string]hooks.ErrorClass{"a": hooks.ClassForbidden, "b": hooks.ClassHTTP, "c": hooks.ClassDNS, "d": ""}
+	for id, class := range classes {
+		d := hooks.Delivery{
+			ID: id, HookID: "h", OrderingKey: "key-" + id, State: hooks.Pending, Due: at, CreatedAt: at, EventID: id, EventType: "order.paid",
+		}
+		e := &hooks.Event{ID: id, Type: "order.paid", Time: at, OrderingKey: "key-" + id}
+		require.NoError(t, s.Enqueue(t.Context(), at, []hooks.Entry{{Event: e, Deliveries: []hooks.Delivery{d}}}))
+		claimed, _, err := s.Claim(t.Context(), hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Capacity{Deliveries: 1}})
+		require.NoError(t, err)
+		require.Len(t, claimed, 1)
+		settled, err := s.Settle(t.Context(), at, []hooks.Settlement{{
+			DeliveryID: id, Token: 1, State: hooks.Dead,
+			Attempt: &hooks.Attempt{DeliveryID: id, Number: 1, HookID: "h", EventID: id, EventType: "order.paid", StartedAt: at, Class: class, State: hooks.Dead},
+		}})
+		require.NoError(t, err)
+		require.NoError(t, settled[0].Err)
+	}
+	require.NoError(t, s.(*sqlite.Store).Close())
+
+	db := handle(t, path, 2)
+	_, err := db.Exec(stepsBack[0] + "; UPDATE hooks_schema SET version = version - 1")
+	require.NoError(t, err)
+	var old int
+	require.NoError(t, db.QueryRow("SELECT count(*) FROM hooks_attempts JOIN hooks_deliveries d WHERE class IN ('blocked', 'protocol') AND d.key = 'key-a'").Scan(&old))
+	require.Equal(t, 2, old)
+	require.NoError(t, db.Close())
+
+	s = openAt(t, path)
+	attempts, err := s.Attempts(t.Context(), hooks.LogQuery{})
+	require.NoError(t, err)
+	got := map[string]hooks.ErrorClass{}
+	for _, a := range attempts.Items {
+		got[a.DeliveryID] = a.Class
+	}
+	assert.Equal(t, classes, got)
+	deliveries, err := s.Deliveries(t.Context(), hooks.LogQuery{})
+	require.NoError(t, err)
+	for _, d := range deliveries.Items {
+		assert.Equal(t, "key-"+d.ID, d.OrderingKey)
+	}
 }
 
 // What stands in line keeps its place in a file of an earlier version.
@@ -275,7 +324,7 @@ func TestHooksAreMigratedToPagesOfTheirOwn(t *testing.T) {
 				return text
 			}
 			was := document()
-			execute(t, db, stepsBack[0]+"; UPDATE hooks_schema SET version = version - 1")
+			execute(t, db, stepsBack[0]+"; "+stepsBack[1]+"; UPDATE hooks_schema SET version = version - 2")
 			require.Less(t, len(document()), len(was))
 			require.NoError(t, sqlite.Migrate(t.Context(), db))
 			assert.Equal(t, was, document())

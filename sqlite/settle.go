@@ -19,7 +19,7 @@ func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.S
 		return nil, ctx.Err()
 	}
 	settled := make([]hooks.Settled, len(settlements))
-	err := s.writer.doPatiently(ctx, func(t *tx) (err error) {
+	err := s.writer.doDeferred(ctx, func(t *tx) (err error) {
 		for i := range settlements {
 			if settled[i], err = t.settle(now, &settlements[i]); err != nil {
 				return err
@@ -36,8 +36,8 @@ func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.S
 	return settled, nil
 }
 
-// settleApart settles so that damage concerns no settlement but its own, and sets
-// it aside, so that the delivery is not sent again and again.
+// settleApart settles each delivery in a savepoint of its own, so that damage concerns one
+// settlement only. A damaged delivery is set aside, so that it is not sent again and again.
 func (s *Store) settleApart(ctx context.Context, now time.Time, settlements []hooks.Settlement, settled []hooks.Settled) error {
 	err := s.writer.do(ctx, func(t *tx) error {
 		for i := range settlements {
@@ -76,25 +76,36 @@ type lease struct {
 }
 
 var (
-	findLease = newStatement(`SELECT n, hook, key, created_at, handed AND token = 1 AND queued IS NULL, queued IS NOT NULL, attempts
-		FROM hooks_deliveries WHERE id = ? AND state = 3 AND token = ?`)
-	endLease = newStatement(`UPDATE hooks_deliveries SET state = ?, attempts = attempts + ?, step = ?3, retry = ?3 > 0, due = ?4,
+	stmtFindLease = newStatement(`SELECT n, hook, ordering_key, created_at, handed AND token = 1 AND queued IS NULL, queued IS NOT NULL, attempts
+		FROM hooks_deliveries WHERE id = ? AND state = {leased} AND token = ?`)
+	stmtEndLease = newStatement(`UPDATE hooks_deliveries SET state = ?, attempts = attempts + ?, step = ?3, retry = ?3 > 0, due = ?4,
 		queued = ?4, until = NULL, owner = NULL, reason = ?, ended_at = ?, held = ?, undecided = ? WHERE n = ?`)
-	setHealth = newStatement("UPDATE hooks_hooks SET failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?")
+	stmtSetHealth = newStatement("UPDATE hooks_hooks SET failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?")
 )
 
-// lease returns what the settlement ends, or nil if there is no such lease.
+// The columns of stmtFindLease.
+const (
+	leaseN = iota
+	leaseHook
+	leaseOrderingKey
+	leaseCreatedAt
+	leaseUnlogged
+	leaseQueued
+	leaseAttempts
+)
+
+// lease returns the lease that the settlement ends, or nil if there is no such lease.
 func (t *tx) lease(s *hooks.Settlement) (*lease, error) {
 	if l := t.leases[s.DeliveryID]; l != nil && l.token == s.Token {
 		return l, nil
 	}
-	r, err := first(t, findLease, packID(s.DeliveryID), s.Token)
+	r, err := first(t, stmtFindLease, packID(s.DeliveryID), s.Token)
 	if err != nil || r == nil {
 		return nil, err
 	}
-	r.count(6) // which endLease adds to
+	r.count(leaseAttempts) // which endLease adds to
 	return &lease{
-		n: r.int(0), token: s.Token, hook: r.int(1), key: r.maybeText(2), created: r.time(3).UnixMilli(), logged: !r.bool(4), queued: r.bool(5),
+		n: r.int(leaseN), token: s.Token, hook: r.int(leaseHook), key: r.maybeText(leaseOrderingKey), created: r.time(leaseCreatedAt).UnixMilli(), logged: !r.bool(leaseUnlogged), queued: r.bool(leaseQueued),
 	}, nil
 }
 
@@ -112,85 +123,100 @@ func (t *tx) settle(now time.Time, s *hooks.Settlement) (hooks.Settled, error) {
 	if err != nil {
 		return hooks.Settled{}, err
 	}
-	made := int64(0)
-	if s.Attempt != nil {
-		made = 1
+	if err := t.endLease(now, h, l, s); err != nil {
+		return hooks.Settled{}, err
 	}
-	var due, ended, held, undecided driver.Value
-	if s.State == hooks.Pending {
-		due = s.Due.UnixMilli()
-	} else {
+	if h.exists {
+		if err := t.setHealth(h, h.health.After(*s, now), now); err != nil {
+			return hooks.Settled{}, err
+		}
+	}
+	return hooks.Settled{Health: h.health}, nil
+}
+
+// endLease stores what became of the delivery, logs it, and queues what is due next: the
+// delivery itself if it is pending again, or the next of its ordering key if it has ended.
+func (t *tx) endLease(now time.Time, h *hookRow, l *lease, s *hooks.Settlement) error {
+	ends := s.State != hooks.Pending
+	held := s.State == hooks.Dead && s.Hold && l.key != "" && h.exists
+	var due, ended driver.Value
+	if ends {
 		ended = now.UnixMilli()
+	} else {
+		due = s.Due.UnixMilli()
 	}
-	if s.State == hooks.Dead && s.Hold && l.key != "" && h.exists {
-		held = int64(1)
+	err := run(t, stmtEndLease, packState(s.State), packBool(s.Attempt != nil), int64(s.Step), due, packText(s.Reason), ended,
+		packFlag(held), packFlag(s.Undecided), l.n)
+	if err != nil {
+		return err
 	}
-	if s.Undecided {
-		undecided = int64(1)
+	if err := t.log(h, l, s, ended); err != nil {
+		return err
 	}
-	err = run(t, endLease, packState(s.State), made, int64(s.Step), due, packText(s.Reason), ended, held, undecided, l.n)
-	if err == nil {
-		err = t.log(h, l, s, ended)
+	if l.queued {
+		if err := t.updateLanes(h, now); err != nil {
+			return err
+		}
 	}
-	if err == nil && l.queued {
-		err = t.recheckBoth(h, now)
+	if !ends {
+		return t.queue(h, int64(s.Step), s.Due.UnixMilli())
 	}
-	if err == nil && s.State == hooks.Pending {
-		err = t.queue(h, int64(s.Step), s.Due.UnixMilli())
+	if l.key == "" || held {
+		return nil
 	}
-	if err == nil && s.State != hooks.Pending && l.key != "" && held == nil {
-		err = t.release(h, l.key, now)
-	}
-	if err == nil && h.exists {
-		err = t.setHealth(h, h.health.After(*s, now), now)
-	}
-	return hooks.Settled{Health: h.health}, err
+	return t.unblockNext(h, l.key, now)
 }
 
 var (
-	firstBlocked = newStatement(`SELECT n, step FROM hooks_deliveries
-		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) AND state = 1 ORDER BY n LIMIT 1`)
-	unblock = newStatement("UPDATE hooks_deliveries SET state = 2, due = ?2, queued = ?2 WHERE n = ?1")
+	stmtFirstBlocked = newStatement(`SELECT n, step FROM hooks_deliveries
+		WHERE hook = ? + 0 AND ordering_key = ? || '' AND (ended_at IS NULL OR held = 1) AND state = {blocked} ORDER BY n LIMIT 1`)
+	stmtUnblock = newStatement("UPDATE hooks_deliveries SET state = {pending}, due = ?2, queued = ?2 WHERE n = ?1")
 )
 
-// release makes the first blocked delivery of the key pending.
-func (t *tx) release(h *hookRow, key string, now time.Time) error {
-	r, err := first(t, firstBlocked, h.n, key)
+// The columns of stmtFirstBlocked.
+const (
+	blockedN = iota
+	blockedStep
+)
+
+// unblockNext makes the first blocked delivery of the ordering key pending.
+func (t *tx) unblockNext(h *hookRow, key string, now time.Time) error {
+	r, err := first(t, stmtFirstBlocked, h.n, key)
 	if err != nil || r == nil {
 		return err
 	}
-	if err := run(t, unblock, r.int(0), now.UnixMilli()); err != nil {
+	if err := run(t, stmtUnblock, r.int(blockedN), now.UnixMilli()); err != nil {
 		return err
 	}
-	return t.queue(h, int64(r.count(1)), now.UnixMilli())
+	return t.queue(h, int64(r.count(blockedStep)), now.UnixMilli())
 }
 
 func (t *tx) setHealth(h *hookRow, health hooks.Health, now time.Time) error {
 	if health == h.health {
 		return nil
 	}
-	throttled := health.ThrottledUntil.Equal(h.health.ThrottledUntil)
+	sameThrottle := health.ThrottledUntil.Equal(h.health.ThrottledUntil)
 	h.health = health
-	err := run(t, setHealth, int64(health.Failures), packTime(health.FailingSince), packTime(health.ThrottledUntil), h.n)
-	if err != nil || throttled {
+	err := run(t, stmtSetHealth, int64(health.Failures), packTime(health.FailingSince), packTime(health.ThrottledUntil), h.n)
+	if err != nil || sameThrottle {
 		return err
 	}
-	return t.recheckBoth(h, now)
+	return t.updateLanes(h, now)
 }
 
 var (
-	insertAttempt = newStatement(`INSERT INTO hooks_attempts
+	stmtInsertAttempt = newStatement(`INSERT INTO hooks_attempts
 		(n, started_at, duration, state, next_at, request, body_size, body_sha256, status, truncated, class, error,
 		response_header, response_body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	dropResponse = newStatement(`UPDATE hooks_attempts SET truncated = truncated | 4, response_header = NULL, response_body = NULL
+	stmtDropResponse = newStatement(`UPDATE hooks_attempts SET truncated = truncated | {responseDropped}, response_header = NULL, response_body = NULL
 		WHERE n = ? AND (response_header IS NOT NULL OR response_body IS NOT NULL)`)
 )
 
-// log writes down the attempt, and what there is to tell in the log.
+// log stores the attempt, and adds to the log what has happened to the delivery.
 func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) error {
-	told := make([]entry, 0, 3)
+	entries := make([]logEntry, 0, 3)
 	if !l.logged {
-		told = append(told, entry{l.created, entryCreated})
+		entries = append(entries, logEntry{l.created, entryCreated})
 	}
 	if a := s.Attempt; a != nil {
 		if err := t.insertAttempt(h, l.n, a); err != nil {
@@ -200,12 +226,12 @@ func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) 
 		if a.Class != "" {
 			kind = entryFailedAttempt
 		}
-		told = append(told, entry{a.StartedAt.UnixMilli(), int64(a.Number)<<entryBits + kind})
+		entries = append(entries, logEntry{a.StartedAt.UnixMilli(), int64(a.Number)<<entryBits + kind})
 	}
 	if ended != nil {
-		told = append(told, entry{ended.(int64), entryOfEnd(packState(s.State))})
+		entries = append(entries, logEntry{ended.(int64), entryOfEnd(packState(s.State))})
 	}
-	return t.tell(h.n, l.n, told...)
+	return t.addToLog(h.n, l.n, entries...)
 }
 
 func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
@@ -214,7 +240,7 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	}
 	n := delivery<<attemptBits + int64(a.Number)
 	if a.Number > 1 && !hooks.KeepsResponse(a.Number-1) {
-		if err := run(t, dropResponse, n-1); err != nil {
+		if err := run(t, stmtDropResponse, n-1); err != nil {
 			return err
 		}
 	}
@@ -226,7 +252,7 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	if a.Request.BodySHA256 != [32]byte{} {
 		digest = a.Request.BodySHA256[:]
 	}
-	err = run(t, insertAttempt, n, a.StartedAt.UnixMilli(), int64(a.Duration),
+	err = run(t, stmtInsertAttempt, n, a.StartedAt.UnixMilli(), int64(a.Duration),
 		packState(a.State), packTime(a.NextAt), sent, int64(a.Request.BodySize), digest,
 		int64(a.Response.Status), packMissing(&a.Response), packText(string(a.Class)), packText(a.Error),
 		packBytes(packHeader(a.Response.Header)), packBytes(a.Response.Body))
@@ -236,9 +262,17 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	return err
 }
 
-// A request is what attempts have in common. Those whose n have the same upper
-// 32 bits are a generation: they share rows of hooks_requests, which can go when
-// the last of the generation has gone.
+// A request is what many attempts have in common, so that it is stored once for them. The
+// attempts whose n have the same upper 32 bits are a generation. They share rows of
+// hooks_requests, which are deleted when the last attempt of the generation is.
+//
+// How rows are numbered, by an example: an event gets the next n of hooks_events, 7 say, and
+// its two deliveries the next two of hooks_deliveries, 70000 and 70001 (event 7 has
+// first = 70000 and deliveries = 2). Attempt 3 of delivery 70000 has the n
+// 70000<<16 + 3 = 4587520003, so that the attempts of a delivery lie side by side, in order,
+// and need no index. The upper 32 bits of that number are 1, so it belongs to generation
+// 1<<32 = 4294967296. If the attempt has request = 5, method, URL and header are in the row
+// 4294967296 + 5 of hooks_requests.
 type request struct {
 	generation          int64
 	hook                int64
@@ -251,8 +285,8 @@ const (
 )
 
 var (
-	insertRequest = newStatement("INSERT INTO hooks_requests (n, method, url, header) VALUES (?, ?, ?, ?)")
-	maxRequest    = newStatement("SELECT coalesce(max(n), 0) FROM hooks_requests WHERE n > ? AND n < ?")
+	stmtInsertRequest = newStatement("INSERT INTO hooks_requests (n, method, url, header) VALUES (?, ?, ?, ?)")
+	stmtMaxRequest    = newStatement("SELECT coalesce(max(n), 0) FROM hooks_requests WHERE n > ? AND n < ?")
 )
 
 // request returns what attempt n has as its request: the lower bits of the n of
@@ -272,14 +306,14 @@ func (t *tx) request(h *hookRow, n int64, sent *hooks.AttemptRequest) (driver.Va
 	if !ok {
 		last, ok := t.lastRequest[generation]
 		if !ok {
-			r, err := first(t, maxRequest, generation, generation+1<<generationBits)
+			r, err := first(t, stmtMaxRequest, generation, generation+1<<generationBits)
 			if err != nil {
 				return nil, err
 			}
 			last = max(0, r.int(0)-generation)
 		}
 		known = last + 1
-		if err := run(t, insertRequest, generation+known, sent.Method, sent.URL, packBytes(header)); err != nil {
+		if err := run(t, stmtInsertRequest, generation+known, sent.Method, sent.URL, packBytes(header)); err != nil {
 			return nil, err
 		}
 		if len(t.requests) >= maxCached {

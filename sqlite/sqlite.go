@@ -28,14 +28,14 @@ type Store struct {
 	// opened is what Close closes: nothing of the application's.
 	opened      handles
 	checkpoints *checkpoints // nil: the application's affair
-	aside       aside
+	damagedRows damagedRows
 	// inHostTx is held while a transaction of the application is written to.
 	inApplicationTx sync.Mutex
 
-	purging  sync.Mutex
-	purged   int64          // the hook whose deliveries Purge removed last
-	unpurged map[int64]bool // deliveries that are damaged
-	ends     ends
+	purging   sync.Mutex
+	purged    int64          // the hook whose deliveries Purge removed last
+	unpurged  map[int64]bool // deliveries that are damaged
+	endCounts endCounts
 }
 
 var (

@@ -9,14 +9,14 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// A tx is a transaction that writes, and what is known of the data.
+// A tx is a transaction that writes, with what is known of the data.
 type tx struct {
 	session
 	*cache
 }
 
-// A cache is what the writer knows of the data without reading it, for as long
-// as nobody else has written.
+// A cache is what the writer knows of the data without reading it. It is valid until another
+// process or connection writes.
 type cache struct {
 	version int64 // PRAGMA data_version, which changes when others write
 	hooks   map[hooks.Ref]*hookRow
@@ -38,23 +38,36 @@ func newCache(version int64) *cache {
 	}
 }
 
-// A hookRow is what queues need of a row of hooks_hooks.
+// A hookRow has the columns of hooks_hooks that queues need.
 type hookRow struct {
 	n      int64
 	ref    hooks.Ref
 	exists bool
 	health hooks.Health
 	sent   sentRequest
-	// due is when its lanes are due, as far as known; else never.
+	// due is when its two lanes are due. never: not known, or nothing is queued.
 	due [2]int64
 }
 
+// hookColumns are the columns that remember reads, in the order of the constants that
+// follow.
 const hookColumns = "n, tenant, id, version IS NOT NULL, failures, failing_since, throttled_until"
 
+const (
+	hookColN = iota
+	hookColTenant
+	hookColID
+	hookColExists
+	hookColFailures
+	hookColFailingSince
+	hookColThrottledUntil
+	afterHook // the first column behind them
+)
+
 var (
-	findHook  = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE tenant = ? AND id = ?")
-	findHookN = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE n = ?")
-	addHook   = newStatement("INSERT INTO hooks_hooks (tenant, id) VALUES (?, ?) RETURNING " + hookColumns)
+	stmtFindHook  = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE tenant = ? AND id = ?")
+	stmtFindHookN = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE n = ?")
+	stmtAddHook   = newStatement("INSERT INTO hooks_hooks (tenant, id) VALUES (?, ?) RETURNING " + hookColumns)
 )
 
 // hook returns the row of a hook, which is added if there is none.
@@ -62,9 +75,9 @@ func (t *tx) hook(ref hooks.Ref) (*hookRow, error) {
 	if h := t.hooks[ref]; h != nil {
 		return h, nil
 	}
-	r, err := first(t, findHook, ref.Tenant, ref.ID)
+	r, err := first(t, stmtFindHook, ref.Tenant, ref.ID)
 	if err == nil && r == nil {
-		r, err = first(t, addHook, ref.Tenant, ref.ID)
+		r, err = first(t, stmtAddHook, ref.Tenant, ref.ID)
 	}
 	if err != nil {
 		return nil, err
@@ -77,7 +90,7 @@ func (t *tx) hookN(n int64) (*hookRow, error) {
 	if h := t.byN[n]; h != nil {
 		return h, nil
 	}
-	r, err := first(t, findHookN, n)
+	r, err := first(t, stmtFindHookN, n)
 	if err != nil {
 		return nil, err
 	}
@@ -88,13 +101,13 @@ func (t *tx) hookN(n int64) (*hookRow, error) {
 }
 
 func (t *tx) remember(r *row) *hookRow {
-	if len(t.hooks) >= maxCached { // All of them may be wanted again, so none is better dropped than another.
+	if len(t.hooks) >= maxCached { // Which of them will be needed again is not known.
 		clear(t.hooks)
 		clear(t.byN)
 	}
 	h := &hookRow{
-		n: r.int(0), ref: hooks.Ref{Tenant: r.text(1), ID: r.text(2)}, exists: r.bool(3),
-		health: r.health(4),
+		n: r.int(hookColN), ref: hooks.Ref{Tenant: r.text(hookColTenant), ID: r.text(hookColID)}, exists: r.bool(hookColExists),
+		health: r.health(hookColFailures),
 		due:    [2]int64{never, never},
 	}
 	t.hooks[h.ref], t.byN[h.n] = h, h
@@ -114,7 +127,7 @@ func (h *hookRow) throttled() int64 {
 	return h.health.ThrottledUntil.UnixMilli()
 }
 
-// forget has the row read again when it is needed.
+// forget removes the row from the cache, so that it is read again when it is needed.
 func (t *tx) forget(n int64) {
 	if h := t.byN[n]; h != nil {
 		delete(t.hooks, h.ref)
@@ -122,10 +135,10 @@ func (t *tx) forget(n int64) {
 	}
 }
 
-// apart undoes what do has written, and forgets what it has learned, if it fails
-// or meets damage.
+// apart calls do in a savepoint. If do fails or meets damage, what it has written is undone,
+// and the cache is emptied.
 func (t *tx) apart(do func() error) error {
-	if err := run(t, savepoint); err != nil {
+	if err := run(t, stmtSavepoint); err != nil {
 		return err
 	}
 	err := do()
@@ -133,26 +146,26 @@ func (t *tx) apart(do func() error) error {
 		err = damage
 	}
 	if err == nil {
-		return run(t, release)
+		return run(t, stmtRelease)
 	}
 	*t.cache = *newCache(t.version)
-	if failure := errors.Join(run(t, rollbackTo), run(t, release)); failure != nil {
+	if failure := errors.Join(run(t, stmtRollbackTo), run(t, stmtRelease)); failure != nil {
 		return failure
 	}
 	return err
 }
 
 var (
-	maxEvent    = newStatement("SELECT coalesce(max(n), 0) FROM hooks_events")
-	maxDelivery = newStatement("SELECT coalesce(max(n), 0) FROM hooks_deliveries")
+	stmtMaxEvent    = newStatement("SELECT coalesce(max(n), 0) FROM hooks_events")
+	stmtMaxDelivery = newStatement("SELECT coalesce(max(n), 0) FROM hooks_deliveries")
 )
 
-// number makes sure that the last numbers are known.
+// number reads the last n of events and deliveries, unless they are known.
 func (t *tx) number() error {
 	if t.numbered {
 		return nil
 	}
-	for s, last := range map[*statement]*int64{maxEvent: &t.lastEvent, maxDelivery: &t.lastDelivery} {
+	for s, last := range map[*statement]*int64{stmtMaxEvent: &t.lastEvent, stmtMaxDelivery: &t.lastDelivery} {
 		r, err := first(t, s)
 		if err != nil {
 			return err

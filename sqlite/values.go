@@ -11,8 +11,8 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// How values are stored; see also the top of migrations/0001_hooks.sql. What is
-// empty is stored as NULL where that is allowed, for it takes no room.
+// How values are stored; see also the top of migrations/0001_hooks.sql. Empty values are
+// stored as NULL where that is allowed, because NULL takes no space.
 
 // packID returns an ID as it is stored. Only a UUID as it is usually written
 // becomes 16 bytes, so that nothing else comes back as one.
@@ -44,6 +44,14 @@ func packBytes(b []byte) driver.Value {
 	return b
 }
 
+// packFlag returns a boolean for a column that is NULL in most rows.
+func packFlag(b bool) driver.Value {
+	if b {
+		return int64(1)
+	}
+	return nil
+}
+
 func packBool(b bool) int64 {
 	if b {
 		return 1
@@ -51,7 +59,7 @@ func packBool(b bool) int64 {
 	return 0
 }
 
-// What of a response an attempt lacks, as bits of its column truncated.
+// The bits of an attempt's column truncated: which parts of the response it lacks.
 const (
 	bodyTruncated int64 = 1 << iota
 	headerTruncated

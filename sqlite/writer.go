@@ -14,32 +14,32 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// A writer has one transaction after another carry out the operations of all
-// callers: what comes while one commits goes into the next together, so that
-// the cost of a commit is shared the more, the more there is to do. When there
-// is nothing else to do, nobody waits.
+// A writer runs the operations of all callers in transactions, one transaction after
+// another. Operations that arrive while one commits share the next, so that the cost of
+// a commit is divided among more operations when there are more. A single operation
+// does not wait for others.
 //
-// It has no goroutine. The first caller to come is the leader: it carries out
-// its own operation and all others that wait, answers them, and makes the first
-// that has come meanwhile the next leader.
+// The writer has no goroutine of its own. The first caller becomes the leader: it runs
+// its own operation and all others that wait in one transaction, tells their callers
+// the results, and makes the caller of the next operation in the queue the leader.
 //
-// Patient operations, which nobody waits for, let so much time pass since the
-// last commit that they alone keep the database busy for a fifth of the time at
-// most. Impatient ones take them along.
+// Deferred operations are those whose callers are in no hurry. They wait after a commit
+// for so long that they alone keep the database busy for a fifth of the time at most. A
+// transaction for other operations runs them as well.
 type writer struct {
 	db          *sql.DB
 	shared      bool // The connections are the application's, too.
 	synchronous Synchronous
 	busyTimeout time.Duration
 	check       func() error // before each commit
-	committed   func(int)    // is told how many operations were
+	committed   func(int)    // called after a transaction with the number of its operations
 
 	mu      sync.Mutex
 	queue   []*operation
-	leading bool // Somebody is the leader.
+	leading bool // There is a leader.
 	closed  bool
-	// restAt is when patient operations may have a transaction of their own.
-	restAt time.Time
+	// deferUntil is when deferred operations may have a transaction of their own.
+	deferUntil time.Time
 	// idle is signalled when there may be nothing more to do.
 	idle sync.Cond
 
@@ -49,36 +49,41 @@ type writer struct {
 }
 
 const (
-	// restFactor is the rest after a commit in times of its duration, at most
-	// maxRest.
-	restFactor = 4
-	maxRest    = 20 * time.Millisecond
+	// Deferred operations wait for deferFactor times the duration of the last
+	// transaction, and for maxDefer at most.
+	deferFactor = 4
+	maxDefer    = 20 * time.Millisecond
 )
 
-// An operation is what a caller wants done in a transaction.
+// An operation is what a caller does in a transaction.
 type operation struct {
-	ctx     context.Context
-	run     func(*tx) error
-	patient bool
-	since   time.Time
-	// woken receives true when the operation is done, with err, and false
-	// when its caller is to be the leader.
-	woken chan bool
-	err   error
+	ctx      context.Context
+	run      func(*tx) error
+	deferred bool
+	since    time.Time
+	notices  chan notice
+	err      error // the result, once isDone was sent
 }
 
-// do carries out an operation in a transaction with others and returns when it
-// is committed. run may be called several times, each time but for the last in
-// a transaction that was rolled back. An error of run that the store answers
-// with (see refused) concerns this operation alone, which must have written
-// nothing; another rolls the transaction back.
+// A notice is sent to the caller of an operation, which waits.
+type notice int
+
+const (
+	isDone       notice = iota // The operation has its result.
+	becomeLeader               // The caller is the leader from now on.
+)
+
+// do runs an operation in a transaction, together with others, and returns when it is
+// committed. run may be called several times; all but the last are in transactions that
+// were rolled back. If run refuses the operation (see refused), it must have written
+// nothing, and the others are committed. Any other error rolls the transaction back.
 func (w *writer) do(ctx context.Context, run func(*tx) error) error {
-	return w.add(&operation{ctx: ctx, run: run, woken: make(chan bool, 1), since: time.Now()})
+	return w.add(&operation{ctx: ctx, run: run, notices: make(chan notice, 1), since: time.Now()})
 }
 
-// doPatiently is do for what nobody waits for.
-func (w *writer) doPatiently(ctx context.Context, run func(*tx) error) error {
-	return w.add(&operation{ctx: ctx, run: run, woken: make(chan bool, 1), since: time.Now(), patient: true})
+// doDeferred is do for callers that are in no hurry.
+func (w *writer) doDeferred(ctx context.Context, run func(*tx) error) error {
+	return w.add(&operation{ctx: ctx, run: run, notices: make(chan notice, 1), since: time.Now(), deferred: true})
 }
 
 func (w *writer) add(o *operation) error {
@@ -91,56 +96,57 @@ func (w *writer) add(o *operation) error {
 		return ErrClosed
 	}
 	w.queue = append(w.queue, o)
-	rest := time.Until(w.restAt)
-	if o.patient = o.patient && rest > 0; o.patient || w.leading {
+	delay := time.Until(w.deferUntil)
+	if o.deferred = o.deferred && delay > 0; o.deferred || w.leading {
 		w.mu.Unlock()
-		return w.wait(o, rest)
+		return w.wait(o, delay)
 	}
 	w.leading = true
 	w.mu.Unlock()
 	return w.lead(o)
 }
 
-// wait waits until the operation is done, its context ends before it was taken
-// up, or its caller is to be the leader.
-func (w *writer) wait(o *operation, rest time.Duration) error {
-	var rested <-chan time.Time
-	if o.patient {
-		timer := time.NewTimer(rest)
+// wait waits for the result of the operation. If its caller becomes the leader, or must
+// run the operation itself because a deferred one has waited long enough, it leads. If
+// the context ends while the operation is still in the queue, it is removed.
+func (w *writer) wait(o *operation, delay time.Duration) error {
+	var delayed <-chan time.Time
+	if o.deferred {
+		timer := time.NewTimer(delay)
 		defer timer.Stop()
-		rested = timer.C
+		delayed = timer.C
 	}
 	for {
 		select {
-		case done := <-o.woken:
-			if done {
-				return o.err
-			}
-			return w.lead(o)
-		case <-rested:
-			if w.loses(o) {
+		case n := <-o.notices:
+			return w.follow(n, o)
+		case <-delayed:
+			if w.takeLead(o) {
 				return w.lead(o)
 			}
 		case <-o.ctx.Done():
 			if w.withdraw(o) {
 				return o.ctx.Err()
 			}
-			if done := <-o.woken; done {
-				return o.err
-			}
-			// It was made the leader and will find that its own operation
-			// is void.
-			return w.lead(o)
+			return w.follow(<-o.notices, o)
 		}
 	}
 }
 
-// loses ends the patience of an operation. It reports whether its caller is the
-// leader now.
-func (w *writer) loses(o *operation) bool {
+// follow does what the notice says.
+func (w *writer) follow(n notice, o *operation) error {
+	if n == becomeLeader {
+		return w.lead(o) // If its own context has ended, only the other operations are run.
+	}
+	return o.err
+}
+
+// takeLead makes the caller of a deferred operation the leader, because the operation has
+// waited long enough. It returns false if there is a leader, which will run it.
+func (w *writer) takeLead(o *operation) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	o.patient = false
+	o.deferred = false
 	if w.leading || !slices.Contains(w.queue, o) {
 		return false
 	}
@@ -148,13 +154,13 @@ func (w *writer) loses(o *operation) bool {
 	return true
 }
 
-// withdraw takes an operation back, if it is waiting and its caller is not the
-// leader.
+// withdraw removes an operation from the queue. It returns false if the operation is no
+// longer there, or if its caller has become the leader.
 func (w *writer) withdraw(o *operation) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := slices.Index(w.queue, o)
-	if i < 0 || len(o.woken) > 0 {
+	if i < 0 || len(o.notices) > 0 {
 		return false
 	}
 	w.queue = slices.Delete(w.queue, i, i+1)
@@ -162,29 +168,28 @@ func (w *writer) withdraw(o *operation) bool {
 	return true
 }
 
-// lead carries out the operations that wait, its own among them, and passes the
-// lead on.
+// lead runs the operations that wait, its own among them, and elects the next leader.
 func (w *writer) lead(own *operation) error {
 	start := time.Now()
 	var batch []*operation
-	answered := false
+	panicked := true
 	defer func() {
-		w.passOn()
+		w.electNext()
 		for _, o := range batch {
-			if !answered { // by a panic
+			if panicked {
 				o.err = errPanicked
 			}
 			if o != own {
-				o.woken <- true
+				o.notices <- isDone
 			}
 		}
 	}()
 	err := w.begin(own.ctx, func(c *conn) {
-		batch = w.take(func(*operation) bool { return true })
-		w.carryOut(c, batch)
+		batch = w.dequeue(func(*operation) bool { return true })
+		w.runAll(c, batch)
 	})
 	if err != nil {
-		batch = w.take(func(o *operation) bool {
+		batch = w.dequeue(func(o *operation) bool {
 			// A context that has ended concerns its own caller alone.
 			return o == own || own.ctx.Err() == nil && !o.since.After(start)
 		})
@@ -192,34 +197,33 @@ func (w *writer) lead(own *operation) error {
 			o.err = fmt.Errorf("sqlite: %w", plain(err))
 		}
 	}
-	answered = true
+	panicked = false
 	return own.err
 }
 
 var errPanicked = errors.New("sqlite: the operation, or another in its transaction, panicked")
 
 var (
-	beginImmediate = newStatement("BEGIN IMMEDIATE")
-	commit         = newStatement("COMMIT")
-	rollback       = newStatement("ROLLBACK")
-	dataVersion    = newStatement("PRAGMA data_version")
+	stmtBeginImmediate = newStatement("BEGIN IMMEDIATE")
+	stmtCommit         = newStatement("COMMIT")
+	stmtRollback       = newStatement("ROLLBACK")
+	stmtDataVersion    = newStatement("PRAGMA data_version")
 )
 
-// begin begins a transaction and calls use, which ends it. While another writer
-// has the database, no connection is held: an application's handle may have none to
-// spare.
+// begin begins a transaction and calls use, which ends it. While it waits for another
+// writer, it occupies no connection, because the application's handle may have few.
 func (w *writer) begin(ctx context.Context, use func(*conn)) error {
 	return poll(ctx, w.busyTimeout, func() error {
 		begun := false
 		err := w.connect(ctx, func(c *conn) error {
-			if err := run(c, beginImmediate); err != nil {
+			if err := run(c, stmtBeginImmediate); err != nil {
 				return err
 			}
 			begun = true
 			use(c)
 			return nil
 		})
-		if begun { // What went wrong since concerns the connection alone, which is dropped.
+		if begun { // What failed after that concerns the connection alone, which is dropped.
 			return nil
 		}
 		return err
@@ -242,8 +246,8 @@ func (w *writer) connect(ctx context.Context, use func(*conn) error) error {
 			w.conn = &conn{SQLiteConn: c}
 		}
 		if w.shared {
-			// The application may close the connection whenever it likes, so
-			// nothing may be left on it.
+			// The application may close the connection at any time, so no
+			// statements of ours may stay on it.
 			defer w.disconnect()
 			return w.conn.borrow(w.synchronous, func() error { return use(w.conn) })
 		}
@@ -260,15 +264,15 @@ func (w *writer) disconnect() {
 	w.conn, w.cache = nil, nil
 }
 
-// carryOut carries out operations in the transaction that was begun. If it
-// fails and there are several, each gets another of its own, for one of them may
-// be to blame.
-func (w *writer) carryOut(c *conn, batch []*operation) {
+// runAll runs operations in the transaction that was begun. If it fails and there are
+// several, each is run in a transaction of its own, because one of them may be the
+// reason.
+func (w *writer) runAll(c *conn, batch []*operation) {
 	start := time.Now()
 	err := w.transact(c, batch)
 	if err != nil && len(batch) > 1 {
 		for _, o := range batch {
-			err := poll(o.ctx, w.busyTimeout, func() error { return run(c, beginImmediate) })
+			err := poll(o.ctx, w.busyTimeout, func() error { return run(c, stmtBeginImmediate) })
 			if err == nil {
 				err = w.transact(c, []*operation{o})
 			}
@@ -283,18 +287,17 @@ func (w *writer) carryOut(c *conn, batch []*operation) {
 	end := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.restAt = end.Add(min(restFactor*end.Sub(start), maxRest))
+	w.deferUntil = end.Add(min(deferFactor*end.Sub(start), maxDefer))
 }
 
-// fail ends the operation with err, if it is one.
+// fail makes err the result of the operation, unless it is nil.
 func (o *operation) fail(err error) {
 	if err != nil {
 		o.err = fmt.Errorf("sqlite: %w", plain(err))
 	}
 }
 
-// transact carries out operations and commits. An error means that it was all
-// rolled back.
+// transact runs operations and commits. An error means that all was rolled back.
 func (w *writer) transact(c *conn, batch []*operation) error {
 	t, err := w.transaction(c)
 	for _, o := range batch {
@@ -303,7 +306,7 @@ func (w *writer) transact(c *conn, batch []*operation) error {
 		}
 		if o.err = o.ctx.Err(); o.err == nil {
 			o.err = o.run(t)
-			if damage := c.damaged(); damage != nil { // A response that came of it is none.
+			if damage := c.damaged(); damage != nil { // Its result may come from the damage.
 				o.err = damage
 			}
 			if o.err != nil && !refused(o.err) {
@@ -312,15 +315,15 @@ func (w *writer) transact(c *conn, batch []*operation) error {
 		}
 	}
 	if err == nil {
-		err = w.check() // What is found out now is not written.
+		err = w.check() // before anything is written
 	}
 	if err == nil { // Without a write-ahead log, a commit waits for readers.
-		err = poll(context.Background(), w.busyTimeout, func() error { return run(c, commit) })
+		err = poll(context.Background(), w.busyTimeout, func() error { return run(c, stmtCommit) })
 	}
 	if err != nil {
 		w.cache = nil
 		if !c.AutoCommit() { // Some failures have rolled back already.
-			err = errors.Join(err, run(c, rollback))
+			err = errors.Join(err, run(c, stmtRollback))
 		}
 	}
 	return err
@@ -331,7 +334,7 @@ func (w *writer) transact(c *conn, batch []*operation) error {
 func (w *writer) transaction(c *conn) (*tx, error) {
 	version := int64(0)
 	if !w.shared {
-		r, err := first(c, dataVersion)
+		r, err := first(c, stmtDataVersion)
 		if err != nil {
 			return nil, err
 		}
@@ -343,27 +346,27 @@ func (w *writer) transaction(c *conn) (*tx, error) {
 	return &tx{session: c, cache: w.cache}, nil
 }
 
-// take takes up those of the operations that wait.
-func (w *writer) take(which func(*operation) bool) (taken []*operation) {
+// dequeue removes the chosen operations from the queue and returns them.
+func (w *writer) dequeue(chosen func(*operation) bool) (removed []*operation) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.queue = slices.DeleteFunc(w.queue, func(o *operation) bool {
-		takes := which(o)
-		if takes {
-			taken = append(taken, o)
+		if !chosen(o) {
+			return false
 		}
-		return takes
+		removed = append(removed, o)
+		return true
 	})
-	return taken
+	return removed
 }
 
-// passOn makes the first that cannot wait the leader.
-func (w *writer) passOn() {
+// electNext makes the caller of the first operation that is not deferred the leader.
+func (w *writer) electNext() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, o := range w.queue {
-		if !o.patient {
-			o.woken <- false
+		if !o.deferred {
+			o.notices <- becomeLeader
 			return
 		}
 	}
@@ -377,7 +380,7 @@ func (w *writer) isClosed() bool {
 	return w.closed
 }
 
-// close waits until nobody writes, and has all that comes later fail.
+// close waits until all operations have ended. Later ones fail with ErrClosed.
 func (w *writer) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -5,16 +5,16 @@ import "time"
 // sweepInterval is how often the ages of the requests under way are looked at.
 const sweepInterval = 25 * time.Millisecond
 
-// sweepLater has the requests under way looked at, for as long as there are any.
-func (d *Dispatcher[K, V]) sweepLater() {
+// scheduleSweep starts the timer for the next sweep if there are requests under way.
+func (d *Dispatcher[K, V]) scheduleSweep() {
 	if !d.sweeping && len(d.requests) > 0 {
 		d.sweeping = true
 		time.AfterFunc(sweepInterval, d.sweep)
 	}
 }
 
-// sweep moves requests up the tiers as they grow older, and takes note of what
-// that tells of their endpoints.
+// sweep moves requests to the next tier as they grow older, and updates what is known of
+// their endpoints.
 func (d *Dispatcher[K, V]) sweep() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -24,19 +24,20 @@ func (d *Dispatcher[K, V]) sweep() {
 		q, t := r.queue, r.queue.tenant
 		q.charge(d.clock, now)
 		t.charge(d.clock, now)
-		d.grow(r, now.Sub(r.started))
+		d.promote(r, now.Sub(r.started))
 		t.fix(q)
 		d.lines.fix(t)
-		d.seat(q, now)
-		d.claimFor(q, now)
+		d.updateLines(q, now)
+		d.requestClaim(q, now)
 	}
 	d.unpark()
 	d.wake()
-	d.sweepLater()
+	d.scheduleSweep()
 }
 
-// grow takes note of a request's age, and moves it up if a slot is free there.
-func (d *Dispatcher[K, V]) grow(r *Request[K, V], age time.Duration) {
+// promote moves a request to the tier of its age if a slot is free there, and updates
+// what is known of its endpoint.
+func (d *Dispatcher[K, V]) promote(r *Request[K, V], age time.Duration) {
 	q, t := r.queue, r.queue.tenant
 	due := quickTier
 	switch {
@@ -45,32 +46,31 @@ func (d *Dispatcher[K, V]) grow(r *Request[K, V], age time.Duration) {
 	case age >= quickLimit:
 		due = mediumTier
 	}
-	d.count(r, -1)
+	d.countSpecial(r, -1)
 	if due > r.aged {
 		if r.aged == quickTier {
 			t.window = max(1, t.window/2)
 		}
 		r.aged = due
-		q.waits(age)
-		t.waits(age)
+		q.stillWaiting(age)
+		t.stillWaiting(age)
 	}
 	if due > r.tier && d.fits(r, due) {
-		d.held[r.tier]--
-		d.held[due]++
+		d.slotsTaken[r.tier]--
+		d.slotsTaken[due]++
 		q.move(r.tier, due)
 		t.move(r.tier, due)
 		r.tier = due
 	}
-	d.count(r, 1)
+	d.countSpecial(r, 1)
 }
 
-// fits reports whether a tier has a slot free for a request that has grown old
-// enough for it.
+// fits reports whether a tier has a free slot for a request that is old enough for it.
 func (d *Dispatcher[K, V]) fits(r *Request[K, V], to tier) bool {
-	if r.tier == quickTier && d.held[mediumTier]+d.held[longTier] >= d.limits.waiting-d.spare(medium) {
+	if r.tier == quickTier && d.slotsTaken[mediumTier]+d.slotsTaken[longTier] >= d.limits.waiting-d.spare(medium) {
 		return false
 	}
-	if to == longTier && d.held[longTier] >= d.limits.long {
+	if to == longTier && d.slotsTaken[longTier] >= d.limits.long {
 		return false
 	}
 	counted := r.unknown && r.tier == mediumTier

@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// A Room is how much may be brought into memory: so many items, and more of them
-// as long as their bytes have not reached Bytes.
+// A Capacity is how much may be brought into memory: up to Items items, until they have
+// reached Bytes bytes. So the last one may exceed Bytes.
 type Capacity struct{ Items, Bytes int }
 
-// A Claim is what a claim may bring: in all, for each tenant that is not in
-// Tenants, and for each queue that is not in Queues.
+// A Claim says how much a claim may bring. Limit is for all tenants together. PerTenant
+// is for each tenant that is not in Tenants, PerQueue for each queue that is not in
+// Queues.
 type Claim[K comparable] struct {
 	Now       time.Time
 	Limit     Capacity
@@ -28,8 +29,8 @@ func (d *Dispatcher[K, V]) freeCapacity() Capacity {
 	return r
 }
 
-// tenantCapacity is the room that a tenant has; nil is one of which nothing is in
-// memory.
+// tenantCapacity is the capacity that a tenant has left. nil stands for a tenant that
+// has nothing in memory.
 func (d *Dispatcher[K, V]) tenantCapacity(t *tenant[K, V]) Capacity {
 	free := d.freeCapacity()
 	if d.alone {
@@ -48,10 +49,10 @@ func (d *Dispatcher[K, V]) tenantCapacity(t *tenant[K, V]) Capacity {
 	return r
 }
 
-// slowCapacity bounds what may be in memory for a tenant whose requests take long
-// or are not known to be quick, because it would be there for long: what it can
-// use soon. When half of the room is in use it is less, and an eighth is left to
-// the others.
+// slowCapacity bounds the items of a tenant whose requests take long, or are not known
+// to be quick, to what it can send soon, because items stay in memory for long
+// otherwise. The bound is lower while half of the capacity is in use, and an eighth is
+// left to the others.
 func (d *Dispatcher[K, V]) slowCapacity(t *tenant[K, V], free int) int {
 	most := firstWindow + 3*t.inFlight()
 	if 2*free < d.cfg.Items {
@@ -60,8 +61,8 @@ func (d *Dispatcher[K, V]) slowCapacity(t *tenant[K, V], free int) int {
 	return max(0, min(most-t.active, free-d.cfg.Items/8))
 }
 
-// queueCapacity is how many more items the queue may have in memory, as far as it and
-// its tenant go.
+// queueCapacity is how many more items the queue may have in memory by its own limits
+// and those of its tenant.
 func (d *Dispatcher[K, V]) queueCapacity(q *Queue[K, V], now time.Time) int {
 	if q.throttled.After(now) || q.isStalled && q.inFlight() > 0 {
 		return 0
@@ -70,60 +71,60 @@ func (d *Dispatcher[K, V]) queueCapacity(q *Queue[K, V], now time.Time) int {
 	return min(own, share(d.tenantCapacity(q.tenant).Items, q.active()))
 }
 
-// takesNew reports whether a new item of the queue goes to memory at once.
-func (d *Dispatcher[K, V]) takesNew(q *Queue[K, V], now time.Time) bool {
+// acceptsNew reports whether a new item of the queue may be in memory at once.
+func (d *Dispatcher[K, V]) acceptsNew(q *Queue[K, V], now time.Time) bool {
 	t := q.tenant
 	room := d.tenantCapacity(t).Items
-	if q.behind || room == 0 || d.queueCapacity(q, now) == 0 {
+	if q.backlogged || room == 0 || d.queueCapacity(q, now) == 0 {
 		return false
 	}
-	// What waits in the store keeps half of the room free for itself.
-	if d.more && t.active > 0 && 2*d.freeCapacity().Items < d.cfg.Items {
+	// Half of the capacity is kept for what waits in the store.
+	if d.storeHasMore && t.active > 0 && 2*d.freeCapacity().Items < d.cfg.Items {
 		return false
 	}
-	return !t.behind || q.active() == 0 || room >= t.active
+	return !t.backlogged || q.active() == 0 || room >= t.active
 }
 
-// Left takes note that an item of the queue that is due was stored as pending.
-func (d *Dispatcher[K, V]) Left(key K) {
+// MarkBacklogged records that the store has an item of the queue that is pending and due.
+func (d *Dispatcher[K, V]) MarkBacklogged(key K) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
 	q := d.queue(key)
-	q.behind = true
+	q.backlogged = true
 	if q.throttled.After(now) {
 		d.cfg.Claim(q.throttled)
 		return
 	}
-	d.claimFor(q, now)
+	d.requestClaim(q, now)
 }
 
-// claimFor asks for a claim if what the queue, its tenant or others have in the
-// store makes one worth while: when there is room for a third of what may be in
-// memory, so that claims are not for single items.
-func (d *Dispatcher[K, V]) claimFor(q *Queue[K, V], now time.Time) {
+// requestClaim requests a claim if the queue, its tenant or others may have items in the
+// store, and if there is capacity for a third of what they may have in memory, so that
+// claims do not bring single items.
+func (d *Dispatcher[K, V]) requestClaim(q *Queue[K, V], now time.Time) {
 	t, free := q.tenant, d.freeCapacity().Items
 	room := d.tenantCapacity(t).Items
-	if q.behind {
-		t.behind = t.behind || room == 0
-		d.more = d.more || free == 0
-		d.isBusy(q)
+	if q.backlogged {
+		t.backlogged = t.backlogged || room == 0
+		d.storeHasMore = d.storeHasMore || free == 0
+		d.markBusy(q)
 	}
 	own := d.queueCapacity(q, now)
 	switch {
 	case free == 0 || d.stopped:
-	case q.behind && own > 0 && 3*own >= min(q.capacity(), own+q.active()),
-		t.behind && room > 0 && 3*room >= room+t.active,
-		d.more && (2*free >= d.cfg.Items || 2*d.left >= d.brought):
+	case q.backlogged && own > 0 && 3*own >= min(q.capacity(), own+q.active()),
+		t.backlogged && room > 0 && 3*room >= room+t.active,
+		d.storeHasMore && (2*free >= d.cfg.Items || 2*d.endedSinceClaim >= d.broughtByClaim):
 		if d.workers == d.cfg.Slots && d.idle == 0 && 2*(d.active-len(d.requests)) >= d.cfg.Items {
-			now = later(now, d.claimedAt.Add(claimPause))
+			now = later(now, d.lastClaim.Add(claimPause))
 		}
 		d.cfg.Claim(now)
 	}
 }
 
-// claimPause is the least time between claims while all workers are busy and half
-// of the room is in use by what waits for them.
+// claimPause is the least time between claims while all workers are busy and the items
+// that wait for them use half of the capacity.
 const claimPause = 10 * time.Millisecond
 
 func later(a, b time.Time) time.Time {
@@ -133,34 +134,34 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Request returns what a claim may bring. It returns false if a claim is not
-// worth while.
-func (d *Dispatcher[K, V]) Request(now time.Time) (c Claim[K], ok bool) {
+// PlanClaim returns how much a claim may bring. It returns false if there is no capacity
+// for any item.
+func (d *Dispatcher[K, V]) PlanClaim(now time.Time) (c Claim[K], ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c = Claim[K]{Now: now, Limit: d.freeCapacity(), PerTenant: d.tenantCapacity(nil), PerQueue: 3 * firstWindow}
 	c.PerTenant.Items = max(1, c.PerTenant.Items)
-	d.more, d.claimedAt = c.Limit.Items == 0, now
-	if d.stopped || d.more {
+	d.storeHasMore, d.lastClaim = c.Limit.Items == 0, now
+	if d.stopped || d.storeHasMore {
 		return c, false
 	}
 	c.Tenants = make(map[string]Capacity, len(d.busyTenants))
 	c.Queues = make(map[K]int, len(d.busyQueues))
 	d.busyTenants = slices.DeleteFunc(d.busyTenants, func(t *tenant[K, V]) bool {
-		if t.busy = t.active > 0 || t.behind; t.busy {
+		if t.busy = t.active > 0 || t.backlogged; t.busy {
 			room := d.tenantCapacity(t)
 			c.Tenants[t.name] = room
-			// What the claim leaves behind, Claimed will see; what comes while it
-			// is under way, Left will.
-			t.behind = room.Items == 0
+			// AddClaimed sets it if the claim leaves items in the store, and
+			// MarkBacklogged for items that are stored during the claim.
+			t.backlogged = room.Items == 0
 		}
 		return !t.busy
 	})
 	d.busyQueues = slices.DeleteFunc(d.busyQueues, func(q *Queue[K, V]) bool {
-		if q.busy = q.active() > 0 || q.behind || q.throttled.After(now); q.busy {
+		if q.busy = q.active() > 0 || q.backlogged || q.throttled.After(now); q.busy {
 			room := d.queueCapacity(q, now)
 			c.Queues[q.key] = room
-			q.behind = room == 0
+			q.backlogged = room == 0
 		}
 		return !q.busy
 	})
@@ -174,8 +175,8 @@ type Arrival[K comparable, V any] struct {
 	Item   Item[V]
 }
 
-// Claimed takes in what a claim has brought.
-func (d *Dispatcher[K, V]) Claimed(c Claim[K], arrivals []Arrival[K, V]) {
+// AddClaimed adds the items that a claim has brought.
+func (d *Dispatcher[K, V]) AddClaimed(c Claim[K], arrivals []Arrival[K, V]) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	size := 0
@@ -184,41 +185,41 @@ func (d *Dispatcher[K, V]) Claimed(c Claim[K], arrivals []Arrival[K, V]) {
 		q := d.queue(a.Key)
 		d.limit(q, a.Limits)
 		queues[i] = q
-		q.claimed++
-		q.tenant.claimed++
-		q.tenant.claimedSize += a.Item.Size
+		q.claimedNow++
+		q.tenant.claimedNow++
+		q.tenant.claimedNowSize += a.Item.Size
 		size += a.Item.Size
 		d.add(q, a.Item, c.Now)
 	}
 	for _, q := range queues {
-		d.usedUp(c, q)
+		d.noteBacklog(c, q)
 	}
-	d.brought, d.left = len(arrivals), 0
-	d.more = d.more || len(arrivals) >= c.Limit.Items || size >= c.Limit.Bytes
+	d.broughtByClaim, d.endedSinceClaim = len(arrivals), 0
+	d.storeHasMore = d.storeHasMore || len(arrivals) >= c.Limit.Items || size >= c.Limit.Bytes
 	for _, q := range queues {
-		d.claimFor(q, c.Now)
+		d.requestClaim(q, c.Now)
 	}
 	d.wake()
 }
 
-// usedUp takes note of it if the claim has brought all that the queue, or its
-// tenant, had room for: then there may be more.
-func (d *Dispatcher[K, V]) usedUp(c Claim[K], q *Queue[K, V]) {
+// noteBacklog marks the queue, or its tenant, as backlogged if the claim has used up its
+// capacity, because then the store may have more.
+func (d *Dispatcher[K, V]) noteBacklog(c Claim[K], q *Queue[K, V]) {
 	t := q.tenant
-	if q.claimed > 0 {
+	if q.claimedNow > 0 {
 		room, known := c.Queues[q.key]
 		if !known {
 			room = c.PerQueue
 		}
-		q.behind = q.behind || q.claimed >= room
-		q.claimed = 0
+		q.backlogged = q.backlogged || q.claimedNow >= room
+		q.claimedNow = 0
 	}
-	if t.claimed > 0 {
+	if t.claimedNow > 0 {
 		room, known := c.Tenants[t.name]
 		if !known {
 			room = c.PerTenant
 		}
-		t.behind = t.behind || t.claimed >= room.Items || t.claimedSize >= room.Bytes
-		t.claimed, t.claimedSize = 0, 0
+		t.backlogged = t.backlogged || t.claimedNow >= room.Items || t.claimedNowSize >= room.Bytes
+		t.claimedNow, t.claimedNowSize = 0, 0
 	}
 }

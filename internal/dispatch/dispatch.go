@@ -1,26 +1,26 @@
 // Package dispatch decides which of the items that wait in memory gets the next
-// free slot for a request, so that no tenant is slower because of another. It
-// knows items, the queues that they wait in (one for each endpoint), and the
-// tenants that these belong to, and nothing else of its caller.
+// free slot for a request, so that no tenant is slower because of another. An item
+// waits in a queue, of which each endpoint has one, and each queue belongs to a
+// tenant. The package knows nothing else of its caller.
 //
-// The order is that of slot time: how long requests have been under way. A free
-// slot goes to the tenant that has used the least lately, within it to such a
-// queue, and within that to first attempts and retries in turn.
+// Slots are given in the order of slot time, which is how long requests have
+// occupied slots. A free slot goes to the tenant that has used the least slot time
+// lately. Of its queues, it goes to the one that has used the least. Within a queue,
+// first attempts and retries take turns.
 //
-// Order alone does not help who comes when all slots are taken. So nobody gets
-// more than four times what is then left free (a dynamic threshold, as
-// in the shared memory of network switches). One tenant beside others may have
-// four fifths of the slots, two have four ninths each, and whoever comes next
-// finds some free.
+// Order alone does not help a tenant that comes when all slots are taken. So no
+// tenant gets more than four times what is then left free (a dynamic threshold, as
+// in the shared memory of network switches). One tenant beside others may have four
+// fifths of the slots, two have four ninths each, and the next one finds some free.
 //
 // Slots come in tiers (see limits): quick ones for requests younger than 50 ms,
-// others for those younger than a second, and for the rest. A request moves up
-// with its age. Requests to an endpoint that is known to be slow start in a higher
-// tier, and wait there for other slow ones only. A tenant whose endpoints have not
-// answered yet may start only a few requests.
+// others for those younger than a second, and others for the rest. A request moves to
+// the next tier as it grows older. Requests to an endpoint that is known to be slow
+// start in a higher tier, where they wait for other slow requests only. A tenant may
+// start only a few requests until its endpoints have responded.
 //
-// Room in memory, for items that wait and for what a claim may bring, is shared
-// by the same threshold, in items and in bytes.
+// Capacity in memory, for items that wait and for those that a claim may bring, is
+// shared by the same threshold, in items and in bytes.
 package dispatch
 
 import (
@@ -35,18 +35,19 @@ type Config[K comparable, V any] struct {
 	// Items and Bytes bound what is in memory: items that wait, are reserved
 	// or are under way.
 	Items, Bytes int
-	// BatchBytes bounds the items that share a request, but for a single one.
+	// BatchBytes bounds the size of the items that share a request. A single item may
+	// be larger.
 	BatchBytes int
-	// Lease is for how long a queue may keep an item waiting, roughly.
+	// Lease is roughly how long an item may wait.
 	Lease time.Duration
 	// Tenant returns whose a queue is.
 	Tenant func(K) string
-	// Claim asks for a claim at that time, Release gives an item back to the
-	// store, Spawn starts a worker. They are called with the Dispatcher
-	// locked, so they must not block or call it.
-	Claim   func(at time.Time)
-	Release func(V)
-	Spawn   func()
+	// Claim requests a claim at that time, GiveBack returns an item to the store,
+	// and Spawn starts a worker. They are called with the Dispatcher locked, so
+	// they must not block, nor call the Dispatcher.
+	Claim    func(at time.Time)
+	GiveBack func(V)
+	Spawn    func()
 }
 
 // An Item is something to send.
@@ -54,11 +55,11 @@ type Item[V any] struct {
 	Value V
 	Size  int       // in bytes
 	Due   time.Time // since when it may be sent
-	Retry bool      // it is no first attempt
+	Retry bool      // it has been attempted before
 }
 
-// Limits are those of one queue. The fields must be positive, but for Interval
-// and Gather.
+// Limits are those of one queue. InFlight and Batch must be positive. Interval and
+// Gather may be 0.
 type Limits struct {
 	// InFlight is how many of its requests may be under way at a time.
 	InFlight int
@@ -75,8 +76,8 @@ type Dispatcher[K comparable, V any] struct {
 	cfg Config[K, V]
 
 	mu sync.Mutex
-	// changed is signalled when a worker may find something to take, and
-	// broadcast when the Dispatcher stops or is drained.
+	// changed is signalled when there may be a request for a worker, and broadcast
+	// when the Dispatcher stops or is drained.
 	changed sync.Cond
 	// What follows is guarded by mu.
 	clock
@@ -85,29 +86,29 @@ type Dispatcher[K comparable, V any] struct {
 	queues  map[K]*Queue[K, V]
 	tenants map[string]*tenant[K, V]
 	lines   lines[tenant[K, V]]
-	// busyTenants and busyQueues have all of which something is in memory, or
-	// waits in the store as far as is known, so that claims need not look at
-	// the others. Those that have become idle are in them until the next claim.
-	busyTenants []*tenant[K, V]
-	busyQueues  []*Queue[K, V]
-	parked      []parked[K, V]
-	arrivals    uint64
-	requests    []*Request[K, V] // under way
-	held        [tiers]int       // slots
-	unknowns    [tiers]int       // of those, for tenants of unknown pace
-	stalls      int              // of those, for endpoints that are stalled
-	active      int              // items buffered or reserved, and requests
-	size        int              // their bytes
-	reserved    int
-	more        bool // the store may hold items that are due of queues not known
+	// busyTenants and busyQueues are those that have something in memory or, as far
+	// as is known, in the store, so that a claim need not look at the others. Those
+	// that have become idle stay until the next claim.
+	busyTenants  []*tenant[K, V]
+	busyQueues   []*Queue[K, V]
+	parked       []parked[K, V]
+	arrivals     uint64
+	requests     []*Request[K, V] // under way
+	slotsTaken   [tiers]int       // slots
+	unknowns     [tiers]int       // of those, for tenants of unknown pace
+	stalls       int              // of those, for endpoints that are stalled
+	active       int              // items buffered or reserved, and requests
+	size         int              // their bytes
+	reserved     int
+	storeHasMore bool // the store may hold items that are due of queues not known
 	// claimedAt is when the last claim was made, brought how many items it has
 	// brought, and left how many have left since.
-	claimedAt     time.Time
-	brought, left int
-	workers       int
-	idle          int // workers that wait
-	sweeping      bool
-	stopped       bool
+	lastClaim                       time.Time
+	broughtByClaim, endedSinceClaim int
+	workers                         int
+	idle                            int // workers that wait
+	sweeping                        bool
+	stopped                         bool
 }
 
 // parked is a tenant, or a queue, that may not have a slot of that pace now.
@@ -122,7 +123,7 @@ func New[K comparable, V any](cfg Config[K, V]) *Dispatcher[K, V] {
 	d := &Dispatcher[K, V]{
 		cfg: cfg, clock: clock{time.Now()}, limits: newLimits(cfg.Slots, false),
 		queues: map[K]*Queue[K, V]{}, tenants: map[string]*tenant[K, V]{},
-		lines: newLines(func(t *tenant[K, V]) *node { return &t.node }), more: true,
+		lines: newLines(func(t *tenant[K, V]) *node { return &t.node }), storeHasMore: true,
 	}
 	d.changed.L = &d.mu
 	return d
@@ -139,17 +140,18 @@ func (d *Dispatcher[K, V]) SetTenants(n int) {
 	}
 }
 
-// queue returns the queue, new or old, about which something is to be noted.
+// queue returns the queue of the key, which it makes if there is none, and marks it
+// as busy.
 func (d *Dispatcher[K, V]) queue(key K) *Queue[K, V] {
 	q := d.queues[key]
 	if q == nil {
 		q = d.newQueue(key)
 	}
-	d.isBusy(q)
+	d.markBusy(q)
 	return q
 }
 
-func (d *Dispatcher[K, V]) isBusy(q *Queue[K, V]) {
+func (d *Dispatcher[K, V]) markBusy(q *Queue[K, V]) {
 	if !q.busy {
 		q.busy = true
 		d.busyQueues = append(d.busyQueues, q)
@@ -181,14 +183,14 @@ func (d *Dispatcher[K, V]) limit(q *Queue[K, V], l Limits) {
 	}
 	if q.Limits != l {
 		q.Limits = l
-		d.seat(q, time.Now())
+		d.updateLines(q, time.Now())
 	}
 }
 
-// Reserve makes room for an item of the queue that is about to be stored as
-// leased. It returns nil when there is none, and when older items wait in the
-// store that would be overtaken again and again; then the item has to be stored
-// as pending, and [Dispatcher.Left] to be called. Otherwise HandOver has to be.
+// Reserve reserves capacity for an item of the queue that will be stored as leased. It
+// returns nil if there is no capacity, and if older items wait in the store, which
+// newer ones would overtake again and again. Then store the item as pending, and call
+// [Dispatcher.MarkBacklogged]. Otherwise call [Dispatcher.HandOver].
 func (d *Dispatcher[K, V]) Reserve(key K, l Limits, size int) *Queue[K, V] {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -197,17 +199,17 @@ func (d *Dispatcher[K, V]) Reserve(key K, l Limits, size int) *Queue[K, V] {
 	}
 	q := d.queue(key)
 	d.limit(q, l)
-	if !d.takesNew(q, time.Now()) {
+	if !d.acceptsNew(q, time.Now()) {
 		return nil
 	}
 	q.reserved++
 	d.reserved++
-	d.hold(q, 1, size)
+	d.countInMemory(q, 1, size)
 	return q
 }
 
-// HandOver turns reservations into items that wait, if they were stored, and
-// gives their room back otherwise. queues has the queue of each item.
+// HandOver turns reservations into items that wait if they were stored, and otherwise
+// cancels the reservations. queues has the queue of each item.
 func (d *Dispatcher[K, V]) HandOver(queues []*Queue[K, V], items []Item[V], stored bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -215,7 +217,7 @@ func (d *Dispatcher[K, V]) HandOver(queues []*Queue[K, V], items []Item[V], stor
 	for i, q := range queues {
 		q.reserved--
 		d.reserved--
-		d.hold(q, -1, -items[i].Size)
+		d.countInMemory(q, -1, -items[i].Size)
 		if stored {
 			d.add(q, items[i], now)
 		}
@@ -226,8 +228,9 @@ func (d *Dispatcher[K, V]) HandOver(queues []*Queue[K, V], items []Item[V], stor
 	d.wake()
 }
 
-// hold counts items, and their bytes, that are in memory from now on.
-func (d *Dispatcher[K, V]) hold(q *Queue[K, V], items, size int) {
+// countInMemory adds items, and their bytes, to what is in memory. Both may be
+// negative.
+func (d *Dispatcher[K, V]) countInMemory(q *Queue[K, V], items, size int) {
 	d.active += items
 	q.tenant.active += items
 	d.size += size
@@ -235,11 +238,11 @@ func (d *Dispatcher[K, V]) hold(q *Queue[K, V], items, size int) {
 	q.size += size
 }
 
-// add lets an item wait, or gives it back if its queue cannot use it.
+// add puts an item into its queue, or gives it back if the queue cannot send it soon.
 func (d *Dispatcher[K, V]) add(q *Queue[K, V], it Item[V], now time.Time) {
 	if d.stopped || q.throttled.After(now) || q.isStalled && d.queueCapacity(q, now) == 0 {
-		q.behind = true
-		d.cfg.Release(it.Value)
+		q.backlogged = true
+		d.cfg.GiveBack(it.Value)
 		return
 	}
 	if it.Retry {
@@ -247,13 +250,13 @@ func (d *Dispatcher[K, V]) add(q *Queue[K, V], it Item[V], now time.Time) {
 	} else {
 		q.firsts.push(it)
 	}
-	d.hold(q, 1, it.Size)
-	d.seat(q, now)
+	d.countInMemory(q, 1, it.Size)
+	d.updateLines(q, now)
 }
 
-// Renew forgets what is held against the endpoint of a queue, which was changed.
-// How quickly it has answered is not forgotten.
-func (d *Dispatcher[K, V]) Renew(key K) {
+// EndpointChanged forgets the failures of a queue, because its endpoint was changed. How
+// quickly it has responded is not forgotten.
+func (d *Dispatcher[K, V]) EndpointChanged(key K) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	q := d.queues[key]
@@ -262,8 +265,8 @@ func (d *Dispatcher[K, V]) Renew(key K) {
 	}
 	now := time.Now()
 	q.throttled, q.failures, q.isStalled = time.Time{}, 0, false
-	d.seat(q, now)
-	d.claimFor(q, now)
+	d.updateLines(q, now)
+	d.requestClaim(q, now)
 	d.wake()
 }
 
@@ -277,20 +280,20 @@ func (d *Dispatcher[K, V]) Failures(key K) int {
 	return 0
 }
 
-// flush gives all that waits in the queue back to the store.
+// flush returns all items that wait in the queue to the store.
 func (d *Dispatcher[K, V]) flush(q *Queue[K, V]) {
 	for _, r := range []*ring[Item[V]]{&q.firsts, &q.retries} {
 		for r.len() > 0 {
 			it := r.pop()
-			q.behind = true
-			d.hold(q, -1, -it.Size)
-			d.cfg.Release(it.Value)
+			q.backlogged = true
+			d.countInMemory(q, -1, -it.Size)
+			d.cfg.GiveBack(it.Value)
 		}
 	}
-	d.seat(q, time.Now())
+	d.updateLines(q, time.Now())
 }
 
-// Prune forgets queues that are gone, and what has not been used for a while.
+// Prune forgets queues whose key is gone, and those that were not used for a while.
 func (d *Dispatcher[K, V]) Prune(gone func(K) bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -302,7 +305,7 @@ func (d *Dispatcher[K, V]) Prune(gone func(K) bool) {
 		}
 	}
 	for name, t := range d.tenants {
-		// Slot time of less than the cost of a request is none.
+		// Slot time of less than the cost of a request makes no difference.
 		if t.queues == 0 && !t.busy && t.used < requestCost.Seconds()*d.weight(now) {
 			delete(d.tenants, name)
 		}
@@ -313,7 +316,7 @@ func (d *Dispatcher[K, V]) Prune(gone func(K) bool) {
 // keepIdle is how long a queue that is not used is remembered.
 const keepIdle = 2 * time.Minute
 
-// rebase lets the clock start anew, so that weights stay finite.
+// rebase restarts the clock, so that weights stay finite.
 func (d *Dispatcher[K, V]) rebase(now time.Time) {
 	factor := 1 / d.weight(now)
 	d.clock = clock{now}
@@ -325,7 +328,7 @@ func (d *Dispatcher[K, V]) rebase(now time.Time) {
 	}
 }
 
-// Stop gives back what waits and has Take return nothing.
+// Stop returns all items that wait to the store. From then on, Next returns false.
 func (d *Dispatcher[K, V]) Stop() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -336,7 +339,7 @@ func (d *Dispatcher[K, V]) Stop() {
 	d.changed.Broadcast()
 }
 
-// Drain waits until nothing is reserved, after Stop.
+// Drain waits, after Stop, until nothing is reserved.
 func (d *Dispatcher[K, V]) Drain() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -34,10 +34,10 @@ func (n name) String() string { return fmt.Sprintf("%s/%d", n.tenant, n.queue) }
 func newTest(slots, items, bytes int) *Dispatcher[name, int] {
 	return New(Config[name, int]{
 		Slots: slots, Items: items, Bytes: bytes, BatchBytes: 100, Lease: time.Minute,
-		Tenant:  func(n name) string { return n.tenant },
-		Claim:   func(time.Time) {},
-		Release: func(int) {},
-		Spawn:   func() {},
+		Tenant:   func(n name) string { return n.tenant },
+		Claim:    func(time.Time) {},
+		GiveBack: func(int) {},
+		Spawn:    func() {},
 	})
 }
 
@@ -97,25 +97,25 @@ func (d *Dispatcher[K, V]) check(t require.TestingT) {
 		queues[q] = plus(queues[q], own)
 	}
 	for q, own := range queues {
-		require.Equal(t, own.held, q.held)
+		require.Equal(t, own.held, q.slots)
 		require.Equal(t, own.active, q.active())
 		require.Equal(t, own.size, q.size)
 		require.LessOrEqual(t, q.inFlight(), max(q.InFlight, firstWindow))
 		tenants[q.tenant] = plus(tenants[q.tenant], own)
 		all = plus(all, own)
 		d.checkSeat(t, q)
-		if q.active() > 0 || q.behind {
+		if q.active() > 0 || q.backlogged {
 			require.Contains(t, d.busyQueues, q)
 			require.True(t, q.busy)
 		}
 	}
 	for _, tn := range d.tenants {
 		own := tenants[tn]
-		require.Equal(t, own.held, tn.held)
+		require.Equal(t, own.held, tn.slots)
 		require.Equal(t, own.active, tn.active)
 		require.Equal(t, own.size, tn.size)
 		require.Equal(t, own.stuck, tn.stuck)
-		if tn.active > 0 || tn.behind {
+		if tn.active > 0 || tn.backlogged {
 			require.Contains(t, d.busyTenants, tn)
 			require.True(t, tn.busy)
 		}
@@ -123,7 +123,7 @@ func (d *Dispatcher[K, V]) check(t require.TestingT) {
 			require.Equal(t, tn.offers(p), tn.places[p] > 0 || tn.offers(p) && tn.node.parked[p], "a tenant in line has something to send")
 		}
 	}
-	require.Equal(t, all.held, d.held)
+	require.Equal(t, all.held, d.slotsTaken)
 	require.Equal(t, all.active, d.active)
 	require.Equal(t, all.size, d.size)
 	require.Equal(t, all.reserved, d.reserved)
@@ -151,7 +151,7 @@ func (d *Dispatcher[K, V]) checkSeat(t require.TestingT, q *Queue[K, V]) {
 			require.Positive(t, q.places[q.pace()])
 		}
 	}
-	if !q.timed && parked == 0 && q.buffered() > 0 && q.inFlight() < q.most() && !d.stopped {
+	if !q.timerSet && parked == 0 && q.buffered() > 0 && q.inFlight() < q.most() && !d.stopped {
 		require.Equal(t, 1, places, "a queue that can start waits in line")
 	}
 }
@@ -190,7 +190,7 @@ func TestSumsAreRightWhateverHappens(t *testing.T) {
 					d.check(rt)
 					d.HandOver([]*Queue[name, int]{q}, []Item[int]{{Size: reservedSize, Due: time.Now()}}, stored)
 				} else {
-					d.Left(key)
+					d.MarkBacklogged(key)
 				}
 			}
 			done := func(rt *rapid.T, o Outcome) {
@@ -205,7 +205,7 @@ func TestSumsAreRightWhateverHappens(t *testing.T) {
 				"hand over again": func(rt *rapid.T) { handOver(rt, true) },
 				"not stored":      func(rt *rapid.T) { handOver(rt, false) },
 				"claim": func(rt *rapid.T) {
-					c, ok := d.Request(time.Now())
+					c, ok := d.PlanClaim(time.Now())
 					if !ok {
 						return
 					}
@@ -216,7 +216,7 @@ func TestSumsAreRightWhateverHappens(t *testing.T) {
 							Item[int]{Size: rapid.IntRange(0, 60).Draw(rt, "size"), Due: time.Now(), Retry: rapid.Bool().Draw(rt, "retry")},
 						})
 					}
-					d.Claimed(c, arrivals)
+					d.AddClaimed(c, arrivals)
 				},
 				"take": func(*rapid.T) {
 					for r := d.tryTake(); r != nil; r = d.tryTake() {
@@ -235,7 +235,7 @@ func TestSumsAreRightWhateverHappens(t *testing.T) {
 				"throttled": func(rt *rapid.T) {
 					done(rt, Outcome{Failed: true, Stalled: true, Throttled: time.Now().Add(time.Second)})
 				},
-				"renew":   func(rt *rapid.T) { d.Renew(drawName.Draw(rt, "queue")) },
+				"renew":   func(rt *rapid.T) { d.EndpointChanged(drawName.Draw(rt, "queue")) },
 				"tenants": func(rt *rapid.T) { d.SetTenants(rapid.IntRange(0, 3).Draw(rt, "tenants")) },
 				"prune": func(rt *rapid.T) {
 					odd := rapid.IntRange(0, 1).Draw(rt, "odd")
@@ -278,7 +278,7 @@ func TestNobodyStarves(t *testing.T) {
 							queue = d.queue(key)
 							queue.reserved++
 							d.reserved++
-							d.hold(queue, 1, 0)
+							d.countInMemory(queue, 1, 0)
 						}
 						d.HandOver([]*Queue[name, int]{queue}, []Item[int]{{Due: time.Now()}}, true)
 					}

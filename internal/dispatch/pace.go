@@ -2,7 +2,7 @@ package dispatch
 
 import "time"
 
-// A pace is what is known of how quickly an endpoint answers.
+// A pace is what is known of how quickly an endpoint responds.
 type pace int
 
 const (
@@ -10,7 +10,7 @@ const (
 	quick        // in less than quickLimit
 	medium       // in less than mediumLimit
 	long         // or later
-	stalled      // not in time, or it asks to be left alone, until the next success
+	stalled      // not in time, or it asked to be throttled, until the next success
 	paces
 )
 
@@ -19,8 +19,8 @@ const (
 	mediumLimit = time.Second
 )
 
-// A tier is the part of the slots that a request takes one of. It starts in the
-// tier of its endpoint's pace, and moves up as it grows older.
+// A tier is a part of the slots. A request starts in the tier of its endpoint's pace, and
+// moves to the next as it grows older.
 type tier int
 
 const (
@@ -56,10 +56,10 @@ type limits struct {
 // manyQuick is how many quick requests keep the cores of a usual machine busy.
 const manyQuick = 128
 
-// newLimits divides the slots. The quick tier has a fifth of them, but up to
-// manyQuick half of them; it cannot be used up by requests that wait for their
-// answers, and a further fifth cannot by those that wait for long. One tenant
-// alone needs no such protection, and gets nearly all.
+// newLimits divides the slots. The quick tier has half of them up to manyQuick, and a
+// fifth of them beyond that. Requests that wait for their responses cannot use up a fifth
+// of the slots, and those that wait for long cannot use up two fifths. One tenant alone
+// needs no such protection, and gets nearly all.
 func newLimits(all int, alone bool) limits {
 	l := limits{all: all, stalled: max(1, all/2)}
 	if alone {
@@ -76,14 +76,14 @@ func newLimits(all int, alone bool) limits {
 	return l
 }
 
-// A record is what is known of the durations of requests.
+// A record has what is known of the durations of requests.
 type record struct {
 	mean  time.Duration // a running one
 	known bool          // by a response, and not just by the age of requests
 }
 
-// answered takes note of how long a request took.
-func (r *record) answered(took time.Duration) {
+// responded adds the duration of a request.
+func (r *record) responded(took time.Duration) {
 	if !r.known {
 		r.mean, r.known = took, true
 		return
@@ -91,8 +91,8 @@ func (r *record) answered(took time.Duration) {
 	r.mean = (r.mean + took) / 2
 }
 
-// waits takes note that a request has been under way for so long already.
-func (r *record) waits(age time.Duration) { r.mean = max(r.mean, age) }
+// stillWaiting adds the age of a request that is still under way.
+func (r *record) stillWaiting(age time.Duration) { r.mean = max(r.mean, age) }
 
 func (r *record) pace() pace {
 	switch {

@@ -7,7 +7,7 @@ import (
 
 // free is how many slots are free for requests of that pace.
 func (d *Dispatcher[K, V]) free(p pace) int {
-	young, older := d.held[quickTier], d.held[mediumTier]+d.held[longTier]
+	young, older := d.slotsTaken[quickTier], d.slotsTaken[mediumTier]+d.slotsTaken[longTier]
 	free := d.limits.all - young - older
 	switch p {
 	case unknown:
@@ -19,18 +19,18 @@ func (d *Dispatcher[K, V]) free(p pace) int {
 	case stalled:
 		free = min(free, d.limits.stalled-d.stalls)
 	}
-	return min(free, d.limits.waiting-older, d.limits.long-d.held[longTier], d.limits.maybeLong-d.maybeLong())
+	return min(free, d.limits.waiting-older, d.limits.long-d.slotsTaken[longTier], d.limits.maybeLong-d.maybeLong())
 }
 
-// maybeLong is how many of the requests that wait have waited for long, or may
-// well do so.
-func (d *Dispatcher[K, V]) maybeLong() int { return d.held[longTier] + d.unknowns[mediumTier] }
+// maybeLong is how many of the requests under way have taken long, or may take long
+// because nothing is known of their tenant.
+func (d *Dispatcher[K, V]) maybeLong() int { return d.slotsTaken[longTier] + d.unknowns[mediumTier] }
 
-// share is how many more of something a holder may have of which so many are
-// free: as many as leave it with at most four times what is then free.
+// share is how many more a holder may have of something of which so many are free, so
+// that it holds at most four times what is then left free.
 func share(free, holds int) int { return max(0, (4*free-holds+4)/5) }
 
-// shareOf is the share of a tenant in the slots of that pace.
+// shareOf is how many more slots of that pace the tenant may have.
 func (d *Dispatcher[K, V]) shareOf(t *tenant[K, V], p pace) int {
 	free := d.free(p)
 	if d.alone {
@@ -48,19 +48,20 @@ func (d *Dispatcher[K, V]) shareOf(t *tenant[K, V], p pace) int {
 	if t.inFlight() > 1 {
 		free -= d.spare(p)
 	}
-	mine := min(share(free, t.holds(quickTier)), t.window-t.held[quickTier])
+	mine := min(share(free, t.holds(quickTier)), t.window-t.slots[quickTier])
 	switch {
 	case p == unknown:
-		return min(mine, firstWindow-t.held[quickTier]-t.held[mediumTier])
-	case d.held[quickTier] >= d.limits.waiting-d.spare(medium)-d.held[mediumTier]-d.held[longTier]:
+		return min(mine, firstWindow-t.slots[quickTier]-t.slots[mediumTier])
+	case d.slotsTaken[quickTier] >= d.limits.waiting-d.spare(medium)-d.slotsTaken[mediumTier]-d.slotsTaken[longTier]:
 		// Those in the quick tier could not all move up, if they had to.
 		return min(mine, firstWindow-t.inFlight())
 	}
 	return mine
 }
 
-// spare is how many slots for that pace are left to tenants that have few requests
-// under way: one in the quick tier, where the next is soon free.
+// spare is how many slots of that pace are kept for tenants with few requests under way:
+// those with none in the quick tier, where a slot is soon free again, and those with fewer
+// than firstWindow in the others.
 func (d *Dispatcher[K, V]) spare(p pace) int {
 	switch {
 	case d.alone:
@@ -73,14 +74,14 @@ func (d *Dispatcher[K, V]) spare(p pace) int {
 	return d.limits.long / 8
 }
 
-// admits reports whether the queue's share in the slots of its tenant lets it
-// have one more. Quick requests do not last long enough to need that.
+// admits reports whether the queue may have one more of its tenant's slots. Quick
+// requests do not last long enough to need that check.
 func (d *Dispatcher[K, V]) admits(q *Queue[K, V], p pace) bool {
 	return p.tier() == quickTier || share(d.shareOf(q.tenant, p), q.holds(p.tier())) > 0
 }
 
-// pick chooses the queue that gets the next slot, if there is any, and the pace
-// that the slot is for.
+// pick returns the queue that gets the next slot, and the pace of that slot. It returns
+// nil if no queue can have one.
 func (d *Dispatcher[K, V]) pick() (*Queue[K, V], pace) {
 	for {
 		var t *tenant[K, V]
@@ -99,11 +100,11 @@ func (d *Dispatcher[K, V]) pick() (*Queue[K, V], pace) {
 		}
 		t.remove(line, q)
 		d.park(parked[K, V]{t, q, line})
-		d.seatTenant(t)
+		d.updateTenantLines(t)
 	}
 }
 
-// firstOf returns the first tenant in the line that may have a slot.
+// firstOf returns the first tenant in the line of that pace that may have a slot.
 func (d *Dispatcher[K, V]) firstOf(p pace) *tenant[K, V] {
 	if d.free(p) <= 0 {
 		return nil
@@ -118,7 +119,8 @@ func (d *Dispatcher[K, V]) firstOf(p pace) *tenant[K, V] {
 	}
 }
 
-// park takes note that a tenant or a queue was taken out of a line.
+// park records that a tenant or a queue was removed from a line because it may not have
+// more slots now.
 func (d *Dispatcher[K, V]) park(x parked[K, V]) {
 	d.parked = append(d.parked, x)
 	if x.queue != nil {
@@ -128,7 +130,7 @@ func (d *Dispatcher[K, V]) park(x parked[K, V]) {
 	}
 }
 
-// unpark puts those back into their lines that may have slots again.
+// unpark returns those to their lines that may have slots again.
 func (d *Dispatcher[K, V]) unpark() {
 	now := time.Now()
 	d.parked = slices.DeleteFunc(d.parked, func(x parked[K, V]) bool {
@@ -137,21 +139,21 @@ func (d *Dispatcher[K, V]) unpark() {
 				return false
 			}
 			q.node.parked[x.pace] = false
-			d.seat(q, now)
+			d.updateLines(q, now)
 			return true
 		}
 		if d.shareOf(x.tenant, x.pace) <= 0 {
 			return false
 		}
 		x.tenant.node.parked[x.pace] = false
-		d.seatTenant(x.tenant)
+		d.updateTenantLines(x.tenant)
 		return true
 	})
 }
 
-// seat puts the queue into the line where it belongs, if it can start a
-// request, and takes it out of all others.
-func (d *Dispatcher[K, V]) seat(q *Queue[K, V], now time.Time) {
+// updateLines puts the queue into the line of its pace if it can start a request, and
+// removes it from all others.
+func (d *Dispatcher[K, V]) updateLines(q *Queue[K, V], now time.Time) {
 	belongs := pace(-1)
 	if d.startable(q, now) {
 		belongs = q.pace()
@@ -165,12 +167,12 @@ func (d *Dispatcher[K, V]) seat(q *Queue[K, V], now time.Time) {
 		d.arrivals++
 		q.tenant.join(belongs, q, d.arrivals)
 	}
-	d.seatTenant(q.tenant)
+	d.updateTenantLines(q.tenant)
 }
 
-// seatTenant puts the tenant into the lines of those paces that it has queues
-// of, and takes it out of the others.
-func (d *Dispatcher[K, V]) seatTenant(t *tenant[K, V]) {
+// updateTenantLines puts the tenant into the lines of those paces that its waiting queues
+// have, and removes it from the others.
+func (d *Dispatcher[K, V]) updateTenantLines(t *tenant[K, V]) {
 	for p := range paces {
 		switch offers := t.offers(p); {
 		case !offers:
@@ -182,28 +184,28 @@ func (d *Dispatcher[K, V]) seatTenant(t *tenant[K, V]) {
 	}
 }
 
-// startable reports whether the queue can start a request, but for a slot. If it
-// has to wait for a time, it is seated again then.
+// startable reports whether the queue can start a request as soon as it gets a slot. If
+// it must wait until some time, a timer updates its lines then.
 func (d *Dispatcher[K, V]) startable(q *Queue[K, V], now time.Time) bool {
 	if d.stopped || q.buffered() == 0 || q.inFlight() >= q.most() {
 		return false
 	}
 	at := q.nextStart
-	// When half of the room is in use nobody gathers, so that those that do
-	// leave the other half free.
+	// No queue gathers items while half of the capacity is in use, so that gathering
+	// leaves the other half free.
 	if q.Batch > 1 && d.active <= d.cfg.Items/2 {
 		if _, gathered := q.ready(); gathered.After(at) {
 			at = gathered
 		}
 	}
 	wait := at.Sub(now)
-	if wait > 0 && !q.timed {
-		q.timed = true
+	if wait > 0 && !q.timerSet {
+		q.timerSet = true
 		time.AfterFunc(wait, func() {
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			q.timed = false
-			d.seat(q, time.Now())
+			q.timerSet = false
+			d.updateLines(q, time.Now())
 			d.wake()
 		})
 	}

@@ -2,11 +2,11 @@ package dispatch
 
 import "time"
 
-// firstWindow is how many requests of a queue may be under way before one has
-// succeeded, and how many quick ones of a tenant.
+// firstWindow is the window of a new queue and of a new tenant: how many requests of the
+// queue, and how many quick ones of the tenant, may be under way before one has succeeded.
 const firstWindow = 4
 
-// A Queue is what is in memory for one endpoint, and what is known of it.
+// A Queue has the items in memory for one endpoint, and what is known of that endpoint.
 type Queue[K comparable, V any] struct {
 	node
 	key    K
@@ -22,28 +22,29 @@ type Queue[K comparable, V any] struct {
 	isStalled       bool
 	throttled       time.Time // until then
 	nextStart       time.Time // of a request, if there is an interval
-	behind          bool      // the store may hold items that are due
-	claimed         int       // items that the claim just made has brought
-	timed           bool      // a timer is set for when it can start
+	backlogged      bool      // the store may hold items that are due
+	claimedNow      int       // items that the claim just made has brought
+	timerSet        bool      // a timer is set for when it can start
 	touched         time.Time // last used
 }
 
-// A tenant is the queues that count as one.
+// A tenant has the queues that compete for slots as one.
 type tenant[K comparable, V any] struct {
 	node
 	name string
 	lines[Queue[K, V]]
-	window int // of requests in the quick tier
-	stuck  int // of those, the ones that are too old for it
-	queues int
-	active int // items buffered or reserved, and requests under way
-	size   int // bytes of those
-	behind bool
-	// claimed and claimedSize are what the claim just made has brought.
-	claimed, claimedSize int
+	window     int // of requests in the quick tier
+	stuck      int // of those, the ones that are too old for it
+	queues     int
+	active     int // items buffered or reserved, and requests under way
+	size       int // bytes of those
+	backlogged bool
+	// claimedNow and claimedNowSize are what the claim just made has brought.
+	claimedNow, claimedNowSize int
 }
 
-// pace is that of the queue, or of its tenant as long as nothing is known of it.
+// pace is what is known of how quickly the queue's endpoint responds. While it is unknown,
+// the pace of the tenant counts (see paceOf).
 func (q *Queue[K, V]) pace() pace {
 	switch p := q.record.pace(); {
 	case q.isStalled:
@@ -55,7 +56,7 @@ func (q *Queue[K, V]) pace() pace {
 	}
 }
 
-// paceOf is the pace with which a queue of this pace stands for a slot.
+// paceOf is the pace that decides which slot a queue of pace p gets.
 func (t *tenant[K, V]) paceOf(p pace) pace {
 	if p == unknown {
 		return t.record.pace()
@@ -69,8 +70,8 @@ func (t *tenant[K, V]) offers(p pace) bool {
 	return p != unknown && t.len(p) > 0 || p == t.record.pace() && t.len(unknown) > 0
 }
 
-// next returns the queue whose turn it is, of those that wait with this pace,
-// and its place.
+// next returns the queue whose turn it is among those that wait with this pace, and the
+// line in which it waits.
 func (t *tenant[K, V]) next(p pace) (*Queue[K, V], pace) {
 	var q *Queue[K, V]
 	if p != unknown {
@@ -104,13 +105,14 @@ func (q *Queue[K, V]) capacity() int {
 	return max(3*q.most(), q.Batch)
 }
 
-// idle reports whether the queue is nothing but knowledge.
+// idle reports whether nothing of the queue is in memory but what is known of its
+// endpoint.
 func (q *Queue[K, V]) idle(now time.Time) bool {
-	return q.active() == 0 && !q.behind && !q.timed && !q.nextStart.After(now)
+	return q.active() == 0 && !q.backlogged && !q.timerSet && !q.nextStart.After(now)
 }
 
-// gathered is when the items of a ring have waited long enough for others to
-// share a request with.
+// gathered is when the first items of a ring have waited long enough for others that
+// share their request. Zero: enough are there.
 func (q *Queue[K, V]) gathered(r *ring[Item[V]]) time.Time {
 	if r.len() >= q.Batch {
 		return time.Time{}
@@ -138,15 +140,15 @@ func (q *Queue[K, V]) ready() (*ring[Item[V]], time.Time) {
 	return turn, at
 }
 
-// take takes the items of the next request, which are all first attempts or all
-// retries, and appends them to items. A batch has at most so many bytes, unless
-// its first item has more.
-func (q *Queue[K, V]) take(items []Item[V], most int) []Item[V] {
+// popRequest removes the items of the next request, which are all first attempts or all
+// retries, and appends them to items. A batch has at most maxBytes, unless its first
+// item alone has more.
+func (q *Queue[K, V]) popRequest(items []Item[V], maxBytes int) []Item[V] {
 	turn, _ := q.ready()
 	q.retriesTurn = turn == &q.firsts
 	for size, n := 0, 0; n < q.Batch && turn.len() > 0; n++ {
 		size += turn.peek().Size
-		if n > 0 && size > most {
+		if n > 0 && size > maxBytes {
 			break
 		}
 		items = append(items, turn.pop())

@@ -49,17 +49,17 @@ func simulate(slots int) *simulation {
 	s := &simulation{began: time.Now(), underWay: map[string]int{}}
 	s.Dispatcher = dispatch.New(dispatch.Config[key, item]{
 		Slots: slots, Items: 1 << 40, Bytes: 1 << 60, BatchBytes: 1 << 20, Lease: time.Minute,
-		Tenant:  func(k key) string { return k.tenant },
-		Claim:   func(time.Time) {},
-		Release: func(item) {},
-		Spawn:   func() { go s.work() },
+		Tenant:   func(k key) string { return k.tenant },
+		Claim:    func(time.Time) {},
+		GiveBack: func(item) {},
+		Spawn:    func() { go s.work() },
 	})
 	return s
 }
 
 func (s *simulation) work() {
 	var r dispatch.Request[key, item]
-	for s.Take(&r) {
+	for s.Next(&r) {
 		it := r.Items[0].Value
 		s.mu.Lock()
 		if it.key.tenant == neighbour {
@@ -86,8 +86,8 @@ func (s *simulation) add(k key, takes time.Duration) {
 		return
 	}
 	// The store has to keep it, and a claim brings it when there is room.
-	s.Left(k)
-	s.Claimed(dispatch.Claim[key]{Now: time.Now(), Limit: dispatch.Capacity{Items: 1 << 40, Bytes: 1 << 60}},
+	s.MarkBacklogged(k)
+	s.AddClaimed(dispatch.Claim[key]{Now: time.Now(), Limit: dispatch.Capacity{Items: 1 << 40, Bytes: 1 << 60}},
 		[]dispatch.Arrival[key, item]{{Key: k, Limits: each, Item: it}})
 }
 

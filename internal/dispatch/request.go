@@ -10,30 +10,30 @@ type Request[K comparable, V any] struct {
 	queue   *Queue[K, V]
 	started time.Time
 	tier    tier
-	aged    tier // up to which its age has been taken note of
+	aged    tier // the tier of its age when it was last looked at
 	size    int
 	place   int // in Dispatcher.requests
 	unknown bool
 	stalled bool
 }
 
-// An Outcome is what a request tells of its endpoint. Neither a success nor a
-// failure: no request was made, or it was cut off.
+// An Outcome is what is known of the endpoint after a request. It is neither a success
+// nor a failure if no request was made, or if it was cut off.
 type Outcome struct {
 	Success, Failed bool
-	// Stalled: it failed because there was no response in time, or with the
-	// wish to be left alone.
+	// Stalled says that there was no response in time, or that the endpoint asked to
+	// be throttled.
 	Stalled bool
-	// Throttled is until when the endpoint wants to be left alone.
+	// Throttled is when the next request may be made, if the endpoint is throttled.
 	Throttled time.Time
 }
 
 // Key is the queue's.
 func (r *Request[K, V]) Key() K { return r.queue.key }
 
-// Take waits until a request can start and takes its items. It returns false
-// when the Dispatcher has stopped. Done has to be called for what it has taken.
-func (d *Dispatcher[K, V]) Take(r *Request[K, V]) bool {
+// Next waits until a request can start, and fills r with its items. Call Done when the
+// request has ended. Next returns false once the Dispatcher has stopped.
+func (d *Dispatcher[K, V]) Next(r *Request[K, V]) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for !d.stopped {
@@ -50,7 +50,7 @@ func (d *Dispatcher[K, V]) Take(r *Request[K, V]) bool {
 	return false
 }
 
-// wake has a worker look for something to take if there may be something.
+// wake wakes or starts a worker if a request may be able to start.
 func (d *Dispatcher[K, V]) wake() {
 	waiting := false
 	for p := range paces {
@@ -68,29 +68,30 @@ func (d *Dispatcher[K, V]) wake() {
 }
 
 func (d *Dispatcher[K, V]) start(q *Queue[K, V], p pace, r *Request[K, V], now time.Time) {
-	*r = Request[K, V]{Items: q.take(r.Items[:0], d.cfg.BatchBytes), queue: q, started: now, tier: p.tier(), place: len(d.requests)}
+	*r = Request[K, V]{Items: q.popRequest(r.Items[:0], d.cfg.BatchBytes), queue: q, started: now, tier: p.tier(), place: len(d.requests)}
 	r.aged, r.unknown, r.stalled = r.tier, p == unknown, p == stalled
 	for _, it := range r.Items {
 		r.size += it.Size
 	}
 	d.requests = append(d.requests, r)
-	d.count(r, 1)
-	d.hold(q, 1-len(r.Items), 0) // A batch under way counts as one.
+	d.countSpecial(r, 1)
+	d.countInMemory(q, 1-len(r.Items), 0) // A batch under way counts as one.
 	q.touched = now
 	q.node.start(d.clock, now, r.tier)
 	q.tenant.node.start(d.clock, now, r.tier)
-	d.held[r.tier]++
+	d.slotsTaken[r.tier]++
 	if q.Interval > 0 {
 		q.nextStart = now.Add(q.Interval)
 	}
-	d.seat(q, now)
+	d.updateLines(q, now)
 	q.tenant.fix(q)
 	d.lines.fix(q.tenant)
-	d.sweepLater()
+	d.scheduleSweep()
 }
 
-// count counts a request among the special ones.
-func (d *Dispatcher[K, V]) count(r *Request[K, V], n int) {
+// countSpecial adds n to the counts of requests that are of unknown pace, stalled, or too
+// old for their tier, where r is one.
+func (d *Dispatcher[K, V]) countSpecial(r *Request[K, V], n int) {
 	if r.unknown {
 		d.unknowns[r.tier] += n
 	}
@@ -102,8 +103,8 @@ func (d *Dispatcher[K, V]) count(r *Request[K, V], n int) {
 	}
 }
 
-// Done ends what Take began. The worker has to call Take again, which also wakes
-// others if there is more to take.
+// Done ends the request that Next began. The worker must then call Next again, which also
+// wakes other workers if more requests can start.
 func (d *Dispatcher[K, V]) Done(r *Request[K, V], o Outcome) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -113,19 +114,19 @@ func (d *Dispatcher[K, V]) Done(r *Request[K, V], o Outcome) {
 	d.requests[r.place], last.place = last, r.place
 	d.requests[len(d.requests)-1] = nil
 	d.requests = d.requests[:len(d.requests)-1]
-	d.count(r, -1)
-	d.hold(q, -1, -r.size)
-	d.held[r.tier]--
-	d.left += len(r.Items)
+	d.countSpecial(r, -1)
+	d.countInMemory(q, -1, -r.size)
+	d.slotsTaken[r.tier]--
+	d.endedSinceClaim += len(r.Items)
 	q.node.end(d.clock, now, r.tier)
 	t.node.end(d.clock, now, r.tier)
 	q.touched = now
 	d.learn(q, o, now.Sub(r.started))
 	t.fix(q)
 	d.lines.fix(t)
-	d.seat(q, now)
+	d.updateLines(q, now)
 	d.unpark()
-	d.claimFor(q, now)
+	d.requestClaim(q, now)
 	if !d.remembers(q, now) {
 		d.forget(q)
 	}
@@ -145,12 +146,12 @@ func (d *Dispatcher[K, V]) remembers(q *Queue[K, V], now time.Time) bool {
 	return len(d.queues) <= maxIdleQueues || !q.idle(now) || q.isStalled || q.throttled.After(now)
 }
 
-// learn takes in what a request tells of its endpoint.
+// learn updates what is known of an endpoint after a request.
 func (d *Dispatcher[K, V]) learn(q *Queue[K, V], o Outcome, took time.Duration) {
 	t := q.tenant
 	if o.Success || o.Failed {
-		q.answered(took)
-		t.answered(took)
+		q.responded(took)
+		t.responded(took)
 	}
 	switch {
 	case o.Success:

@@ -10,27 +10,27 @@ import (
 const (
 	// memory is how long slot time counts: after it, it has decayed to 1/e.
 	memory = 10 * time.Second
-	// requestCost is added to the slot time of a request, because starting one
-	// has a cost, and so that equals take turns.
+	// requestCost is added to the slot time of a request, because starting one has a
+	// cost, and so that two that are equal take turns.
 	requestCost = time.Millisecond
 )
 
-// A clock turns times into the weights of slot time. Instead of letting all
-// sums decay, it lets what is added grow, which leaves their order as it is.
+// A clock gives slot time a weight that grows with time. Letting what is added grow has
+// the same effect on the order as letting all sums decay, and needs no updates.
 type clock struct{ zero time.Time }
 
 func (c clock) weight(now time.Time) float64 {
 	return math.Exp(now.Sub(c.zero).Seconds() / memory.Seconds())
 }
 
-// A node is a tenant or a queue as one that competes for slots.
+// A node is the part of a tenant or of a queue that competes for slots.
 type node struct {
 	// used is the slot time that it has used: for how long its requests have
 	// been under way, added up. It decays; see clock.
 	used    float64
 	charged time.Time // up to when requests under way are in used
 	arrived uint64    // decides between those that have used the same
-	held    [tiers]int
+	slots   [tiers]int
 	record
 
 	places [paces]int  // in the lines of its parent
@@ -38,14 +38,14 @@ type node struct {
 	busy   bool        // in Dispatcher.busyTenants or busyQueues
 }
 
-func (n *node) inFlight() int { return n.held[quickTier] + n.held[mediumTier] + n.held[longTier] }
+func (n *node) inFlight() int { return n.slots[quickTier] + n.slots[mediumTier] + n.slots[longTier] }
 
-// holds is how many slots it has that count where one of the tier is wanted.
+// holds is how many of its slots count when it wants another of the tier.
 func (n *node) holds(t tier) int {
 	if t == mediumTier {
-		return n.held[mediumTier] + n.held[longTier]
+		return n.slots[mediumTier] + n.slots[longTier]
 	}
-	return n.held[t]
+	return n.slots[t]
 }
 
 // charge adds the slot time since the last charge.
@@ -59,20 +59,20 @@ func (n *node) charge(c clock, now time.Time) {
 func (n *node) start(c clock, now time.Time, t tier) {
 	n.charge(c, now)
 	n.used += requestCost.Seconds() * c.weight(now)
-	n.held[t]++
+	n.slots[t]++
 }
 
 func (n *node) end(c clock, now time.Time, t tier) {
 	n.charge(c, now)
-	n.held[t]--
+	n.slots[t]--
 }
 
 func (n *node) move(from, to tier) {
-	n.held[from]--
-	n.held[to]++
+	n.slots[from]--
+	n.slots[to]++
 }
 
-// before reports whether it is n's turn before that of other.
+// before reports whether n gets a slot before other.
 func (n *node) before(other *node) bool {
 	if n.used != other.used {
 		return n.used < other.used
@@ -80,7 +80,7 @@ func (n *node) before(other *node) bool {
 	return n.arrived < other.arrived
 }
 
-// lines are those that wait for a slot, a line for each pace. Whoever has used
+// lines are the nodes that wait for a slot, in a line for each pace. The one that has used
 // the least slot time is first.
 type lines[T any] struct {
 	byPace [paces]heap.Heap[T]
@@ -117,8 +117,8 @@ func (l *lines[T]) join(p pace, x *T, arrival uint64) {
 		waits = waits || n.places[other] > 0 || n.parked[other]
 	}
 	if !waits {
-		// Whoever comes back starts level with those that wait. So nobody
-		// collects a claim to many turns in a row by staying away.
+		// One that comes back starts level with the first of those that wait. So
+		// nobody earns many turns in a row by staying away.
 		if least, ok := l.least(); ok && least > n.used {
 			n.used = least
 		}

@@ -11,43 +11,51 @@ import (
 )
 
 var (
-	findDelivery = newStatement("SELECT " + deliveryColumns + `, d.hook, d.event, e.id, e.type
+	stmtFindDelivery = newStatement("SELECT " + deliveryColumns + `, d.hook, d.event, e.id, e.type
 		FROM hooks_deliveries d JOIN hooks_events e ON e.n = d.event WHERE d.id = ? AND e.tenant = ?`)
-	isKeyTaken = newStatement(`SELECT 1 FROM hooks_deliveries
-		WHERE hook = ? + 0 AND key = ? || '' AND (ended_at IS NULL OR held = 1) AND n <> ? AND state <> 1 LIMIT 1`)
-	redeliver = newStatement(`UPDATE hooks_deliveries SET state = ?, step = 0, retry = 0, due = ?, queued = ?,
+	stmtIsKeyTaken = newStatement(`SELECT 1 FROM hooks_deliveries
+		WHERE hook = ? + 0 AND ordering_key = ? || '' AND (ended_at IS NULL OR held = 1) AND n <> ? AND state <> {blocked} LIMIT 1`)
+	stmtRedeliver = newStatement(`UPDATE hooks_deliveries SET state = ?, step = 0, retry = 0, due = ?, queued = ?,
 		ended_at = NULL, held = NULL, reason = NULL WHERE n = ?`)
-	cancel = newStatement(`UPDATE hooks_deliveries SET state = 6, due = NULL, queued = NULL, ended_at = ?, held = NULL, reason = ?
+	stmtCancel = newStatement(`UPDATE hooks_deliveries SET state = {cancelled}, due = NULL, queued = NULL, ended_at = ?, held = NULL, reason = ?
 		WHERE n = ?`)
 )
 
-// A found delivery is one that is about to be changed by hand.
+// The further columns of stmtFindDelivery.
+const (
+	foundHook = afterDelivery + iota
+	_         // the n of the event
+	foundEventID
+	foundEventType
+)
+
+// A found delivery is one that a call of Redeliver or Cancel is about to change.
 type found struct {
 	hooks.Delivery
 	n    int64
 	hook *hookRow
 }
 
-// end is the entry for the end that it had.
-func (f *found) end() entry {
-	return entry{f.EndedAt.UnixMilli(), entryOfEnd(packState(f.State))}
+// end is the log entry of the delivery's end.
+func (f *found) end() logEntry {
+	return logEntry{f.EndedAt.UnixMilli(), entryOfEnd(packState(f.State))}
 }
 
 // find returns a delivery of the tenant.
 func (t *tx) find(tenant, deliveryID string) (*found, error) {
-	r, err := first(t, findDelivery, packID(deliveryID), tenant)
+	r, err := first(t, stmtFindDelivery, packID(deliveryID), tenant)
 	if err != nil {
 		return nil, err
 	}
 	if r == nil {
 		return nil, fmt.Errorf("delivery %q: %w", deliveryID, hooks.ErrNotFound)
 	}
-	h, err := t.hookN(r.int(15))
+	h, err := t.hookN(r.int(foundHook))
 	if err != nil {
 		return nil, err
 	}
-	f := &found{delivery(*r, h.ref), r.int(0), h}
-	f.EventID, f.EventType = r.id(17), r.text(18)
+	f := &found{delivery(*r, h.ref), r.int(deliveryN), h}
+	f.EventID, f.EventType = r.id(foundEventID), r.text(foundEventType)
 	return f, nil
 }
 
@@ -71,7 +79,7 @@ func (t *tx) redeliver(now time.Time, f *found, d *hooks.Delivery) error {
 	d.State, d.Due, d.Step = hooks.Pending, now, 0
 	d.EndedAt, d.Held, d.Reason = time.Time{}, false, ""
 	if d.OrderingKey != "" {
-		taken, err := first(t, isKeyTaken, f.hook.n, d.OrderingKey, f.n)
+		taken, err := first(t, stmtIsKeyTaken, f.hook.n, d.OrderingKey, f.n)
 		if err != nil {
 			return err
 		}
@@ -84,10 +92,10 @@ func (t *tx) redeliver(now time.Time, f *found, d *hooks.Delivery) error {
 	if d.State == hooks.Pending {
 		queued = due
 	}
-	if err := run(t, redeliver, packState(d.State), due, queued, f.n); err != nil {
+	if err := run(t, stmtRedeliver, packState(d.State), due, queued, f.n); err != nil {
 		return err
 	}
-	if err := t.untell(f.hook.n, f.n, f.end()); err != nil {
+	if err := t.removeFromLog(f.hook.n, f.n, f.end()); err != nil {
 		return err
 	}
 	if queued == nil {
@@ -114,24 +122,24 @@ func (s *Store) Cancel(ctx context.Context, now time.Time, tenant, deliveryID, r
 }
 
 func (t *tx) cancel(now time.Time, f *found, reason string) error {
-	if err := run(t, cancel, now.UnixMilli(), packText(reason), f.n); err != nil {
+	if err := run(t, stmtCancel, now.UnixMilli(), packText(reason), f.n); err != nil {
 		return err
 	}
 	if f.Held {
-		if err := t.untell(f.hook.n, f.n, f.end()); err != nil {
+		if err := t.removeFromLog(f.hook.n, f.n, f.end()); err != nil {
 			return err
 		}
 	}
-	if err := t.tell(f.hook.n, f.n, entry{now.UnixMilli(), entryCancelled}); err != nil {
+	if err := t.addToLog(f.hook.n, f.n, logEntry{now.UnixMilli(), entryCancelled}); err != nil {
 		return err
 	}
 	if f.State == hooks.Pending {
-		if err := t.recheckBoth(f.hook, now); err != nil {
+		if err := t.updateLanes(f.hook, now); err != nil {
 			return err
 		}
 	}
 	if f.State == hooks.Blocked || f.OrderingKey == "" {
 		return nil
 	}
-	return t.release(f.hook, f.OrderingKey, now)
+	return t.unblockNext(f.hook, f.OrderingKey, now)
 }
