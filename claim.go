@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed-2c6e3a5a/hooks/internal/backoff"
 	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
 )
 
@@ -53,6 +54,9 @@ func (e *engine) noteStored(deliveries []Delivery) {
 	}
 }
 
+// claimBackoff is how long the claim loop waits after a claim that has failed.
+var claimBackoff = backoff.Exponential{First: 100 * time.Millisecond, Max: 5 * time.Second}
+
 // claim is the claim loop: it leases what is due whenever there is room for it,
 // until ctx ends.
 func (e *engine) claim(ctx context.Context) {
@@ -70,7 +74,7 @@ func (e *engine) claim(ctx context.Context) {
 			continue
 		}
 		e.m.report("claim deliveries", err)
-		sleep(ctx, min(100*time.Millisecond<<min(failures, 6), 5*time.Second))
+		sleep(ctx, claimBackoff.Delay(failures))
 		failures++
 		e.claimAt(now())
 	}

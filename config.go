@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/backoff"
 )
 
 // Config sets a Manager up. Its zero value works. New copies it; later changes
@@ -231,7 +233,7 @@ func (c Config) withDefaults(store Store) (Config, error) {
 	c.AllowNetworks = slices.Clone(c.AllowNetworks)
 	c.Keys = slices.Clone(c.Keys)
 	if c.Schedule = slices.Clone(c.Schedule); len(c.Schedule) == 0 {
-		c.Schedule = defaultSchedule
+		c.Schedule = backoff.DefaultSchedule()
 	}
 	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
 	c.AllowPorts = slices.Clone(c.AllowPorts)

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// runTime is what the filter of a hook may take in one go of Run, if the
+	// runTime is how long the filter of a hook may take in Run each time, if the
 	// hook's timeout and Config.Lease leave as much.
 	runTime = time.Second
-	// slotWait is how long it waits for a slot.
+	// slotWait is how long Run waits for a slot.
 	slotWait = time.Second
 	// A hook is disabled when its filter was not evaluated in time so often
 	// in a row, for so long: a machine that is slow for a moment disables none.
@@ -26,8 +26,8 @@ const (
 func (it item) undecided() bool { return it.Delivery.Undecided }
 
 // decide evaluates the hook's filter for those of the deliveries that are
-// undecided, and returns those that are to be sent now. It has left the results
-// of the others for the settler; if that is all, the outcome is of them.
+// undecided, and returns those to send now. It leaves the results of the others for
+// the settler. If there is none to send, the outcome is that of the others.
 func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []item, o dispatch.Outcome) {
 	if _, broken := c.endpoint.(brokenEndpoint); broken {
 		return items, o // The attempt will say so.
@@ -39,14 +39,14 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 			verdicts[i] = wanted
 		}
 	}
-	if !c.pace.slow(began) && c.isQuick(items) {
+	if !c.history.isSlow(began) && c.isQuick(items) {
 		e.evaluate(ctx, c, items, verdicts, began.Add(quickTime))
 	}
-	// The first that is left gets all of the time that a filter has, if it needs
-	// it. What there is no time for then is given back.
+	// The first that remains gets all of the time that a filter has, if it needs
+	// it. Those for which there is no time then go back to the store.
 	first := slices.Index(verdicts, undecided)
-	slot := first >= 0 && e.waitForSlot(ctx, c, items, verdicts)
-	if slot {
+	hasSlot := first >= 0 && e.waitForSlot(ctx, c, items, verdicts)
+	if hasSlot {
 		e.evaluateInSlot(ctx, c, items, verdicts)
 	}
 	for i, it := range items {
@@ -57,10 +57,10 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 		case verdicts[i] == unwanted:
 		case ctx.Err() != nil:
 			e.results.put(givenBack(it.Claimed))
-		case slot && i == first:
+		case hasSlot && i == first:
 			o = e.timedOut(ctx, c, it, began)
 		default:
-			it.Delivery.Due = roundUp(e.m.slots.comeBack(c.hook.Tenant))
+			it.Delivery.Due = roundUp(e.m.slots.retryTime(c.hook.Tenant))
 			e.results.put(givenBack(it.Claimed))
 		}
 	}
@@ -68,12 +68,12 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 }
 
 // isQuick reports whether the hook's filter certainly takes no longer than a moment
-// for any of the deliveries, the decoding of their data included. Of the filters of
-// protocols nothing is known. Hundreds of workers may come here at a time.
+// for any of the deliveries, including the time to decode their data. Nothing is known
+// of the filters of protocols. Hundreds of workers may call this at a time.
 func (c *compiled) isQuick(items []item) bool {
 	return c.hook.Protocol == StandardWebhooks && !slices.ContainsFunc(items, func(it item) bool {
-		e := &filterEvent{Event: it.Event}
-		return e.size() > maxUninterrupted || c.filter != nil && c.filter.takesLong(e)
+		view := viewOf(it.Event)
+		return view.IsLarge() || c.filter != nil && c.filter.TakesLong(&view)
 	})
 }
 
@@ -90,7 +90,7 @@ func (e *engine) waitForSlot(ctx context.Context, c *compiled, items []item, ver
 	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	return ctx.Err() == nil && e.m.slots.wait(ctx, c.hook.Tenant)
+	return ctx.Err() == nil && e.m.slots.acquire(ctx, c.hook.Tenant)
 }
 
 // evaluate fills in the verdicts that are undecided, as far as there is time
@@ -104,7 +104,8 @@ func (e *engine) evaluate(ctx context.Context, c *compiled, items []item, verdic
 			return
 		}
 		err := isolate(func() (err error) {
-			verdicts[i], err = c.decide(ctx, &filterEvent{Event: it.Event}, until)
+			view := viewOf(it.Event)
+			verdicts[i], err = c.decide(ctx, it.Event, &view, until)
 			return err
 		})
 		if errors.Is(err, errExited) {
@@ -121,8 +122,7 @@ func (e *engine) evaluate(ctx context.Context, c *compiled, items []item, verdic
 	}
 }
 
-// evaluateInSlot is evaluate for the filter's time, with a slot, which it gives
-// back.
+// evaluateInSlot is evaluate for the filter's time, with a slot, which it releases.
 func (e *engine) evaluateInSlot(ctx context.Context, c *compiled, items []item, verdicts []verdict) {
 	defer e.m.slots.release(c.hook.Tenant)
 	e.evaluate(ctx, c, items, verdicts, time.Now().Add(c.filterTime))
@@ -138,8 +138,8 @@ func (e *engine) timedOut(ctx context.Context, c *compiled, it item, began time.
 	var result attempted
 	e.m.attempt(ctx, e.m.send, &failing, []item{it}, began, &result)
 	o := dispatch.Outcome{Failed: true, Stalled: true}
-	c.pace.setSlow(result.ended)
-	if n, since := c.pace.timeout(result.ended); n >= maxTimeouts && result.ended.Sub(since) >= timeoutPeriod {
+	c.history.markSlow(result.ended)
+	if n, since := c.history.timedOut(result.ended); n >= maxTimeouts && result.ended.Sub(since) >= timeoutPeriod {
 		result.verdict.Disable = fmt.Sprintf("its filter could not be evaluated in time, %d times in a row since %s", n, since.UTC().Format(time.RFC3339))
 		o.Throttled = result.ended.Add(settleTimeout)
 	}

@@ -144,7 +144,7 @@ func (e *engine) hook(it item) (c *compiled, gone string) {
 	if x.hook.Disabled {
 		return nil, "the hook is disabled"
 	}
-	c, err := x.get()
+	c, err := x.compileOnce()
 	if err != nil {
 		schedule := e.m.cfg.Schedule
 		if x.outline != nil {

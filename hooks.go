@@ -30,14 +30,14 @@ type Manager struct {
 	catalogue map[string]json.RawMessage
 	policy    *egress.Policy
 	index     *index
-	slots     *slots
+	slots     *filterSlots
 	filterLog *ratelog.Limiter
 	dropped   droppedHeaders
 	// send is for deliveries and keeps connections; sendOnce is for requests
 	// made outside of Run and leaves nothing behind.
 	send, sendOnce *sender
 	// outside bounds those requests.
-	outside *semaphore
+	outside *tenantSemaphore
 	// engine is the running Run's, or nil.
 	engine atomic.Pointer[engine]
 }
@@ -70,10 +70,10 @@ func New(store Store, cfg Config) (*Manager, error) {
 		protocols: map[string]Protocol{StandardWebhooks: newStandard(cfg)},
 		catalogue: make(map[string]json.RawMessage, len(cfg.Catalogue)),
 		policy:    policy,
-		slots:     newSlots(max(1, runtime.GOMAXPROCS(0)/2)),
+		slots:     newFilterSlots(max(1, runtime.GOMAXPROCS(0)/2)),
 		filterLog: ratelog.New(filterLogBurst, filterLogInterval),
 		send:      newSender(cfg, policy),
-		outside:   newSemaphore(cfg.MaxInFlight),
+		outside:   newTenantSemaphore(cfg.MaxInFlight),
 	}
 	m.sendOnce = m.send.once()
 	for _, p := range cfg.Protocols {

@@ -8,16 +8,21 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/backoff"
+	"github.com/seed-2c6e3a5a/hooks/internal/filter"
 )
 
-// A compiled hook is a hook made ready for matching and sending. Its outline
-// lacks endpoint and filter, which take time to make.
+// A compiled hook is a hook made ready for matching and sending. The outline of a
+// hook is a compiled one without endpoint and filter, which take time to make.
 type compiled struct {
 	hook     *Hook
 	traits   Traits
 	endpoint Endpoint
-	filter   *filter
-	pace     *pace
+	filter   *filter.Filter // nil if the hook has none
+	history  *filterHistory
 	schedule []time.Duration
 	timeout  time.Duration
 	// batch is how many deliveries may share a request, gather how long they
@@ -35,11 +40,11 @@ func (m *Manager) outline(h *Hook) *compiled {
 	if !ok {
 		return nil
 	}
-	c := &compiled{hook: h, traits: p.Traits(), pace: &pace{}, schedule: h.Schedule, timeout: h.Timeout}
+	c := &compiled{hook: h, traits: p.Traits(), history: &filterHistory{}, schedule: h.Schedule, timeout: h.Timeout}
 	if len(c.schedule) == 0 {
 		c.schedule = c.traits.Schedule
 	}
-	c.schedule = bounded(c.schedule)
+	c.schedule = backoff.Bound(c.schedule)
 	if c.timeout == 0 {
 		c.timeout = c.traits.Timeout
 	}
@@ -65,108 +70,133 @@ func (m *Manager) compile(h *Hook) (*compiled, error) {
 		return nil, err
 	}
 	if h.Filter != "" {
-		if c.filter, err = compileFilter(h.Filter); err != nil {
-			return nil, err
+		if c.filter, err = filter.Compile(h.Filter); err != nil {
+			return nil, &InvalidError{Field: "filter", Reason: err.Error()}
 		}
 	}
 	return c, nil
 }
 
+// brokenHook takes the place of a stored hook that does not compile, for example
+// because its protocol is no longer configured: its deliveries fail with the
+// reason, on the given schedule if it has none itself.
+func brokenHook(h *Hook, schedule []time.Duration, err error) *compiled {
+	c := &compiled{hook: h, endpoint: brokenEndpoint{err}, schedule: h.Schedule, timeout: time.Second, batch: 1}
+	if len(c.schedule) == 0 {
+		c.schedule = schedule
+	}
+	c.schedule = backoff.Bound(c.schedule)
+	return c
+}
+
+// A brokenEndpoint fails with the reason why its hook does not compile.
+type brokenEndpoint struct{ err error }
+
+func (e brokenEndpoint) Accepts(context.Context, *Event) (bool, error) { return false, e.err }
+
+func (e brokenEndpoint) Request(context.Context, Send, []Message) (Request, error) {
+	return Request{}, e.err
+}
+
+func (brokenEndpoint) Judge(Response) Verdict { return Verdict{} }
+
+func (e brokenEndpoint) Verify(context.Context, Send) error { return e.err }
+
 // An index holds all hooks in memory, so that the cost of finding those that
-// want an event depends on their number alone. It follows the store's changes:
-// refresh reads them when the last look is older than maxStale or something
-// was changed here.
+// want an event depends on their number alone. It holds outlines, and compiles a
+// hook when it is first needed. It follows the store's changes: refresh reads them
+// when the last read is older than maxAge or this Manager has changed something.
 type index struct {
 	store   HookStore
 	outline func(*Hook) *compiled
 	compile func(*Hook) (*compiled, error)
-	// notify is told of each hook that was changed, report of those that
-	// cannot be read.
+	// notify is called for each hook that was changed, report with the errors of
+	// those that cannot be read.
 	notify func(Ref)
 	report func(error)
 
-	// syncedAt is when the last complete look began, in Unix nanoseconds.
-	syncedAt atomic.Int64
-	// changed counts the changes made here, seen those of them that the last
-	// complete look covers.
-	changed, seen atomic.Int64
-	// looking holds a value during a look and guards revision. It is a lock
-	// that a context can end the wait for.
-	looking  chan struct{}
-	revision int64
+	// readAt is when the last complete read began, in Unix nanoseconds.
+	readAt atomic.Int64
+	// changesMade counts the changes made by this Manager, changesRead those of
+	// them that the last complete read covers.
+	changesMade, changesRead atomic.Int64
+	// refreshing is held while the store is read, and guards revision. It is a
+	// lock for which a context can end the wait.
+	refreshing *semaphore.Weighted
+	revision   int64
 
 	mu      sync.RWMutex
 	hooks   map[Ref]*indexed
-	tenants map[string]*patterns
+	tenants map[string]*subscriptions
 	damaged map[Ref]error
 }
 
-// indexed is a hook in the index. It is compiled when it is first wanted.
+// An indexed hook is one in the index.
 type indexed struct {
 	hook    *Hook
 	outline *compiled // nil if the protocol is unknown, or the hook cannot be read
 	compile func(*Hook) (*compiled, error)
-	// unopened says that the hook can be read later, perhaps.
+	// unopened says that Config.Open has failed for the hook, which may succeed later.
 	unopened bool
 	// replaced says that the index holds a later state of the hook, or none.
 	replaced atomic.Bool
 
 	once     sync.Once
-	done     atomic.Bool
+	tried    atomic.Bool // compiled and err are set
 	compiled *compiled
 	err      error
 }
 
-func (x *indexed) get() (*compiled, error) {
+// compileOnce returns the compiled hook, or why it does not compile. The first
+// call compiles it.
+func (x *indexed) compileOnce() (*compiled, error) {
 	x.once.Do(func() {
 		x.compiled, x.err = x.compile(x.hook)
-		x.done.Store(true)
+		x.tried.Store(true)
 	})
 	return x.compiled, x.err
 }
 
-// patterns holds a tenant's enabled hooks by what they subscribe to.
-type patterns struct {
+// subscriptions are the enabled hooks of a tenant by the patterns in their Events.
+type subscriptions struct {
 	exact  map[string][]*indexed
 	prefix map[string][]*indexed // "order." for "order.*"
 	all    []*indexed
 }
 
 const (
-	// maxStale is how old the index may be; with the time of a look it stays
+	// maxAge is how old the index may be. With the time of a read it stays
 	// below the second that is promised.
-	maxStale = 500 * time.Millisecond
-	// changesPerRead bounds the memory of a look.
+	maxAge = 500 * time.Millisecond
+	// changesPerRead bounds the memory of a read.
 	changesPerRead = 1000
 )
 
 func newIndex(store HookStore, m *Manager, notify func(Ref), report func(error)) *index {
 	return &index{
-		store: store, outline: m.outline, compile: m.compile, notify: notify, report: report, looking: make(chan struct{}, 1),
-		hooks: map[Ref]*indexed{}, tenants: map[string]*patterns{}, damaged: map[Ref]error{},
+		store: store, outline: m.outline, compile: m.compile, notify: notify, report: report, refreshing: semaphore.NewWeighted(1),
+		hooks: map[Ref]*indexed{}, tenants: map[string]*subscriptions{}, damaged: map[Ref]error{},
 	}
 }
 
-// invalidate has the next refresh look at the store.
-func (x *index) invalidate() { x.changed.Add(1) }
+// invalidate makes the next refresh read the store.
+func (x *index) invalidate() { x.changesMade.Add(1) }
 
 // refresh brings the index up to date.
 func (x *index) refresh(ctx context.Context) error {
-	if x.fresh() {
+	if x.isFresh() {
 		return nil
 	}
-	select {
-	case x.looking <- struct{}{}:
-		defer func() { <-x.looking }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := x.refreshing.Acquire(ctx, 1); err != nil {
+		return err
 	}
-	if x.fresh() {
+	defer x.refreshing.Release(1)
+	if x.isFresh() {
 		return nil
 	}
-	changed, at := x.changed.Load(), time.Now().UnixNano()
+	changed, at := x.changesMade.Load(), time.Now().UnixNano()
 	for {
-		// What comes with an error counts, so that the next look goes on from there.
+		// Changes that come with an error count, so the next read continues after them.
 		changes, failure := x.store.HookChanges(ctx, x.revision, changesPerRead)
 		for _, err := range x.apply(changes) {
 			x.report(err)
@@ -181,19 +211,20 @@ func (x *index) refresh(ctx context.Context) error {
 			return failure
 		}
 		if len(changes) < changesPerRead {
-			x.syncedAt.Store(at)
-			x.seen.Store(changed)
+			x.readAt.Store(at)
+			x.changesRead.Store(changed)
 			return nil
 		}
 	}
 }
 
-func (x *index) fresh() bool {
-	return x.seen.Load() == x.changed.Load() && time.Now().UnixNano()-x.syncedAt.Load() < int64(maxStale)
+func (x *index) isFresh() bool {
+	return x.changesRead.Load() == x.changesMade.Load() && time.Now().UnixNano()-x.readAt.Load() < int64(maxAge)
 }
 
-// apply returns the errors of hooks that cannot be read and could be before.
-func (x *index) apply(changes []HookChange) (fresh []error) {
+// apply returns the errors of hooks that cannot be read, except those that were
+// reported before.
+func (x *index) apply(changes []HookChange) (failures []error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, change := range changes {
@@ -207,9 +238,9 @@ func (x *index) apply(changes []HookChange) (fresh []error) {
 			var unopened *unopenedError
 			entry := &indexed{hook: &Hook{Tenant: ref.Tenant, ID: ref.ID}, unopened: errors.As(change.Err, &unopened)}
 			entry.compile = func(*Hook) (*compiled, error) { return nil, errUnreadable }
-			told := x.damaged[ref] != nil && x.damaged[ref].Error() == change.Err.Error() || unopened != nil && unopened.untried
-			if !told {
-				fresh = append(fresh, change.Err)
+			reported := x.damaged[ref] != nil && x.damaged[ref].Error() == change.Err.Error() || unopened != nil && unopened.untried
+			if !reported {
+				failures = append(failures, change.Err)
 			}
 			x.damaged[ref], x.hooks[ref] = change.Err, entry
 			continue
@@ -223,15 +254,16 @@ func (x *index) apply(changes []HookChange) (fresh []error) {
 		x.hooks[ref] = entry
 		x.subscribe(entry)
 	}
-	return fresh
+	return failures
 }
 
-// errUnreadable is what the owner of a hook is told that is damaged.
+// errUnreadable is the error that the owner of a damaged hook sees.
 var errUnreadable = errors.New("the hook cannot be read")
 
-// check returns an error if a hook of the tenant cannot be read, so that nobody
-// knows what it wants. One that does not even tell its tenant is nobody's.
-func (x *index) check(tenant string) error {
+// checkReadable returns an error if a hook of the tenant cannot be read, because
+// then nobody knows which events it wants. A hook whose tenant cannot be read
+// either is no tenant's.
+func (x *index) checkReadable(tenant string) error {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for ref, err := range x.damaged {
@@ -248,7 +280,7 @@ func (x *index) subscribe(entry *indexed) {
 	}
 	p := x.tenants[entry.hook.Tenant]
 	if p == nil {
-		p = &patterns{exact: map[string][]*indexed{}, prefix: map[string][]*indexed{}}
+		p = &subscriptions{exact: map[string][]*indexed{}, prefix: map[string][]*indexed{}}
 		x.tenants[entry.hook.Tenant] = p
 	}
 	for _, pattern := range entry.hook.Events {

@@ -6,25 +6,23 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/backoff"
 )
 
-const (
-	// resealInterval is how often Run looks for hooks that are to be encrypted anew.
-	resealInterval = time.Minute
-	// maxResealInterval is how seldom it does if another process encrypts them with
-	// another key again and again.
-	maxResealInterval = time.Hour
-)
+// resealInterval is how often Run looks for hooks that must be encrypted anew. It
+// grows while another process encrypts them with another key again and again.
+var resealInterval = backoff.Exponential{First: time.Minute, Max: time.Hour}
 
 // reseal has each hook encrypted with the current key, one after the other, until
 // ctx ends. A hook that is stored so is not touched, so it does not matter where an
 // earlier Run was cut off.
 func (e *engine) reseal(ctx context.Context) {
-	s, interval := e.m.hooks, resealInterval
-	for told := false; s.seals() && sleep(ctx, interval); {
+	s, inVain := e.m.hooks, 0 // how often in a row hooks had to be encrypted again
+	for told := false; s.seals() && sleep(ctx, resealInterval.Delay(inVain)); {
 		n, again, err := s.reseal(ctx)
-		if interval = min(2*interval, maxResealInterval); again == 0 {
-			interval = resealInterval
+		if inVain++; again == 0 {
+			inVain = 0
 		}
 		if n > 0 {
 			e.m.index.invalidate()

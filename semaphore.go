@@ -9,58 +9,61 @@ import (
 	"time"
 )
 
-// maxWait bounds how long a call waits for a place: no attempt takes longer, so
-// those that are under way when it comes have ended by then.
-const maxWait = maxTimeout
+// maxSemaphoreWait bounds how long a call waits for a place. No attempt takes longer,
+// so those under way when the call begins have ended by then.
+const maxSemaphoreWait = maxTimeout
 
-// A semaphore bounds the requests that are made outside of Run: in all, and for
-// each tenant. A call has to begin before it acquires places, and to end after
-// it has released them. Tenants with as many places get the next in turn, and
-// the calls of a tenant in the order in which they asked.
-type semaphore struct {
-	perTenant int // places of a tenant
-	calls     int // of a tenant that have begun and not ended
+// A tenantSemaphore bounds the requests that are made outside of Run: in all, and for
+// each tenant. A call must begin before it acquires places, and end after it has
+// released them. A free place goes to the tenant that has the fewest; tenants that
+// have equally many take turns, and the calls of a tenant get places in the order in
+// which they asked.
+type tenantSemaphore struct {
+	maxPerTenant int // places of a tenant
+	maxCalls     int // of a tenant that have begun and not ended
 
 	mu      sync.Mutex
 	free    int
-	tenants map[string]*tenantPlaces // those with calls
-	waiting []*tenantPlaces          // those with calls that wait for a place, in turn
+	tenants map[string]*tenantShare // those with calls
+	waiting []*tenantShare          // those with calls that wait for a place, in order
 }
 
-// tenantPlaces is what a tenant has of a semaphore.
-type tenantPlaces struct {
-	calls, held int
-	// waiting are the calls that wait, the first first. A channel is closed
-	// when its call has a place.
-	waiting []chan struct{}
+// tenantShare is what a tenant has of a tenantSemaphore.
+type tenantShare struct {
+	calls    int // that have begun and not ended
+	acquired int // places
+	// waiters are the calls that wait, in the order in which they asked. A channel
+	// is closed when its call has a place.
+	waiters []chan struct{}
 }
 
-// newSemaphore returns the one for a Manager with so many requests in flight.
-func newSemaphore(maxInFlight int) *semaphore {
-	s := &semaphore{free: max(1, maxInFlight/4), tenants: map[string]*tenantPlaces{}}
-	s.perTenant = max(1, s.free/4)
-	s.calls = max(4, s.perTenant)
+// newTenantSemaphore returns a semaphore for a Manager that makes so many requests
+// at a time in Run: a quarter as many, of which a tenant gets a quarter at most.
+func newTenantSemaphore(maxInFlight int) *tenantSemaphore {
+	s := &tenantSemaphore{free: max(1, maxInFlight/4), tenants: map[string]*tenantShare{}}
+	s.maxPerTenant = max(1, s.free/4)
+	s.maxCalls = max(4, s.maxPerTenant)
 	return s
 }
 
 // begin lets a call of a tenant acquire places, one at a time. It returns
 // [ErrBusy] if the tenant has too many calls.
-func (s *semaphore) begin(tenant string) error {
+func (s *tenantSemaphore) begin(tenant string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tenants[tenant]
 	if t == nil {
-		t = &tenantPlaces{}
+		t = &tenantShare{}
 		s.tenants[tenant] = t
 	}
-	if t.calls == s.calls {
+	if t.calls == s.maxCalls {
 		return fmt.Errorf("%w: the tenant has %d tests and verifications under way", ErrBusy, t.calls)
 	}
 	t.calls++
 	return nil
 }
 
-func (s *semaphore) end(tenant string) {
+func (s *tenantSemaphore) end(tenant string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tenants[tenant]
@@ -70,79 +73,79 @@ func (s *semaphore) end(tenant string) {
 }
 
 // acquire waits for a place. A call waits for one at a time. The error is that of
-// the context, or [ErrBusy] after maxWait.
-func (s *semaphore) acquire(ctx context.Context, tenant string) error {
+// the context, or [ErrBusy] after maxSemaphoreWait.
+func (s *tenantSemaphore) acquire(ctx context.Context, tenant string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	t := s.tenants[tenant]
 	place := make(chan struct{})
-	t.waiting = append(t.waiting, place)
-	if len(t.waiting) == 1 {
+	t.waiters = append(t.waiters, place)
+	if len(t.waiters) == 1 {
 		s.waiting = append(s.waiting, t)
 	}
-	s.grant()
+	s.grantLocked()
 	s.mu.Unlock()
 
-	timer := time.NewTimer(maxWait)
+	timer := time.NewTimer(maxSemaphoreWait)
 	defer timer.Stop()
 	var err error
 	select {
 	case <-place:
 	case <-ctx.Done():
 	case <-timer.C:
-		err = fmt.Errorf("%w: there was no place for a test or a verification in %v", ErrBusy, maxWait)
+		err = fmt.Errorf("%w: there was no place for a test or a verification in %v", ErrBusy, maxSemaphoreWait)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := slices.Index(t.waiting, place)
+	i := slices.Index(t.waiters, place)
 	switch {
 	case i >= 0:
-		t.waiting = slices.Delete(t.waiting, i, i+1)
-		if len(t.waiting) == 0 {
-			s.waiting = slices.DeleteFunc(s.waiting, func(other *tenantPlaces) bool { return other == t })
+		t.waiters = slices.Delete(t.waiters, i, i+1)
+		if len(t.waiters) == 0 {
+			s.waiting = slices.DeleteFunc(s.waiting, func(other *tenantShare) bool { return other == t })
 		}
 		return cmp.Or(ctx.Err(), err)
-	case ctx.Err() != nil: // It has got one too late.
-		s.giveBack(t)
+	case ctx.Err() != nil: // The place came too late.
+		s.releaseLocked(t)
 	}
 	return ctx.Err()
 }
 
-func (s *semaphore) release(tenant string) {
+func (s *tenantSemaphore) release(tenant string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.giveBack(s.tenants[tenant])
+	s.releaseLocked(s.tenants[tenant])
 }
 
-// giveBack and grant need mu.
-func (s *semaphore) giveBack(t *tenantPlaces) {
-	t.held--
+// releaseLocked needs mu, and so does grantLocked.
+func (s *tenantSemaphore) releaseLocked(t *tenantShare) {
+	t.acquired--
 	s.free++
-	s.grant()
+	s.grantLocked()
 }
 
-// grant gives the free places to calls that wait, first to those of the tenant
+// grantLocked gives the free places to calls that wait, first to those of the tenant
 // that has the fewest places.
-func (s *semaphore) grant() {
+func (s *tenantSemaphore) grantLocked() {
 	for s.free > 0 && len(s.waiting) > 0 {
 		i := 0
 		for j, t := range s.waiting {
-			if t.held < s.waiting[i].held {
+			if t.acquired < s.waiting[i].acquired {
 				i = j
 			}
 		}
 		t := s.waiting[i]
-		if t.held == s.perTenant {
+		if t.acquired == s.maxPerTenant {
 			return
 		}
 		s.free--
-		t.held++
-		close(t.waiting[0])
-		t.waiting = t.waiting[1:]
+		t.acquired++
+		close(t.waiters[0])
+		t.waiters = t.waiters[1:]
 		s.waiting = slices.Delete(s.waiting, i, i+1)
-		if len(t.waiting) > 0 {
+		if len(t.waiters) > 0 {
 			s.waiting = append(s.waiting, t)
 		}
 	}

@@ -5,7 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/backoff"
 )
+
+// settleBackoff is how long the settler waits after the store has failed.
+var settleBackoff = backoff.Exponential{First: 50 * time.Millisecond, Max: 5 * time.Second}
 
 // settle is the settler: it stores results until they are closed and empty, or
 // ctx ends.
@@ -20,7 +25,7 @@ func (e *engine) settle(ctx context.Context) error {
 				break
 			}
 			e.m.report("store the results of deliveries", err)
-			if !sleep(ctx, min(50*time.Millisecond<<min(failures, 7), 5*time.Second)) {
+			if !sleep(ctx, settleBackoff.Delay(failures)) {
 				n := len(b.about)
 				if e.results.take(&b) {
 					n += len(b.about)

@@ -1,8 +1,9 @@
 package hooks
 
 import (
-	"context"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/backoff"
 )
 
 // settlement decides what an attempt makes of its delivery, and completes the
@@ -18,7 +19,7 @@ func (d Delivery) settlement(a *Attempt, c *compiled, result attempted) Settleme
 		s.State, s.Hold = Dead, c.hook.HoldDead && d.OrderingKey != ""
 	default:
 		s.State, s.Step = Pending, d.Step+1
-		delay := jittered(c.schedule[s.Step], c.traits.Jitter, result.jitter)
+		delay := backoff.Jitter(c.schedule[s.Step], c.traits.Jitter, result.jitter)
 		retryAfter, _ := result.response.RetryAfter(result.ended)
 		s.Due = roundUp(result.ended.Add(max(delay, retryAfter)))
 	}
@@ -42,7 +43,7 @@ func finished(claimed *Claimed, c *compiled, a attempted, i int, throttled time.
 func (a attempted) throttledUntil(failures int) time.Time {
 	wait, ok := a.response.RetryAfter(a.ended)
 	if !ok {
-		wait = throttleFor(failures)
+		wait = backoff.Throttle(failures)
 	}
 	return roundUp(a.ended.Add(wait))
 }
@@ -64,27 +65,3 @@ func cancelled(claimed *Claimed, reason string) result {
 		DeliveryID: d.ID, Token: d.Lease.Token, State: Cancelled, Step: d.Step, Undecided: d.Undecided, Reason: reason,
 	}, about{Claimed: claimed}}
 }
-
-// brokenHook stands in for a stored hook that does not compile, say, because
-// its protocol is no longer configured: its deliveries fail with the reason, on
-// the given schedule if it has none itself.
-func brokenHook(h *Hook, schedule []time.Duration, err error) *compiled {
-	c := &compiled{hook: h, endpoint: brokenEndpoint{err}, schedule: h.Schedule, timeout: time.Second, batch: 1}
-	if len(c.schedule) == 0 {
-		c.schedule = schedule
-	}
-	c.schedule = bounded(c.schedule)
-	return c
-}
-
-type brokenEndpoint struct{ err error }
-
-func (e brokenEndpoint) Accepts(context.Context, *Event) (bool, error) { return false, e.err }
-
-func (e brokenEndpoint) Request(context.Context, Send, []Message) (Request, error) {
-	return Request{}, e.err
-}
-
-func (brokenEndpoint) Judge(Response) Verdict { return Verdict{} }
-
-func (e brokenEndpoint) Verify(context.Context, Send) error { return e.err }

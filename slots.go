@@ -8,149 +8,156 @@ import (
 	"time"
 )
 
-// Slots bound how many filters are evaluated for long at a time, to half of the
-// processors. A tenant has one slot at most. Of those that wait for one, the
-// tenant comes first that has used slots least lately.
-type slots struct {
+// filterSlots bound how many filters are evaluated for long at a time: a Manager has
+// a slot for every other processor. A tenant has one slot at most. When a slot becomes free, of the tenants that wait for one
+// it goes to the tenant that has used slots for the least time lately.
+type filterSlots struct {
 	mu      sync.Mutex
 	free    int
-	tenants map[string]*slotUse // those that hold a slot, wait, or have used one lately
+	tenants map[string]*slotUsage // those that have a slot, wait, or have had one lately
 }
 
-type slotUse struct {
-	// used is the time for which slots were held, as of at. It halves every
-	// usedHalf.
-	used time.Duration
-	at   time.Time
-	held bool
-	turn chan struct{} // closed when a slot is given to who waits; nil: nobody waits
-	// mean is how long a slot is held, next when to come back for one at best.
-	mean time.Duration
-	next time.Time
+// slotUsage is how a tenant uses slots.
+type slotUsage struct {
+	hasSlot bool
+	// granted is closed when the tenant's caller that waits gets a slot. It is
+	// nil if none waits.
+	granted chan struct{}
+	// usage is for how long the tenant has had slots, as of usageTime. It halves
+	// every usageHalfLife.
+	usage     time.Duration
+	usageTime time.Time
+	// average is for how long the tenant has had a slot each time.
+	average time.Duration
+	// lastRetry is the latest time that retryTime has returned.
+	lastRetry time.Time
 }
 
 const (
-	usedHalf = 10 * time.Second
-	// minSlotPause and maxSlotPause bound how soon to come back.
-	minSlotPause = time.Millisecond
-	maxSlotPause = time.Minute
-	// maxSlotUses is beyond which number of tenants those are forgotten who
-	// have used little.
-	maxSlotUses = 1024
+	usageHalfLife = 10 * time.Second
+	// minSlotDelay and maxSlotDelay bound how soon to try again.
+	minSlotDelay = time.Millisecond
+	maxSlotDelay = time.Minute
+	// maxSlotTenants is the number of tenants beyond which those that have used
+	// little are forgotten.
+	maxSlotTenants = 1024
 )
 
-func newSlots(n int) *slots { return &slots{free: n, tenants: map[string]*slotUse{}} }
-
-// lately is used as of now.
-func (u *slotUse) lately(now time.Time) time.Duration {
-	return time.Duration(float64(u.used) * math.Exp2(-float64(now.Sub(u.at))/float64(usedHalf)))
+func newFilterSlots(n int) *filterSlots {
+	return &filterSlots{free: n, tenants: map[string]*slotUsage{}}
 }
 
-// try takes a slot if there is one for the tenant. If so, release must be called.
-func (s *slots) try(tenant string) bool {
+// usageAt is the usage as of now.
+func (u *slotUsage) usageAt(now time.Time) time.Duration {
+	return time.Duration(float64(u.usage) * math.Exp2(-float64(now.Sub(u.usageTime))/float64(usageHalfLife)))
+}
+
+// tryAcquire takes a slot if there is one for the tenant. If so, release must be
+// called.
+func (s *filterSlots) tryAcquire(tenant string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.take(tenant)
+	return s.tryAcquireLocked(tenant)
 }
 
-func (s *slots) take(tenant string) bool {
+func (s *filterSlots) tryAcquireLocked(tenant string) bool {
 	u := s.tenants[tenant]
-	if s.free == 0 || u != nil && (u.held || u.turn != nil) {
+	if s.free == 0 || u != nil && (u.hasSlot || u.granted != nil) {
 		return false
 	}
 	if u == nil {
-		u = &slotUse{}
+		u = &slotUsage{}
 		s.tenants[tenant] = u
 	}
-	s.give(u)
+	s.grantLocked(u)
 	return true
 }
 
-func (s *slots) give(u *slotUse) {
+func (s *filterSlots) grantLocked(u *slotUsage) {
 	s.free--
 	now := time.Now()
-	u.held, u.used, u.at = true, u.lately(now), now
+	u.hasSlot, u.usage, u.usageTime = true, u.usageAt(now), now
 }
 
-// wait is try, but that it waits until ctx ends, unless another waits for the
-// tenant's slot already.
-func (s *slots) wait(ctx context.Context, tenant string) bool {
+// acquire takes a slot as tryAcquire does, but waits for one until ctx ends. It
+// returns false at once if another caller waits for the tenant's slot already.
+func (s *filterSlots) acquire(ctx context.Context, tenant string) bool {
 	s.mu.Lock()
-	if s.take(tenant) {
+	if s.tryAcquireLocked(tenant) {
 		s.mu.Unlock()
 		return true
 	}
 	u := s.tenants[tenant]
 	if u == nil {
-		u = &slotUse{at: time.Now()}
+		u = &slotUsage{usageTime: time.Now()}
 		s.tenants[tenant] = u
 	}
-	if u.turn != nil {
+	if u.granted != nil {
 		s.mu.Unlock()
 		return false
 	}
-	turn := make(chan struct{})
-	u.turn = turn
+	granted := make(chan struct{})
+	u.granted = granted
 	s.mu.Unlock()
 	select {
-	case <-turn:
+	case <-granted:
 		return true
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if u.turn == turn {
-		u.turn = nil
+	if u.granted == granted {
+		u.granted = nil
 		return false
 	}
-	return true // The turn came at the same moment.
+	return true // The slot was granted at the same moment.
 }
 
-// comeBack says when to try again to those who got none. They get times one after
-// the other, as far apart as the tenant's evaluations take.
-func (s *slots) comeBack(tenant string) time.Time {
+// retryTime returns when a caller that got no slot may try again. Callers get times
+// one after the other, as far apart as the tenant's evaluations take.
+func (s *filterSlots) retryTime(tenant string) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	u := s.tenants[tenant]
 	if u == nil {
-		return now.Add(minSlotPause)
+		return now.Add(minSlotDelay)
 	}
-	if u.next.Before(now) {
-		u.next = now
+	if u.lastRetry.Before(now) {
+		u.lastRetry = now
 	}
-	u.next = u.next.Add(max(u.mean, minSlotPause))
-	if last := now.Add(maxSlotPause); u.next.After(last) {
-		u.next = last
+	u.lastRetry = u.lastRetry.Add(max(u.average, minSlotDelay))
+	if latest := now.Add(maxSlotDelay); u.lastRetry.After(latest) {
+		u.lastRetry = latest
 	}
-	return u.next
+	return u.lastRetry
 }
 
 // release gives the tenant's slot back.
-func (s *slots) release(tenant string) {
+func (s *filterSlots) release(tenant string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	u := s.tenants[tenant]
-	took := now.Sub(u.at)
-	u.mean += (took - u.mean) / 4
-	u.used += took
-	u.at, u.held = now, false
+	took := now.Sub(u.usageTime)
+	u.average += (took - u.average) / 4
+	u.usage += took
+	u.usageTime, u.hasSlot = now, false
 	s.free++
-	var next *slotUse
-	for _, o := range s.tenants {
-		if o.turn != nil && !o.held && (next == nil || o.lately(now) < next.lately(now)) {
-			next = o
+	var next *slotUsage
+	for _, other := range s.tenants {
+		if other.granted != nil && !other.hasSlot && (next == nil || other.usageAt(now) < next.usageAt(now)) {
+			next = other
 		}
 	}
 	if next != nil {
-		s.give(next)
-		close(next.turn)
-		next.turn = nil
+		s.grantLocked(next)
+		close(next.granted)
+		next.granted = nil
 	}
-	if len(s.tenants) > maxSlotUses {
-		maps.DeleteFunc(s.tenants, func(_ string, o *slotUse) bool {
-			return !o.held && o.turn == nil && o.lately(now) < time.Millisecond
+	if len(s.tenants) > maxSlotTenants {
+		maps.DeleteFunc(s.tenants, func(_ string, other *slotUsage) bool {
+			return !other.hasSlot && other.granted == nil && other.usageAt(now) < time.Millisecond
 		})
 	}
 }

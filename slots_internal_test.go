@@ -11,12 +11,12 @@ import (
 
 func TestSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(2)
-		if !s.try("a") || s.try("a") || !s.try("b") || s.try("c") {
+		s := newFilterSlots(2)
+		if !s.tryAcquire("a") || s.tryAcquire("a") || !s.tryAcquire("b") || s.tryAcquire("c") {
 			t.Fatal("not one slot for each of two tenants")
 		}
 		s.release("a")
-		if !s.try("c") {
+		if !s.tryAcquire("c") {
 			t.Error("a slot that was given back is not free")
 		}
 	})
@@ -25,17 +25,17 @@ func TestSlots(t *testing.T) {
 // Who has used slots least comes first, and of each tenant one waits.
 func TestSlotsGoToWhoHasUsedThemLeast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(1)
+		s := newFilterSlots(1)
 		for i, tenant := range []string{"much", "some", "little"} {
-			s.try(tenant)
+			s.tryAcquire(tenant)
 			time.Sleep(time.Second >> (2 * i))
 			s.release(tenant)
 		}
-		s.try("holder")
+		s.tryAcquire("holder")
 		var turns []string
 		for _, tenant := range []string{"much", "holder", "little", "none", "some"} {
 			go func() {
-				if s.wait(t.Context(), tenant) {
+				if s.acquire(t.Context(), tenant) {
 					turns = append(turns, tenant)
 					time.Sleep(time.Second)
 					s.release(tenant)
@@ -43,7 +43,7 @@ func TestSlotsGoToWhoHasUsedThemLeast(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		if s.wait(t.Context(), "much") {
+		if s.acquire(t.Context(), "much") {
 			t.Error("two of a tenant waited")
 		}
 		time.Sleep(2 * time.Second)
@@ -53,7 +53,7 @@ func TestSlotsGoToWhoHasUsedThemLeast(t *testing.T) {
 		if want := []string{"none", "little", "some", "much", "holder"}; !slices.Equal(turns, want) {
 			t.Errorf("got %v, want %v", turns, want)
 		}
-		if !s.try("anybody") {
+		if !s.tryAcquire("anybody") {
 			t.Error("a slot was lost")
 		}
 	})
@@ -61,15 +61,15 @@ func TestSlotsGoToWhoHasUsedThemLeast(t *testing.T) {
 
 func TestWaitingForASlotEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(1)
-		s.try("a")
+		s := newFilterSlots(1)
+		s.tryAcquire("a")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if s.wait(ctx, "b") {
+		if s.acquire(ctx, "b") {
 			t.Error("there was a slot")
 		}
 		s.release("a")
-		if !s.try("b") {
+		if !s.tryAcquire("b") {
 			t.Error("who has stopped waiting gets no slot any more")
 		}
 	})
@@ -79,21 +79,21 @@ func TestWaitingForASlotEndsWithTheContext(t *testing.T) {
 // get done.
 func TestComingBackForASlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(1)
+		s := newFilterSlots(1)
 		for range 50 {
-			s.try("a")
+			s.tryAcquire("a")
 			time.Sleep(20 * time.Millisecond)
 			s.release("a")
 		}
-		first := s.comeBack("a")
-		second := s.comeBack("a")
+		first := s.retryTime("a")
+		second := s.retryTime("a")
 		if gap := second.Sub(first).Round(time.Millisecond); gap != 20*time.Millisecond {
 			t.Errorf("they come back %v apart", gap)
 		}
 		for range 10_000 {
-			s.comeBack("a")
+			s.retryTime("a")
 		}
-		if wait := time.Until(s.comeBack("a")); wait != time.Minute {
+		if wait := time.Until(s.retryTime("a")); wait != time.Minute {
 			t.Errorf("one comes back in %v", wait)
 		}
 	})
@@ -101,14 +101,14 @@ func TestComingBackForASlot(t *testing.T) {
 
 func TestSlotsForgetTenants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(1)
-		for i := range 2 * maxSlotUses {
+		s := newFilterSlots(1)
+		for i := range 2 * maxSlotTenants {
 			tenant := fmt.Sprint(i)
-			s.try(tenant)
+			s.tryAcquire(tenant)
 			time.Sleep(time.Millisecond)
 			s.release(tenant)
 		}
-		if n := len(s.tenants); n > maxSlotUses+1 {
+		if n := len(s.tenants); n > maxSlotTenants+1 {
 			t.Errorf("%d tenants are remembered", n)
 		}
 	})

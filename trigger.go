@@ -126,7 +126,7 @@ func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engin
 		return nil, fmt.Errorf("trigger: read the hooks: %w", err)
 	}
 	for i := range t.entries {
-		if err := m.index.check(t.entries[i].Event.Tenant); err != nil {
+		if err := m.index.checkReadable(t.entries[i].Event.Tenant); err != nil {
 			return nil, fmt.Errorf("trigger: read the hooks: %w", err)
 		}
 	}

@@ -1,4 +1,4 @@
-package hooks
+package filter
 
 import (
 	"context"
@@ -11,15 +11,15 @@ import (
 )
 
 // This file has what makes a filter interruptible. The virtual machine of expr
-// runs to the end, so filterCheck puts functions into the expression that end it
-// by an error when the time is up: before each operation that goes through a
-// value, in each predicate, and in patterns.
+// runs to the end, so the validator puts calls of functions into the expression
+// that end it by an error when the time is up: before each operation that goes
+// through a value, in each predicate, and in patterns.
 
-// maxUninterrupted bounds work times size of what is run without a look at the
+// maxUninterrupted bounds work times size of what is run without checking the
 // clock, which is quicker: a millisecond or two. Ordinary filters stay below.
 const maxUninterrupted = 64 << 10
 
-// The names of what filterCheck adds. It refuses filters that use them.
+// The names of what the validator adds. It refuses filters that use them.
 const (
 	checkFunction = "check"
 	tickFunction  = "tick"
@@ -36,14 +36,14 @@ type clock struct {
 }
 
 const (
-	// ticksPerCheck is how many ticks there are for one look at the context.
+	// ticksPerCheck is how many ticks there are for one check of the context.
 	ticksPerCheck = 16
-	// runesPerCheck is how many characters a pattern goes on for.
+	// runesPerCheck is how many characters a pattern reads for one check.
 	runesPerCheck = 64
 )
 
-// over reports whether the time is up.
-func (c *clock) over() bool {
+// expired reports whether the time is up.
+func (c *clock) expired() bool {
 	if c.err == nil {
 		c.err = c.ctx.Err()
 	}
@@ -52,13 +52,14 @@ func (c *clock) over() bool {
 
 // check returns true, or panics when the time is up, which ends the program.
 func (c *clock) check() bool {
-	if c.over() {
+	if c.expired() {
 		panic(c.err)
 	}
 	return true
 }
 
-// tick is check for what takes a moment and is done often.
+// tick is check for what takes a moment and is done often: only one call in
+// ticksPerCheck checks the context.
 func (c *clock) tick() bool {
 	c.ticks++
 	return c.ticks%ticksPerCheck != 0 || c.check()
@@ -105,7 +106,7 @@ type timedReader struct {
 }
 
 func (r *timedReader) ReadRune() (rune, int, error) {
-	if r.runes++; r.runes%runesPerCheck == 0 && r.clock.over() || r.text == "" {
+	if r.runes++; r.runes%runesPerCheck == 0 && r.clock.expired() || r.text == "" {
 		return 0, 0, io.EOF
 	}
 	c, size := utf8.DecodeRuneInString(r.text)

@@ -1,4 +1,4 @@
-package hooks
+package filter
 
 import (
 	"fmt"
@@ -28,7 +28,7 @@ const (
 	whole
 )
 
-// A filterCheck goes through the tree of a filter, refuses what is not in the
+// A validator goes through the tree of a filter, refuses what is not in the
 // language by a panic with a *file.Error, and rewrites what expr would do in
 // another way.
 //
@@ -38,10 +38,10 @@ const (
 // predicate, which runs once for each element, an operation may go through the
 // element but through nothing else, and a predicate within it has to be over a
 // list in the element: even constant lists would multiply.
-type filterCheck struct {
+type validator struct {
 	seen     map[ast.Node]bool
 	usesData bool
-	// interruptible has the filter look at the clock as it goes.
+	// interruptible makes the filter check the clock as it goes.
 	interruptible bool
 	// work counts the nodes inside of predicates, which may run once for each
 	// element, the operations that go through a value, and insts.
@@ -54,18 +54,18 @@ func refuse(n ast.Node, format string, args ...any) {
 }
 
 // visit checks *p and what is below it. inside is whether it is in a predicate.
-func (c *filterCheck) visit(p *ast.Node, inside bool) extent {
+func (v *validator) visit(p *ast.Node, inside bool) extent {
 	// The parser makes two parents share a node for a < b < c and for a ?: b.
 	// A hundred of them within each other are 2^100 paths through the tree.
-	if c.seen[*p] {
+	if v.seen[*p] {
 		refuse(*p, "must not chain comparisons: write a < b && b < c")
 	}
-	c.seen[*p] = true
-	if len(c.seen) > maxFilterNodes {
-		refuse(*p, "must have at most %d values, names and operators", maxFilterNodes)
+	v.seen[*p] = true
+	if len(v.seen) > maxNodes {
+		refuse(*p, "must have at most %d values, names and operators", maxNodes)
 	}
 	if inside {
-		c.work++
+		v.work++
 	}
 	switch n := (*p).(type) {
 	case *ast.NilNode, *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode:
@@ -73,27 +73,27 @@ func (c *filterCheck) visit(p *ast.Node, inside bool) extent {
 	case *ast.StringNode:
 		return short
 	case *ast.IdentifierNode:
-		return c.name(n)
+		return v.name(n)
 	case *ast.PointerNode:
 		return part
 	case *ast.ChainNode:
-		return c.visit(&n.Node, inside)
+		return v.visit(&n.Node, inside)
 	case *ast.UnaryNode:
-		return c.visit(&n.Node, inside)
+		return v.visit(&n.Node, inside)
 	case *ast.BinaryNode:
-		return c.binary(p, n, inside)
+		return v.binary(p, n, inside)
 	case *ast.MemberNode:
-		c.key(&n.Property, inside)
-		return c.visit(&n.Node, inside)
+		v.key(&n.Property, inside)
+		return v.visit(&n.Node, inside)
 	case *ast.ConditionalNode:
 		if n.Cond == n.Exp1 {
 			refuse(n, "must not use ?: with nothing in between: write a ?? b")
 		}
-		return c.visit(&n.Cond, inside) | c.visit(&n.Exp1, inside) | c.visit(&n.Exp2, inside)
+		return v.visit(&n.Cond, inside) | v.visit(&n.Exp1, inside) | v.visit(&n.Exp2, inside)
 	case *ast.ArrayNode:
-		return c.list(p, n, inside)
+		return v.list(p, n, inside)
 	case *ast.BuiltinNode:
-		return c.function(p, n, inside)
+		return v.function(p, n, inside)
 	case *ast.CallNode:
 		refuse(n, "must not use functions or methods that filters do not have")
 	default:
@@ -103,32 +103,32 @@ func (c *filterCheck) visit(p *ast.Node, inside bool) extent {
 }
 
 // walked visits an operand that its operation goes through.
-func (c *filterCheck) walked(p *ast.Node, inside bool) extent {
-	e := c.visit(p, inside)
+func (v *validator) walked(p *ast.Node, inside bool) extent {
+	e := v.visit(p, inside)
 	if inside && e&(short|whole) != 0 {
 		refuse(*p, "must not go through anything but the element inside of any(), all() and the like")
 	}
 	if e&(part|whole) != 0 {
-		c.work++
+		v.work++
 	}
 	return e
 }
 
 // key visits an operand that is looked up. If it is a text, that goes through it.
-func (c *filterCheck) key(p *ast.Node, inside bool) {
-	if c.visit(p, inside)&whole != 0 && inside {
+func (v *validator) key(p *ast.Node, inside bool) {
+	if v.visit(p, inside)&whole != 0 && inside {
 		refuse(*p, "must not look up parts of data or metadata inside of any(), all() and the like")
 	}
 }
 
-func (c *filterCheck) name(n *ast.IdentifierNode) extent {
+func (v *validator) name(n *ast.IdentifierNode) extent {
 	switch n.Value {
 	case "time":
 		return scalar
 	case "type", "tenant":
 		return short
 	case "data":
-		c.usesData = true
+		v.usesData = true
 	case "metadata":
 	default:
 		refuse(n, "must not use the unknown name %s: there are type, tenant, time, data and metadata", n.Value)
@@ -136,44 +136,44 @@ func (c *filterCheck) name(n *ast.IdentifierNode) extent {
 	return whole
 }
 
-func (c *filterCheck) binary(p *ast.Node, n *ast.BinaryNode, inside bool) extent {
+func (v *validator) binary(p *ast.Node, n *ast.BinaryNode, inside bool) extent {
 	switch n.Operator {
 	case "and", "&&", "or", "||", "??":
 		// The value of true && x is x.
-		return c.visit(&n.Left, inside) | c.visit(&n.Right, inside)
+		return v.visit(&n.Left, inside) | v.visit(&n.Right, inside)
 	case "==", "!=", "<", "<=", ">", ">=", "startsWith", "endsWith":
 		// These go no further than the smaller operand.
-		smaller := min(c.visit(&n.Left, inside), c.visit(&n.Right, inside))
+		smaller := min(v.visit(&n.Left, inside), v.visit(&n.Right, inside))
 		if smaller >= whole && inside {
 			refuse(n, "must compare with the element or with a constant inside of any(), all() and the like")
 		}
 		if smaller >= part {
-			c.work++
-			c.pause(p, inside)
+			v.work++
+			v.addCheck(p, inside)
 		}
 	case "contains":
-		c.walked(&n.Left, inside)
-		c.visit(&n.Right, inside)
-		c.pause(p, inside)
+		v.walked(&n.Left, inside)
+		v.visit(&n.Right, inside)
+		v.addCheck(p, inside)
 	case "in":
-		c.key(&n.Left, inside)
-		c.walked(&n.Right, inside)
-		c.pause(p, inside)
+		v.key(&n.Left, inside)
+		v.walked(&n.Right, inside)
+		v.addCheck(p, inside)
 	case "matches":
-		c.walked(&n.Left, inside)
-		text, insts := c.pattern(n.Right)
-		if c.interruptible {
+		v.walked(&n.Left, inside)
+		text, insts := v.pattern(n.Right)
+		if v.interruptible {
 			searched := &ast.ConstantNode{Value: &pattern{regexp.MustCompile(text), insts}}
 			ast.Patch(p, call(matchFunction, n.Left, searched, &ast.IdentifierNode{Value: clockName}))
 		}
 	case "+":
-		if c.visit(&n.Left, inside) == short || c.visit(&n.Right, inside) == short {
+		if v.visit(&n.Left, inside) == short || v.visit(&n.Right, inside) == short {
 			refuse(n, "must not join texts: + adds numbers")
 		}
 		ast.Patch(p, call(addFunction, n.Left, n.Right))
 	case "-", "*", "/", "%", "**", "^":
-		c.visit(&n.Left, inside)
-		c.visit(&n.Right, inside)
+		v.visit(&n.Left, inside)
+		v.visit(&n.Right, inside)
 	default:
 		refuse(n, "must not use the operator %s", n.Operator)
 	}
@@ -185,10 +185,11 @@ func call(function string, arguments ...ast.Node) ast.Node {
 	return &ast.CallNode{Callee: &ast.IdentifierNode{Value: function}, Arguments: arguments}
 }
 
-// pause has the clock looked at before *p is evaluated, which may take a while:
-// each time, or, inside of a predicate, now and then.
-func (c *filterCheck) pause(p *ast.Node, inside bool) {
-	if !c.interruptible {
+// addCheck makes the filter, if it is interruptible, check the clock before it
+// evaluates *p, which may take a while: each time, or, inside of a predicate, once
+// in a few times.
+func (v *validator) addCheck(p *ast.Node, inside bool) {
+	if !v.interruptible {
 		return
 	}
 	function := checkFunction
@@ -201,7 +202,7 @@ func (c *filterCheck) pause(p *ast.Node, inside bool) {
 
 // pattern checks the right side of "matches". It returns the pattern and how
 // many instructions it has.
-func (c *filterCheck) pattern(n ast.Node) (string, int) {
+func (v *validator) pattern(n ast.Node) (string, int) {
 	text, ok := n.(*ast.StringNode)
 	if !ok || len(text.Value) > maxPatternSize {
 		refuse(n, "must give the pattern of matches as a text in quotes, of at most %d bytes", maxPatternSize)
@@ -214,22 +215,22 @@ func (c *filterCheck) pattern(n ast.Node) (string, int) {
 	if err != nil {
 		refuse(n, "must use valid patterns: %v", err)
 	}
-	c.work += len(program.Inst)
+	v.work += len(program.Inst)
 	for i := range program.Inst {
-		c.insts += 1 + len(program.Inst[i].Rune)/64
+		v.insts += 1 + len(program.Inst[i].Rune)/64
 	}
-	if c.insts > maxPatternInsts {
+	if v.insts > maxPatternInsts {
 		refuse(n, "must use simpler patterns; in x{100}, x counts a hundred times")
 	}
 	return text.Value, len(program.Inst)
 }
 
 // list replaces a list of constants by its value.
-func (c *filterCheck) list(p *ast.Node, n *ast.ArrayNode, inside bool) extent {
+func (v *validator) list(p *ast.Node, n *ast.ArrayNode, inside bool) extent {
 	values := make([]any, len(n.Nodes))
 	var e extent // stays 0 if there is nothing to go through
 	for i := range n.Nodes {
-		c.visit(&n.Nodes[i], inside)
+		v.visit(&n.Nodes[i], inside)
 		values[i], e = constant(n.Nodes[i]), scalar
 	}
 	ast.Patch(p, &ast.ConstantNode{Value: values})
@@ -257,32 +258,32 @@ func constant(n ast.Node) any {
 	return nil
 }
 
-func (c *filterCheck) function(p *ast.Node, n *ast.BuiltinNode, inside bool) extent {
+func (v *validator) function(p *ast.Node, n *ast.BuiltinNode, inside bool) extent {
 	switch n.Name {
 	case "all", "any", "none", "one", "count", "sum":
-		if list := c.walked(&n.Arguments[0], inside); inside && list&^part != 0 {
+		if list := v.walked(&n.Arguments[0], inside); inside && list&^part != 0 {
 			refuse(n.Arguments[0], "must not go through any list but one in the element inside of any(), all() and the like")
 		}
 		if len(n.Arguments) == 1 {
-			c.pause(p, inside) // It takes no longer than other ways through a list.
+			v.addCheck(p, inside) // It takes no longer than other ways through a list.
 			break
 		}
 		predicate := &n.Arguments[1].(*ast.PredicateNode).Node
-		c.visit(predicate, true)
-		c.pause(predicate, true)
+		v.visit(predicate, true)
+		v.addCheck(predicate, true)
 	case "abs", "ceil", "floor", "round":
-		c.visit(argument(n), inside)
+		v.visit(argument(n), inside)
 	case "len", "int", "float":
-		c.walked(argument(n), inside)
-		c.pause(p, inside)
+		v.walked(argument(n), inside)
+		v.addCheck(p, inside)
 	case "lower", "upper", "trim":
-		e := c.walked(argument(n), inside)
-		c.pause(p, inside)
+		e := v.walked(argument(n), inside)
+		v.addCheck(p, inside)
 		return e
 	case "date", "duration":
 		text, ok := (*argument(n)).(*ast.StringNode)
 		if !ok {
-			c.walked(argument(n), inside)
+			v.walked(argument(n), inside)
 			break
 		}
 		// Read once, a constant costs nothing in predicates.

@@ -1,4 +1,4 @@
-package hooks
+package filter_test
 
 import (
 	"encoding/json"
@@ -13,11 +13,13 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/filter"
 )
 
 // paid is the event of most tests.
-func paid() *filterEvent {
-	return &filterEvent{Event: &Event{
+func paid() *filter.Event {
+	return &filter.Event{
 		Type:     "order.paid",
 		Tenant:   "acme",
 		Time:     time.Date(2025, 1, 2, 15, 4, 5, 0, time.UTC),
@@ -29,12 +31,12 @@ func paid() *filterEvent {
 				{"sku": "a", "qty": 2, "price": 1.5, "tags": ["x", "y"]},
 				{"sku": "b", "qty": 5, "price": 20}
 			]}`),
-	}}
+	}
 }
 
-func mustCompile(t testing.TB, text string) *filter {
+func mustCompile(t testing.TB, text string) *filter.Filter {
 	t.Helper()
-	f, err := compileFilter(text)
+	f, err := filter.Compile(text)
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -132,7 +134,7 @@ func filterResults() map[string]bool {
 func TestFilterMatches(t *testing.T) {
 	event := paid()
 	for text, want := range filterResults() {
-		if got, err := mustCompile(t, text).match(t.Context(), event); got != want || err != nil {
+		if got, err := mustCompile(t, text).Match(t.Context(), event); got != want || err != nil {
 			t.Errorf("%s: got %v, %v", text, got, err)
 		}
 	}
@@ -169,7 +171,7 @@ func filterFailures() map[string]string {
 func TestFilterFailures(t *testing.T) {
 	event := paid()
 	for text, want := range filterFailures() {
-		got, err := mustCompile(t, text).match(t.Context(), event)
+		got, err := mustCompile(t, text).Match(t.Context(), event)
 		if got || err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, %v, want %s", text, got, err, want)
 		}
@@ -177,7 +179,7 @@ func TestFilterFailures(t *testing.T) {
 }
 
 func TestFilterExamplesOfTheDocs(t *testing.T) {
-	text, err := os.ReadFile("docs/filters.md")
+	text, err := os.ReadFile("../../docs/filters.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,8 +195,8 @@ func TestFilterExamplesOfTheDocs(t *testing.T) {
 }
 
 func TestFilterFailureIsShort(t *testing.T) {
-	event := &filterEvent{Event: &Event{Data: json.RawMessage(`"` + strings.Repeat("ä", 1<<16) + `"`)}}
-	_, err := mustCompile(t, `date(data) < time`).match(t.Context(), event)
+	event := &filter.Event{Data: json.RawMessage(`"` + strings.Repeat("ä", 1<<16) + `"`)}
+	_, err := mustCompile(t, `date(data) < time`).Match(t.Context(), event)
 	if err == nil || len(err.Error()) > 300 || !utf8.ValidString(err.Error()) {
 		t.Errorf("got %.400v", err)
 	}
@@ -231,9 +233,9 @@ func TestFilterIsInvalid(t *testing.T) {
 		`any(data.items, any(data.items, true))`: "must not go through anything but the element inside of any(), all() and the like (line 1, column 26)",
 	}
 	for text, want := range tests {
-		_, err := compileFilter(text)
-		var fault *InvalidError
-		if !errors.As(err, &fault) || fault.Field != "filter" || fault.Reason != want {
+		_, err := filter.Compile(text)
+		var fault *filter.CompileError
+		if !errors.As(err, &fault) || fault.Reason != want {
 			t.Errorf("%s\ngot  %v\nwant %s", text, err, want)
 		}
 	}
@@ -272,8 +274,8 @@ func TestFilterRefuses(t *testing.T) {
 		`data.x matches "a{500}" || data.x matches "b{500}"`,
 	}
 	for _, text := range tests {
-		if _, err := compileFilter(text); !errors.As(err, new(*InvalidError)) {
-			t.Errorf("%s: got %v, want an InvalidError", text, err)
+		if _, err := filter.Compile(text); !errors.As(err, new(*filter.CompileError)) {
+			t.Errorf("%s: got %v, want a CompileError", text, err)
 		}
 	}
 }
@@ -329,20 +331,20 @@ func TestFilterIsHostile(t *testing.T) {
 		"quotes":                strings.Repeat(`"`, 4096),
 		"range":                 "1000000000 in 1..1000000000",
 	}
-	deep := &filterEvent{Event: &Event{Data: json.RawMessage(nested("[", "", "]", 5000))}}
-	wide := &filterEvent{Event: &Event{Data: json.RawMessage("[" + strings.Repeat("[],", 10_000) + "[]]")}}
-	text := &filterEvent{Event: &Event{Data: json.RawMessage(`"` + strings.Repeat("x", 10_000) + `"`)}}
+	deep := &filter.Event{Data: json.RawMessage(nested("[", "", "]", 5000))}
+	wide := &filter.Event{Data: json.RawMessage("[" + strings.Repeat("[],", 10_000) + "[]]")}
+	text := &filter.Event{Data: json.RawMessage(`"` + strings.Repeat("x", 10_000) + `"`)}
 	for name, expression := range tests {
 		t.Run(name, func(t *testing.T) {
-			f, err := compileFilter(expression)
+			f, err := filter.Compile(expression)
 			if err != nil {
-				if !errors.As(err, new(*InvalidError)) || len(err.Error()) > 400 {
-					t.Errorf("got %.500v, want a short InvalidError", err)
+				if !errors.As(err, new(*filter.CompileError)) || len(err.Error()) > 400 {
+					t.Errorf("got %.500v, want a short CompileError", err)
 				}
 				return
 			}
-			for _, event := range []*filterEvent{deep, wide, text} {
-				if matched, err := f.match(t.Context(), event); matched && err != nil {
+			for _, event := range []*filter.Event{deep, wide, text} {
+				if matched, err := f.Match(t.Context(), event); matched && err != nil {
 					t.Errorf("matched and failed: %v", err)
 				}
 			}
@@ -352,34 +354,34 @@ func TestFilterIsHostile(t *testing.T) {
 
 // A filter with much work is not run on large data.
 func TestFilterWorkIsBounded(t *testing.T) {
-	sized := func(size int) *filterEvent {
-		return &filterEvent{Event: &Event{Data: json.RawMessage(`{"a": [1], "pad": "` + strings.Repeat("x", size) + `"}`)}}
+	sized := func(size int) *filter.Event {
+		return &filter.Event{Data: json.RawMessage(`{"a": [1], "pad": "` + strings.Repeat("x", size) + `"}`)}
 	}
 	light := mustCompile(t, `type == "" && data.a[0] < 5 && data.pad != "x" && data.a != nil`)
 	heavy := mustCompile(t, `all(data.a, `+strings.Repeat("# > 0 and ", 90)+`true) or data.pad matches "x{700}"`)
 	for size, want := range map[int]bool{1 << 10: true, 1 << 20: false} {
-		if got, err := light.match(t.Context(), sized(size)); !got || err != nil {
+		if got, err := light.Match(t.Context(), sized(size)); !got || err != nil {
 			t.Errorf("light filter, %d bytes: got %v, %v", size, got, err)
 		}
-		if got, err := heavy.match(t.Context(), sized(size)); got != want || (err == nil) != want {
+		if got, err := heavy.Match(t.Context(), sized(size)); got != want || (err == nil) != want {
 			t.Errorf("heavy filter, %d bytes: got %v, %v", size, got, err)
 		}
 	}
 }
 
 func TestFilterEventIsDecodedOnceIfNeeded(t *testing.T) {
-	event := &filterEvent{Event: &Event{Type: "a", Data: json.RawMessage(`not JSON`)}}
-	if got, err := mustCompile(t, `type == "a"`).match(t.Context(), event); !got || err != nil {
+	event := &filter.Event{Type: "a", Data: json.RawMessage(`not JSON`)}
+	if got, err := mustCompile(t, `type == "a"`).Match(t.Context(), event); !got || err != nil {
 		t.Errorf("a filter that does not use data: got %v, %v", got, err)
 	}
 	for range 2 {
-		if got, err := mustCompile(t, `data.x == 1`).match(t.Context(), event); got || err == nil {
+		if got, err := mustCompile(t, `data.x == 1`).Match(t.Context(), event); got || err == nil {
 			t.Errorf("data is not JSON: got %v, %v", got, err)
 		}
 	}
-	event = &filterEvent{Event: &Event{Data: json.RawMessage(`{"x": 1}`)}}
+	event = &filter.Event{Data: json.RawMessage(`{"x": 1}`)}
 	for range 2 {
-		if got, err := mustCompile(t, `data.x == 1`).match(t.Context(), event); !got || err != nil {
+		if got, err := mustCompile(t, `data.x == 1`).Match(t.Context(), event); !got || err != nil {
 			t.Errorf("got %v, %v", got, err)
 		}
 		event.Data = json.RawMessage(`{"x": 2}`) // is not read again
@@ -389,55 +391,45 @@ func TestFilterEventIsDecodedOnceIfNeeded(t *testing.T) {
 func TestFilterIntegersAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.Int64().Draw(t, "n")
-		event := &filterEvent{Event: &Event{Data: fmt.Appendf(nil, `{"n": %d}`, n)}}
+		event := &filter.Event{Data: fmt.Appendf(nil, `{"n": %d}`, n)}
 		for m, want := range map[int64]bool{n: true, n + 1: false} { // n + 1 may wrap around
 			if m == math.MinInt64 {
 				continue // has no literal: -x negates one that is too large
 			}
-			f, err := newFilter(fmt.Sprintf("data.n == %d and data.n in [%[1]d]", m))
+			f, err := filter.Compile(fmt.Sprintf("data.n == %d and data.n in [%[1]d]", m))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := f.match(t.Context(), event); got != want || err != nil {
+			if got, err := f.Match(t.Context(), event); got != want || err != nil {
 				t.Fatalf("%d == %d: got %v, %v", n, m, got, err)
 			}
 		}
 	})
 }
 
-func TestFilterCache(t *testing.T) {
-	first := mustCompile(t, `data.cached == 1`)
-	if mustCompile(t, `data.cached == 1`) != first {
-		t.Error("compiled twice")
+// A filter may be used concurrently, also when it is compiled once more meanwhile.
+func TestFilterIsUsedConcurrently(t *testing.T) {
+	f := mustCompile(t, `data matches "(a|b| )*c" or len(data) > 1`)
+	data, err := json.Marshal(strings.Repeat("ab ", 10_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !f.NeedsCompiling(&filter.Event{Data: data}) {
+		t.Error("the filter was compiled twice at once")
 	}
 	var group sync.WaitGroup
-	for worker := range 4 {
+	for range 4 {
 		group.Go(func() {
-			for i := range maxCachedFilters {
-				f, err := compileFilter(fmt.Sprintf("data.x == %d", i*(worker+1)))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if _, err := f.match(t.Context(), paid()); err != nil {
-					t.Error(err)
-				}
-				if _, err := compileFilter(fmt.Sprintf("data.x = %d", i)); err == nil {
-					t.Error("the invalid filter compiled")
+			for _, data := range []string{string(data), `"ab"`} {
+				if got, err := f.Match(t.Context(), &filter.Event{Data: json.RawMessage(data)}); !got || err != nil {
+					t.Errorf("%.10s: got %v, %v", data, got, err)
 				}
 			}
 		})
 	}
 	group.Wait()
-	filterCache.RLock()
-	defer filterCache.RUnlock()
-	if n := len(filterCache.byText); n == 0 || n > maxCachedFilters {
-		t.Errorf("%d filters are cached", n)
-	}
-	for text := range filterCache.byText {
-		if strings.Contains(text, " = ") {
-			t.Errorf("a failure is cached: %s", text)
-		}
+	if f.NeedsCompiling(&filter.Event{Data: data}) {
+		t.Error("the filter would be compiled again")
 	}
 }
 
@@ -456,19 +448,19 @@ func FuzzFilter(f *testing.F) {
 		f.Add(expression, data)
 	}
 	f.Fuzz(func(t *testing.T, expression, data string) {
-		filter, err := newFilter(expression)
+		compiled, err := filter.Compile(expression)
 		if err != nil {
-			if !errors.As(err, new(*InvalidError)) {
-				t.Fatalf("got %v, want an InvalidError", err)
+			if !errors.As(err, new(*filter.CompileError)) {
+				t.Fatalf("got %v, want a CompileError", err)
 			}
 			return
 		}
-		event := &filterEvent{Event: &Event{Type: "a.b", Data: json.RawMessage(data), Metadata: map[string]string{"a": "b"}}}
-		first, err := filter.match(t.Context(), event)
+		event := &filter.Event{Type: "a.b", Data: json.RawMessage(data), Metadata: map[string]string{"a": "b"}}
+		first, err := compiled.Match(t.Context(), event)
 		if first && err != nil {
 			t.Fatalf("matched and failed: %v", err)
 		}
-		if again, _ := filter.match(t.Context(), event); again != first {
+		if again, _ := compiled.Match(t.Context(), event); again != first {
 			t.Fatalf("got %v, then %v", first, again)
 		}
 	})

@@ -1,4 +1,4 @@
-package hooks
+package filter_test
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/filter"
 )
 
 // endsAfter is a context that ends when it has been asked so many times.
@@ -55,18 +57,18 @@ func TestFilterIsInterrupted(t *testing.T) {
 	}
 	for _, test := range tests {
 		f := mustCompile(t, test.filter)
-		event := &filterEvent{Event: &Event{Data: json.RawMessage(test.data)}}
+		event := &filter.Event{Data: json.RawMessage(test.data)}
 		for _, looks := range []int{0, 1, test.looks - 1} {
-			got, err := f.match(&endsAfter{t.Context(), looks}, event)
+			got, err := f.Match(&endsAfter{t.Context(), looks}, event)
 			if got || !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%s, interrupted at look %d: got %v, %v", test.filter, looks, got, err)
 			}
 		}
-		want, err := f.run(f.program, &filterEnv{}, event)
+		want, err := f.MatchUninterruptibly(event)
 		if err != nil {
 			t.Errorf("%s: %v", test.filter, err)
 		}
-		if got, err := f.match(t.Context(), event); got != want || err != nil {
+		if got, err := f.Match(t.Context(), event); got != want || err != nil {
 			t.Errorf("%s: got %v, %v, and uninterruptible %v", test.filter, got, err, want)
 		}
 	}
@@ -79,8 +81,8 @@ func TestFilterThatCanBeInterruptedIsTheSame(t *testing.T) {
 	all := slices.Concat(slices.Collect(maps.Keys(filterResults())), slices.Collect(maps.Keys(filterFailures())))
 	for _, text := range all {
 		f := mustCompile(t, text)
-		want, wantErr := f.run(f.program, &filterEnv{}, event)
-		got, gotErr := f.matchInterruptibly(t.Context(), event)
+		want, wantErr := f.MatchUninterruptibly(event)
+		got, gotErr := f.MatchInterruptibly(t.Context(), event)
 		if got != want || textOf(gotErr) != textOf(wantErr) {
 			t.Errorf("%s: got %v, %v, want %v, %v", text, got, gotErr, want, wantErr)
 		}
@@ -102,15 +104,15 @@ func TestFilterIsTheSameAfterAnInterruption(t *testing.T) {
 	event := paid()
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.SampledFrom(texts).Draw(t, "filter")
-		f, err := compileFilter(text)
+		f, err := filter.Compile(text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx := &endsAfter{t.Context(), rapid.IntRange(0, 3).Draw(t, "looks")}
-		if got, err := f.matchInterruptibly(ctx, event); err == nil && got != results[text] || got && err != nil {
+		if got, err := f.MatchInterruptibly(ctx, event); err == nil && got != results[text] || got && err != nil {
 			t.Fatalf("%s, interrupted: got %v, %v", text, got, err)
 		}
-		if got, err := f.matchInterruptibly(t.Context(), event); got != results[text] || err != nil {
+		if got, err := f.MatchInterruptibly(t.Context(), event); got != results[text] || err != nil {
 			t.Fatalf("%s, again: got %v, %v", text, got, err)
 		}
 	})
@@ -127,12 +129,12 @@ func TestPatternsInLongTexts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				event := &filterEvent{Event: &Event{Data: data}}
-				want, err := f.run(f.program, &filterEnv{}, event)
+				event := &filter.Event{Data: data}
+				want, err := f.MatchUninterruptibly(event)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got, err := f.match(t.Context(), event); got != want || err != nil {
+				if got, err := f.Match(t.Context(), event); got != want || err != nil {
 					t.Errorf("%s in %.10s...%s: got %v, %v, want %v", pattern, long, long[len(long)-10:], got, err, want)
 				}
 			}
