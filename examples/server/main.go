@@ -23,7 +23,7 @@
 //	/api/hooks           Logto's hooks, of the tenant "default"
 //	/api/v1/eventHooks   Okta's event hooks, of the tenant "default"
 //	/api/v2/hooks        Webitel's hooks, of the tenant that the parameter "domain" names
-//	POST /trigger        {"id"?, "type", "tenant"?, "key"?, "data"?} records an event: 202 {"id", "deliveries"}
+//	POST /trigger        {"id"?, "type", "tenant"?, "orderingKey"?, "data"?} records an event: 202 {"id", "deliveries"}
 //	GET /healthz         says whether the store can be read
 //
 // SIGTERM and SIGINT let the requests under way end, and then it.

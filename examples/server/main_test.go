@@ -265,7 +265,7 @@ func TestTriggerRefuses(t *testing.T) {
 		"a bad type":         {`{"type":"a b"}`, 400, "type"},
 		"a type of type":     {`{"type":1}`, 400, "type"},
 		"a long tenant":      {`{"type":"a","tenant":"` + strings.Repeat("x", 257) + `"}`, 400, "tenant"},
-		"a long key":         {`{"type":"a","key":"` + strings.Repeat("x", 257) + `"}`, 400, "key"},
+		"a long key":         {`{"type":"a","orderingKey":"` + strings.Repeat("x", 257) + `"}`, 400, "orderingKey"},
 		"large data":         {`{"type":"a","data":"` + strings.Repeat("x", 300<<10) + `"}`, 400, "data"},
 		"an unknown member":  {`{"type":"a","dat":{}}`, 400, "body"},
 		"no JSON":            {`{"type":`, 400, "body"},

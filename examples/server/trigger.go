@@ -19,11 +19,11 @@ const maxTrigger = 512 << 10
 
 // An event is what POST /trigger takes.
 type event struct {
-	ID     string          `json:"id"`
-	Type   string          `json:"type"`
-	Tenant string          `json:"tenant"`
-	Key    string          `json:"key"`
-	Data   json.RawMessage `json:"data"`
+	ID          string          `json:"id"`
+	Type        string          `json:"type"`
+	Tenant      string          `json:"tenant"`
+	OrderingKey string          `json:"orderingKey"`
+	Data        json.RawMessage `json:"data"`
 }
 
 // trigger records an event, durably before it answers.
@@ -59,7 +59,7 @@ func trigger(m *hooks.Manager, who httpadapter.Authenticate) http.Handler {
 }
 
 func (e event) hooksEvent() hooks.Event {
-	return hooks.Event{ID: e.ID, Type: e.Type, Tenant: e.Tenant, OrderingKey: e.Key, Data: e.Data}
+	return hooks.Event{ID: e.ID, Type: e.Type, Tenant: e.Tenant, OrderingKey: e.OrderingKey, Data: e.Data}
 }
 
 // parseEvent reads one JSON object that has no other members than an event.
