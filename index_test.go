@@ -359,3 +359,82 @@ func TestTheIndexReadsManyHooks(t *testing.T) {
 		assert.Equal(t, fmt.Sprint(i), fresh.delivery("", receipt.EventID).HookID)
 	}
 }
+
+// A hook may have been stored by another release, whose Compile panics here.
+func TestAStoredHookThatDoesNotCompile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fragile := &testProtocol{name: "fragile", traits: hooks.Traits{Schedule: []time.Duration{0, time.Minute, time.Minute}}}
+		h := newHarness(t, speaks(fragile))
+		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "fragile"})
+		plain, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
+		h.trigger(hooks.Event{ID: "e1", Type: "a"})
+
+		var failed []string
+		broken := &testProtocol{name: "fragile", compile: func(hooks.Hook) error { panic("boom") }}
+		h.Manager = h.manager(h.store, speaks(broken), func(c *hooks.Config) {
+			c.Observer.FilterFailed = func(h hooks.Hook, e hooks.Event, err error) { failed = append(failed, h.ID) }
+		})
+		h.run(h.Manager)
+		synctest.Wait()
+		h.trigger(hooks.Event{ID: "e2", Type: "a"})
+		pass(time.Minute)
+		log := h.attempts(hooks.LogQuery{HookID: hook.ID, EventID: "e1"})
+		require.NotEmpty(t, log)
+		assert.Equal(t, hooks.ClassRequest, log[0].Class)
+		assert.Contains(t, log[0].Error, "boom")
+		assert.Empty(t, r.Requests())
+		assert.Equal(t, []string{"e1", "e2"}, receivedIDs(plain))
+		if len(h.deliveries(hooks.LogQuery{HookID: hook.ID, EventID: "e2"})) == 0 {
+			assert.Equal(t, []string{hook.ID}, failed, "an event that is not delivered is told of")
+		}
+	})
+}
+
+func TestAProtocolThatIsNoLongerSpoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old := speaks(&testProtocol{name: "old"})
+		h := newHarness(t, old)
+		stop := h.run(h.Manager)
+		r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "old", Schedule: []time.Duration{0, time.Hour}}, hookstest.Status(500), hookstest.Status(200))
+		plain, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
+		h.trigger(hooks.Event{ID: "tried", Type: "a"})
+		synctest.Wait()
+		stop()
+		h.trigger(hooks.Event{ID: "new", Type: "a"})
+
+		var failed []string
+		h.Manager = h.manager(h.store, func(c *hooks.Config) {
+			c.Observer.FilterFailed = func(h hooks.Hook, _ hooks.Event, err error) { failed = append(failed, h.ID) }
+		})
+		stop = h.run(h.Manager)
+		synctest.Wait()
+		log := h.attempts(hooks.LogQuery{HookID: hook.ID, EventID: "new"})
+		require.Len(t, log, 1)
+		assert.Equal(t, hooks.ClassRequest, log[0].Class)
+		assert.Contains(t, log[0].Error, `"old"`)
+		d := h.deliveries(hooks.LogQuery{HookID: hook.ID, EventID: "new"})[0]
+		assert.Equal(t, hooks.Pending, d.State)
+		assert.Equal(t, log[0].Error, d.Reason)
+
+		h.trigger(hooks.Event{ID: "later", Type: "a"})
+		assert.Equal(t, []string{"tried", "new", "later"}, requestIDs(plain.Wait(3)), "the others go on")
+		if len(h.deliveries(hooks.LogQuery{HookID: hook.ID, EventID: "later"})) == 0 {
+			assert.Equal(t, []string{hook.ID}, failed, "an event that is not delivered is told of")
+		}
+		_, err := h.Test(t.Context(), h.hook(hook.Ref()), hooks.Event{Type: "a"})
+		var invalid *hooks.InvalidError
+		require.ErrorAs(t, err, &invalid)
+		assert.Equal(t, "protocol", invalid.Field)
+		_, err = h.Verify(t.Context(), "", hook.ID)
+		require.ErrorAs(t, err, &invalid)
+		_, err = h.RotateSecret(t.Context(), "", hook.ID, hooks.Rotation{})
+		require.ErrorAs(t, err, &invalid)
+
+		// With the protocol back, what waits is delivered.
+		stop()
+		h.run(h.manager(h.store, old))
+		pass(3 * time.Hour)
+		assert.Equal(t, hooks.Succeeded, h.deliveries(hooks.LogQuery{HookID: hook.ID, EventID: "new"})[0].State)
+		assert.Contains(t, receivedIDs(r), "new")
+	})
+}

@@ -2,6 +2,7 @@ package hooks_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -232,4 +233,105 @@ func TestTheObserverIsToldOfWhatIsCancelledWithoutItsEvent(t *testing.T) {
 	assert.Equal(t, ending{d, hooks.Event{ID: "e", Type: "a", OrderingKey: "k"}}, ends.all()[1])
 	require.Len(t, failures.all(), 1)
 	assert.ErrorContains(t, failures.all()[0], "down")
+}
+
+func TestTheObserverIsToldOfAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h *harness
+		var seen record[hooks.Delivery]
+		h = newHarness(t, func(c *hooks.Config) {
+			c.Observer.Attempt = func(d hooks.Delivery, a hooks.Attempt, e *hooks.Event) {
+				assert.Equal(t, d.ID, a.DeliveryID)
+				assert.Equal(t, d.Attempts, a.Number)
+				assert.Equal(t, d.State, a.State)
+				stored, err := h.Event(t.Context(), d.Tenant, d.EventID)
+				assert.NoError(t, err)
+				assert.Equal(t, stored, *e)
+				assert.Equal(t, d, h.delivery(d.Tenant, d.EventID), "as it is stored")
+				assert.Contains(t, h.attempts(hooks.LogQuery{Tenant: d.Tenant, DeliveryIDs: []string{d.ID}}), a, "as it is logged")
+				seen.add(d)
+			}
+		})
+		h.run(h.Manager)
+		h.endpoint(hooks.Hook{Tenant: "acme", Events: []string{"a"}, Schedule: []time.Duration{0, time.Minute}}, hookstest.Status(500), hookstest.Status(204))
+		h.endpoint(hooks.Hook{Tenant: "acme", Events: []string{"b"}, Schedule: []time.Duration{0}, HoldDead: true}, hookstest.Reset())
+		h.trigger(hooks.Event{ID: "a", Tenant: "acme", Type: "a"})
+		pass(time.Hour)
+		h.trigger(hooks.Event{ID: "b", Tenant: "acme", Type: "b", OrderingKey: "key"})
+		pass(time.Hour)
+		got := seen.all()
+		require.Equal(t, []string{"a", "a", "b"}, eventIDs(got))
+		assert.Equal(t, []hooks.State{hooks.Pending, hooks.Succeeded, hooks.Dead}, []hooks.State{got[0].State, got[1].State, got[2].State})
+		assert.True(t, got[2].Held)
+	})
+}
+
+func TestTheObserverIsToldOfFiltersThatFail(t *testing.T) {
+	type failure struct {
+		hook, event string
+		err         error
+	}
+	var failures []failure
+	h := newHarness(t, func(c *hooks.Config) {
+		c.Observer.FilterFailed = func(hook hooks.Hook, e hooks.Event, err error) {
+			failures = append(failures, failure{hook.ID, e.ID, err})
+		}
+	})
+	for id, filter := range map[string]string{"large": `data.total > 100`, "any": "", "eu": `metadata.region == "eu"`} {
+		h.register(hooks.Hook{ID: id, URL: "https://example.com", Events: []string{"*"}, Filter: filter})
+	}
+	assert.Equal(t, 2, h.trigger(hooks.Event{Type: "a", Data: json.RawMessage(`{"total":101}`)}).Deliveries)
+	assert.Equal(t, 2, h.trigger(hooks.Event{Type: "a", Data: json.RawMessage(`{"total":1}`), Metadata: map[string]string{"region": "eu"}}).Deliveries)
+	assert.Empty(t, failures)
+	assert.Equal(t, 1, h.trigger(hooks.Event{ID: "odd", Type: "a", Data: json.RawMessage(`{"total":"a lot"}`)}).Deliveries)
+	require.Len(t, failures, 1)
+	assert.Equal(t, "large", failures[0].hook)
+	assert.Equal(t, "odd", failures[0].event)
+	assert.Error(t, failures[0].err)
+}
+
+func TestAnObserverThatPanicsIsContained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls record[string]
+		boom := func(name string) {
+			calls.add(name)
+			panic(name)
+		}
+		h := newHarness(t)
+		broken := &brokenChanges{Store: h.store}
+		h.Manager = h.manager(broken, func(c *hooks.Config) {
+			c.Observer = hooks.Observer{
+				Attempt:      func(hooks.Delivery, hooks.Attempt, *hooks.Event) { boom("attempt") },
+				Ended:        func(hooks.Delivery, *hooks.Event) { boom("ended") },
+				HookDisabled: func(hooks.Hook) { boom("disabled") },
+				FilterFailed: func(hooks.Hook, hooks.Event, error) { boom("filter") },
+				Failure:      func(error) { boom("failure") },
+			}
+		})
+		h.run(h.Manager)
+		r, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
+		_, gone := h.endpoint(hooks.Hook{Events: []string{"*"}}, hookstest.Status(410))
+		h.register(hooks.Hook{URL: "https://example.com", Events: []string{"*"}, Filter: "data > 1"})
+		h.trigger(hooks.Event{ID: "e1", Type: "a"})
+		pass(time.Minute)
+		assert.True(t, h.hook(gone.Ref()).Disabled)
+
+		broken.fail(errors.New("down"))
+		pass(time.Minute)
+		broken.fail(nil)
+		pass(time.Minute)
+		h.trigger(hooks.Event{ID: "e2", Type: "a"})
+		pass(time.Minute)
+		assert.Equal(t, []string{"e1", "e2"}, receivedIDs(r))
+		assert.Equal(t, hooks.Succeeded, h.deliveries(hooks.LogQuery{EventID: "e2"})[0].State)
+		count := map[string]int{}
+		for _, name := range calls.all() {
+			count[name]++
+		}
+		assert.Equal(t, 3, count["attempt"])
+		assert.Equal(t, 3, count["ended"])
+		assert.Equal(t, 1, count["disabled"])
+		assert.Equal(t, 2, count["filter"])
+		assert.Positive(t, count["failure"])
+	})
 }

@@ -2,6 +2,7 @@ package hooks_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"runtime"
 	"sync"
@@ -205,4 +206,97 @@ func (s *panickingStore) Enqueue(ctx context.Context, now time.Time, entries []h
 		panic(http.ErrAbortHandler)
 	}
 	return s.Store.Enqueue(ctx, now, entries)
+}
+
+// Code of the application that panics costs an attempt, or the call it is part of, and
+// nothing else.
+func TestPanicsOfAProtocolAreContained(t *testing.T) {
+	boom := errors.New("boom")
+	newProtocol := func(armed *atomic.Bool, where string) *testProtocol {
+		bang := func(here string) {
+			if armed.Load() && here == where {
+				panic(boom)
+			}
+		}
+		return &testProtocol{
+			name:    "fragile",
+			traits:  hooks.Traits{Schedule: []time.Duration{0, time.Minute}},
+			secret:  func() (hooks.Secret, error) { bang("secret"); return "", nil },
+			compile: func(hooks.Hook) error { bang("compile"); return nil },
+			accepts: func(context.Context, hooks.Hook, *hooks.Event) (bool, error) { bang("accepts"); return true, nil },
+			request: func(_ context.Context, _ hooks.Send, h hooks.Hook, msgs []hooks.Message) (hooks.Request, error) {
+				bang("request")
+				return post(h, msgs[0])
+			},
+			judge:  func(r hooks.Response) hooks.Verdict { bang("judge"); return hooks.Verdict{Success: r.Status == 200} },
+			verify: func(context.Context, hooks.Send, hooks.Hook) error { bang("verify"); return nil },
+		}
+	}
+	in := func(t *testing.T, where string, f func(h *harness, hook hooks.Hook, r *hookstest.Receiver, armed *atomic.Bool)) {
+		t.Run(where, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var armed atomic.Bool
+				h := runningHarness(t, speaks(newProtocol(&armed, where)))
+				r, hook := h.endpoint(hooks.Hook{Events: []string{"*"}, Protocol: "fragile"})
+				plain, _ := h.endpoint(hooks.Hook{Events: []string{"*"}})
+				armed.Store(true)
+				f(h, hook, r, &armed)
+				armed.Store(false)
+				before := len(plain.Requests())
+				assert.Equal(t, 2, h.trigger(hooks.Event{Type: "after"}).Deliveries)
+				plain.Wait(before + 1)
+			})
+		})
+	}
+
+	in(t, "compile", func(h *harness, hook hooks.Hook, _ *hookstest.Receiver, _ *atomic.Bool) {
+		again := hook
+		again.ID = ""
+		_, err := h.Register(h.t.Context(), again)
+		assert.ErrorContains(h.t, err, "boom")
+		_, err = h.Test(h.t.Context(), again, hooks.Event{Type: "a"})
+		assert.ErrorContains(h.t, err, "boom")
+		_, err = h.Update(h.t.Context(), "", hook.ID, func(hook *hooks.Hook) error { hook.Name = "x"; return nil })
+		assert.ErrorContains(h.t, err, "boom")
+		assert.Equal(h.t, hook, h.hook(hook.Ref()))
+		page, err := h.Hooks(h.t.Context(), hooks.HookQuery{})
+		require.NoError(h.t, err)
+		assert.Len(h.t, page.Items, 2)
+	})
+	in(t, "secret", func(h *harness, hook hooks.Hook, _ *hookstest.Receiver, _ *atomic.Bool) {
+		hook.ID = ""
+		assert.NotPanics(h.t, func() {
+			_, err := h.Register(h.t.Context(), hook)
+			assert.ErrorContains(h.t, err, "boom")
+		})
+	})
+	for _, where := range []string{"request", "judge"} {
+		in(t, where, func(h *harness, hook hooks.Hook, _ *hookstest.Receiver, armed *atomic.Bool) {
+			h.trigger(hooks.Event{ID: "e", Type: "a"})
+			synctest.Wait()
+			log := h.attempts(hooks.LogQuery{HookID: hook.ID})
+			require.Len(h.t, log, 1)
+			assert.Equal(h.t, hooks.ClassRequest, log[0].Class)
+			assert.Contains(h.t, log[0].Error, "boom")
+			assert.NotContains(h.t, log[0].Error, "goroutine")
+			assert.Equal(h.t, hooks.Pending, log[0].State, "it is tried again")
+			assert.Equal(h.t, 1, h.hook(hook.Ref()).Health.Failures)
+			attempts, err := h.Test(h.t.Context(), hook, hooks.Event{Type: "a"})
+			require.NoError(h.t, err)
+			assert.Equal(h.t, hooks.ClassRequest, attempts[0].Class)
+			armed.Store(false)
+			pass(time.Hour)
+			assert.Equal(h.t, hooks.Succeeded, h.deliveries(hooks.LogQuery{HookID: hook.ID})[0].State)
+		})
+	}
+	in(t, "accepts", func(h *harness, hook hooks.Hook, r *hookstest.Receiver, _ *atomic.Bool) {
+		assert.Equal(h.t, 1, h.trigger(hooks.Event{Type: "a"}).Deliveries, "only the other hook's")
+		synctest.Wait()
+		assert.Empty(h.t, r.Requests())
+	})
+	in(t, "verify", func(h *harness, hook hooks.Hook, _ *hookstest.Receiver, _ *atomic.Bool) {
+		_, err := h.Verify(h.t.Context(), "", hook.ID)
+		assert.ErrorContains(h.t, err, "boom")
+		assert.False(h.t, h.hook(hook.Ref()).Verified)
+	})
 }
