@@ -325,7 +325,7 @@ func closedLateThenSilent(after time.Duration) func(net.Conn) {
 // On TCP, an endpoint that closes a connection with bytes that it has not read
 // resets it.
 func TestConnectionsThatAreClosedOnTCP(t *testing.T) {
-	w := newWire(t)
+	w := loopbackHarness(t)
 	s := &connServer{responses: func(int) int { return 1 }}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -334,7 +334,7 @@ func TestConnectionsThatAreClosedOnTCP(t *testing.T) {
 	for range 10 {
 		_, err := w.Trigger(t.Context(), hooks.Event{Type: "order.paid"})
 		require.NoError(t, err)
-		got := next(t, w.attempts, "an attempt")
+		got := next(t, w.observed, "an attempt")
 		assert.Equal(t, hooks.Succeeded, got.attempt.State, got.attempt.Error)
 	}
 }

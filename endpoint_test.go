@@ -242,7 +242,7 @@ func TestEndpoints(t *testing.T) {
 }
 
 func (tt endpointTest) run(t *testing.T, schedule []time.Duration) {
-	w := newWire(t)
+	w := loopbackHarness(t)
 	h, err := w.Register(t.Context(), hooks.Hook{
 		Events: []string{"*"}, URL: tt.endpoint(t) + "/in?key=1", Schedule: schedule, Timeout: tt.timeout,
 	})
@@ -250,7 +250,7 @@ func (tt endpointTest) run(t *testing.T, schedule []time.Duration) {
 	before := time.Now().Truncate(time.Millisecond)
 	_, err = w.Trigger(t.Context(), hooks.Event{ID: "e1", Type: "order.paid"})
 	require.NoError(t, err)
-	got := next(t, w.attempts, "the attempt")
+	got := next(t, w.observed, "the attempt")
 
 	a := got.attempt
 	assert.Equal(t, tt.class, a.Class, a.Error)
@@ -321,7 +321,7 @@ func checkNextAt(t *testing.T, a hooks.Attempt, delay time.Duration) {
 }
 
 // checkStored checks that the store holds what the observer was told.
-func (tt endpointTest) checkStored(t *testing.T, w *wire, got told) {
+func (tt endpointTest) checkStored(t *testing.T, w *harness, got observed) {
 	deliveries, err := w.Deliveries(t.Context(), hooks.LogQuery{})
 	require.NoError(t, err)
 	require.Len(t, deliveries.Items, 1)
@@ -340,7 +340,7 @@ func (tt endpointTest) checkStored(t *testing.T, w *wire, got told) {
 }
 
 // checkHook checks the health of the hook, and whether it is disabled.
-func (tt endpointTest) checkHook(t *testing.T, w *wire, h hooks.Hook, a hooks.Attempt) {
+func (tt endpointTest) checkHook(t *testing.T, w *harness, h hooks.Hook, a hooks.Attempt) {
 	if tt.disabled {
 		assert.NotEmpty(t, next(t, w.disabled, "the hook to be disabled").DisabledReason)
 	}
@@ -365,7 +365,7 @@ func (tt endpointTest) checkHook(t *testing.T, w *wire, h hooks.Hook, a hooks.At
 
 // A 101 gives the connection to whoever asked for another protocol. Nobody did.
 func TestAnEndpointCannotSwitchProtocols(t *testing.T) {
-	w := newWire(t)
+	w := loopbackHarness(t)
 	url := rawEndpoint("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n", true)(t)
 	_, err := w.Register(t.Context(), hooks.Hook{
 		Events: []string{"*"}, URL: url, Schedule: []time.Duration{0}, Timeout: impatience,
@@ -373,13 +373,13 @@ func TestAnEndpointCannotSwitchProtocols(t *testing.T) {
 	require.NoError(t, err)
 	_, err = w.Trigger(t.Context(), hooks.Event{Type: "order.paid"})
 	require.NoError(t, err)
-	got := next(t, w.attempts, "the end of the attempt")
+	got := next(t, w.observed, "the end of the attempt")
 	assert.Equal(t, hooks.Dead, got.attempt.State)
 	assert.NotEmpty(t, got.attempt.Class)
 }
 
 func TestAnAddressThatThePolicyForbidsIsNoHooksURL(t *testing.T) {
-	w := newWire(t)
+	w := loopbackHarness(t)
 	for _, url := range []string{"http://10.0.0.1", "http://[::1]", "http://169.254.169.254/latest", "http://[::ffff:10.0.0.1]"} {
 		_, err := w.Register(t.Context(), hooks.Hook{Events: []string{"*"}, URL: url})
 		var invalid *hooks.InvalidError

@@ -18,16 +18,20 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// A harness is an application under test: a Manager on a store in memory that
-// reaches nothing but the application's own network. Its methods end the test when
-// something fails that should not.
+// A harness is an application under test: a Manager with a store in memory. It reaches a
+// network of its own, or the loopback interface (see loopbackHarness). Its methods end the
+// test if something fails that must not.
 type harness struct {
 	*hooks.Manager
 	t         testing.TB
 	check     require.TestingT // t, or that of a property
 	store     *memory.Store
-	network   *hookstest.Network
+	network   *hookstest.Network // nil: the loopback interface
 	receivers int
+	// observed and disabled get what the observer is called with, if the network is the
+	// loopback interface.
+	observed chan observed
+	disabled chan hooks.Hook
 }
 
 // newHarness returns a harness whose Manager does not run yet.
@@ -37,8 +41,7 @@ func newHarness(t testing.TB, adjust ...func(*hooks.Config)) *harness {
 	return h
 }
 
-// runningHarness returns a host, in a bubble, whose Manager runs until the test
-// ends.
+// runningHarness returns a harness, in a bubble, whose Manager runs until the test ends.
 func runningHarness(t testing.TB, adjust ...func(*hooks.Config)) *harness {
 	h := newHarness(t, adjust...)
 	h.run(h.Manager)
@@ -47,7 +50,10 @@ func runningHarness(t testing.TB, adjust ...func(*hooks.Config)) *harness {
 
 // manager returns another Manager.
 func (h *harness) manager(store hooks.Store, adjust ...func(*hooks.Config)) *hooks.Manager {
-	cfg := hooks.Config{Dial: h.network.Dial, AllowHTTP: true, Logger: slog.New(slog.DiscardHandler)}
+	cfg := hooks.Config{AllowHTTP: true, Logger: slog.New(slog.DiscardHandler)}
+	if h.network != nil {
+		cfg.Dial = h.network.Dial
+	}
 	for _, change := range adjust {
 		change(&cfg)
 	}
@@ -56,9 +62,8 @@ func (h *harness) manager(store hooks.Store, adjust ...func(*hooks.Config)) *hoo
 	return m
 }
 
-// run runs a Manager, in a bubble, until stop is called or the test ends. It
-// returns when the Manager is ready to take deliveries over from triggers.
-func (h *harness) run(m *hooks.Manager) (stop func()) {
+// start runs a Manager until stop is called or the test ends.
+func (h *harness) start(m *hooks.Manager) (stop func()) {
 	ctx, cancel := context.WithCancel(h.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- m.Run(ctx) }()
@@ -67,6 +72,13 @@ func (h *harness) run(m *hooks.Manager) (stop func()) {
 		assert.NoError(h.check, <-ended)
 	})
 	h.t.Cleanup(stop)
+	return stop
+}
+
+// run is start in a bubble. It returns when the Manager is ready to take deliveries over
+// from triggers.
+func (h *harness) run(m *hooks.Manager) (stop func()) {
+	stop = h.start(m)
 	synctest.Wait()
 	return stop
 }

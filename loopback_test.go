@@ -36,52 +36,32 @@ const (
 	patience      = 10 * time.Second       // for what ought to happen at once
 )
 
-// A wire is a running Manager that reaches the loopback interface, and what its
-// observer is told.
-type wire struct {
-	*hooks.Manager
-	attempts chan told
-	disabled chan hooks.Hook
-}
-
-// told is what the observer is told of an attempt.
-type told struct {
+// An observed attempt is what the observer is called with.
+type observed struct {
 	delivery hooks.Delivery
 	attempt  hooks.Attempt
 }
 
-// newWire starts a Manager that may reach 127.0.0.0/8, with and without TLS,
-// and trusts the certificates of package httptest. Names are those of
-// loopbackNames.
-func newWire(t *testing.T, adjust ...func(*hooks.Config)) *wire {
-	w := &wire{attempts: make(chan told, 100), disabled: make(chan hooks.Hook, 100)}
-	cfg := hooks.Config{
-		AllowHTTP:     true,
-		AllowNetworks: []string{"127.0.0.0/8"},
-		Resolver:      loopbackNames(t),
-		TLS:           &tls.Config{RootCAs: x509.NewCertPool()},
-		Logger:        slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Observer: hooks.Observer{
-			Attempt:      func(d hooks.Delivery, a hooks.Attempt, _ *hooks.Event) { w.attempts <- told{d, a} },
-			HookDisabled: func(h hooks.Hook) { w.disabled <- h },
+// loopbackHarness returns a harness whose Manager runs and reaches the loopback interface,
+// 127.0.0.0/8, with and without TLS. It trusts the certificates of package httptest. Names
+// are those of loopbackNames.
+func loopbackHarness(t *testing.T, adjust ...func(*hooks.Config)) *harness {
+	h := &harness{t: t, check: t, store: memory.New(memory.Options{}), observed: make(chan observed, 100), disabled: make(chan hooks.Hook, 100)}
+	loopback := func(c *hooks.Config) {
+		c.AllowNetworks = []string{"127.0.0.0/8"}
+		c.Resolver = loopbackNames(t)
+		c.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
+		c.TLS.RootCAs.AddCert(hookstest.NewTLSReceiver(t).Certificate())
+		c.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+		c.Observer = hooks.Observer{
+			Attempt:      func(d hooks.Delivery, a hooks.Attempt, _ *hooks.Event) { h.observed <- observed{d, a} },
+			HookDisabled: func(hook hooks.Hook) { h.disabled <- hook },
 			Failure:      func(err error) { t.Errorf("the store or the test failed: %v", err) },
-		},
+		}
 	}
-	cfg.TLS.RootCAs.AddCert(hookstest.NewTLSReceiver(t).Certificate())
-	for _, change := range adjust {
-		change(&cfg)
-	}
-	m, err := hooks.New(memory.New(memory.Options{}), cfg)
-	require.NoError(t, err)
-	w.Manager = m
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- m.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		assert.NoError(t, <-ended)
-	})
-	return w
+	h.Manager = h.manager(h.store, append([]func(*hooks.Config){loopback}, adjust...)...)
+	h.start(h.Manager)
+	return h
 }
 
 // next returns what comes next on a channel, and ends the test if nothing does.

@@ -497,7 +497,7 @@ func TestStandardOperations(t *testing.T) {
 // A name is looked up at each attempt, and what it leads to is checked then.
 func TestStandardNoRequestsToPrivateAddresses(t *testing.T) {
 	r := hookstest.NewReceiver(t)
-	w := newWire(t, func(c *hooks.Config) { c.AllowNetworks = nil })
+	w := loopbackHarness(t, func(c *hooks.Config) { c.AllowNetworks = nil })
 	url := "http://other.test" + port(r.URL) // at 127.0.0.1
 	attempts, err := w.Test(t.Context(), hooks.Hook{Events: []string{"*"}, URL: url}, hooks.Event{Type: "order.paid"})
 	require.NoError(t, err)

@@ -33,7 +33,7 @@ import (
 // What attempts say in words.
 
 // tried returns what one attempt for a hook at the URL says.
-func tried(t *testing.T, w *wire, u string) hooks.Attempt {
+func tried(t *testing.T, w *harness, u string) hooks.Attempt {
 	t.Helper()
 	attempts, err := w.Test(t.Context(), hooks.Hook{Events: []string{"*"}, URL: u}, hooks.Event{Type: "order.paid"})
 	require.NoError(t, err)
@@ -78,7 +78,7 @@ func TestTLSOnOneSideOnly(t *testing.T) {
 		}(), hooks.ClassStatus, "the endpoint responded with 400 Bad Request"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := tried(t, newWire(t), tt.url)
+			a := tried(t, loopbackHarness(t), tt.url)
 			assert.Equal(t, tt.class, a.Class)
 			assert.Equal(t, tt.says, a.Error)
 		})
@@ -110,7 +110,7 @@ func TestTLSOfNode(t *testing.T) {
 		_, err := io.ReadFull(out, b)
 		require.NoError(t, err)
 	}
-	a := tried(t, newWire(t), "http://127.0.0.1:"+strings.TrimSuffix(port.String(), "."))
+	a := tried(t, loopbackHarness(t), "http://127.0.0.1:"+strings.TrimSuffix(port.String(), "."))
 	assert.Equal(t, "the endpoint closed the connection before it answered; perhaps it expects TLS on this port (https)", a.Error)
 }
 
@@ -120,7 +120,7 @@ func TestTextsOfStrangers(t *testing.T) {
 	const odd = "a\nFAKE line\x1b[31m\a\x7fb.test"
 	names, authority := certificate(t, x509.Certificate{DNSNames: []string{odd, "\x1b]0;title\a"}})
 	issued, _ := certificate(t, x509.Certificate{Subject: pkix.Name{CommonName: odd + "\u202e"}, DNSNames: []string{"other.test"}})
-	w := newWire(t, func(c *hooks.Config) { c.TLS.RootCAs.AddCert(authority) })
+	w := loopbackHarness(t, func(c *hooks.Config) { c.TLS.RootCAs.AddCert(authority) })
 	withCertificate := func(c tls.Certificate) string {
 		return "https://other.test" + port(withTLS(func(*testing.T) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{c}} })(t))
 	}
@@ -162,7 +162,7 @@ func checkText(t *testing.T, text string) {
 // A hook cannot find out which names of the inner network exist.
 func TestAnInnerNameLooksLikeNone(t *testing.T) {
 	var told lockedBuffer
-	w := newWire(t, func(c *hooks.Config) { c.Logger = slog.New(slog.NewTextHandler(&told, nil)) })
+	w := loopbackHarness(t, func(c *hooks.Config) { c.Logger = slog.New(slog.NewTextHandler(&told, nil)) })
 	same := func(u string) (a hooks.Attempt, verify error) {
 		a = tried(t, w, u)
 		h, err := w.Register(t.Context(), hooks.Hook{Events: []string{"order.paid"}, URL: u, Schedule: once})
@@ -183,7 +183,7 @@ func TestAnInnerNameLooksLikeNone(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(told.String(), "10.0.0.1 is not a public address (Config.AllowNetworks can allow it)"), "%s", &told)
 	assert.Equal(t, 1, strings.Count(told.String(), "host=broken.test"), "%s", &told)
 
-	got := tried(t, newWire(t, func(c *hooks.Config) { c.AllowHTTP = true }), "http://other.test"+port(hookstest.NewReceiver(t).URL))
+	got := tried(t, loopbackHarness(t, func(c *hooks.Config) { c.AllowHTTP = true }), "http://other.test"+port(hookstest.NewReceiver(t).URL))
 	assert.Equal(t, http.StatusOK, got.Response.Status)
 }
 
