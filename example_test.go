@@ -22,7 +22,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// The code in the README and in docs/testing.md is taken from the examples, which run.
+// The Go code in the README and in docs is taken from the examples, which run.
 func TestReadmeShowsTestedCode(t *testing.T) {
 	lines := func(code string) string {
 		trimmed := ""
@@ -37,7 +37,7 @@ func TestReadmeShowsTestedCode(t *testing.T) {
 		require.NoError(t, err)
 		tested += lines(string(source))
 	}
-	for _, page := range []string{"README.md", "docs/testing.md"} {
+	for _, page := range []string{"README.md", "docs/testing.md", "docs/transactions.md", "docs/rest-apis.md", "docs/receiving.md", "docs/security.md"} {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(text, -1)

@@ -1,4 +1,4 @@
-// A receiver of webhooks as the README shows it, on a port of its own.
+// A receiver of webhooks as docs/receiving.md shows it, on a port of its own.
 
 import express from 'express';
 import { Webhook } from 'standardwebhooks';

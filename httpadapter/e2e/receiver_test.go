@@ -15,7 +15,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// startReceiver runs the receiver of the README with this secret, and returns its
+// startReceiver runs the receiver of docs/receiving.md with this secret, and returns its
 // address.
 func startReceiver(t *testing.T, secret hooks.Secret) string {
 	t.Helper()
@@ -39,12 +39,12 @@ func startReceiver(t *testing.T, secret hooks.Secret) string {
 	return ""
 }
 
-// The receiver in JavaScript that the README shows takes what is signed with its
+// The receiver in JavaScript that docs/receiving.md shows takes what is signed with its
 // secret, and nothing else.
-func TestTheReceiverOfTheReadme(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+func TestTheReceiverOfTheDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/receiving.md")
 	require.NoError(t, err)
-	blocks := regexp.MustCompile("(?s)```js\n(.*?)```").FindAllSubmatch(readme, -1)
+	blocks := regexp.MustCompile("(?s)```js\n(.*?)```").FindAllSubmatch(page, -1)
 	require.NotEmpty(t, blocks)
 	source, err := os.ReadFile("receiver.js")
 	require.NoError(t, err)

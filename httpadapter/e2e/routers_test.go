@@ -21,8 +21,8 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
-// routers are those of README.md with the lines that it has for them, beside pages of
-// the host.
+// routers are those of docs/rest-apis.md with the lines that it has for them, beside pages of
+// the application.
 var routers = map[string]func(api http.Handler) (router http.Handler, prefix string){
 	"net/http": func(api http.Handler) (http.Handler, string) {
 		mux := http.NewServeMux()
@@ -66,15 +66,15 @@ var routers = map[string]func(api http.Handler) (router http.Handler, prefix str
 	},
 }
 
-func pages(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("the host")) }
+func pages(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("the application")) }
 
-// What README.md says about routers is what these tests do.
+// What docs/rest-apis.md says about routers is what these tests do.
 func TestReadmeShowsTestedLines(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../docs/rest-apis.md")
 	require.NoError(t, err)
 	source, err := os.ReadFile("routers_test.go")
 	require.NoError(t, err)
-	lines := regexp.MustCompile("`((?:router|httpadapter)\\.[^`]*api\\)+)`").FindAllSubmatch(readme, -1)
+	lines := regexp.MustCompile("`((?:router|httpadapter)\\.[^`]*api\\)+)`").FindAllSubmatch(page, -1)
 	require.Len(t, lines, 8)
 	for _, line := range lines {
 		assert.Contains(t, string(source), "\t\t"+string(line[1])+"\n")
@@ -117,7 +117,7 @@ func TestRoutersServeTheWholeAPI(t *testing.T) {
 			}
 			assert.Equal(t, `<http://example.com`+prefix+`/api/hooks?page=1>; rel="first"`, ask("GET", prefix+"/api/hooks?page=1", "").Header().Get("Link"))
 			assert.Equal(t, 204, ask("DELETE", prefix+"/api/hooks/a-hook", "").Code)
-			assert.Equal(t, "the host", ask("GET", "/", "").Body.String())
+			assert.Equal(t, "the application", ask("GET", "/", "").Body.String())
 		})
 	}
 }

@@ -1,6 +1,6 @@
 // Package handles tests, in a module of its own, that events can be recorded in
 // the transactions of libraries over database/sql, and not in those of another
-// SQLite library. The README of the module above has the lines that are tried here.
+// SQLite library. docs/transactions.md of the module above has the lines that are tried here.
 package handles_test
 
 import (
