@@ -7,18 +7,17 @@ import (
 	"sync"
 )
 
-// Code of the application may panic, or end its goroutine with [runtime.Goexit], as
-// the functions of package testing do that fail a test at once. Nothing stops
-// the latter: only deferred functions run from then on. Whoever calls such code
-// has the choice between contain, which costs next to nothing, and isolate,
-// which costs a goroutine.
+// Code of the application may panic, or end its goroutine with [runtime.Goexit], as the
+// functions of package testing do that fail a test at once. Nothing can stop the
+// latter: only deferred functions run from then on. contain calls such code and costs
+// next to nothing; isolate costs a goroutine.
 
-// errExited stands for a call that ended its goroutine.
+// errExited says that a call has ended its goroutine.
 var errExited = errors.New("the call ended its goroutine (runtime.Goexit)")
 
-// contain calls code of a protocol and turns its panics into errors. It does not
-// return if the code ends the goroutine: a caller that has to know sets its error
-// to errExited before, and looks at it in a deferred function.
+// contain calls code of a protocol and turns its panics into errors. It does not return
+// if the code ends the goroutine. A caller that must notice that sets its error to
+// errExited before the call, and checks it in a deferred function.
 func contain(call func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -28,8 +27,8 @@ func contain(call func() error) (err error) {
 	return call()
 }
 
-// isolate is contain in a goroutine of its own, and returns errExited if the code
-// ends that.
+// isolate is contain in a goroutine of its own. It returns errExited if the code ends
+// that goroutine.
 func isolate(call func() error) error {
 	err := errExited
 	var running sync.WaitGroup
@@ -38,8 +37,8 @@ func isolate(call func() error) error {
 	return err
 }
 
-// A panicError is a panic in code of the application. Its text leaves the stack out,
-// which is for the operator's log alone.
+// A panicError is a panic in code of the application. Its text does not have the stack,
+// which only the operator's log gets.
 type panicError struct {
 	value any
 	stack []byte
@@ -47,8 +46,8 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// blame tells the operator that code of the application has panicked or ended its
-// goroutine, if err says so. Other errors are no faults of that code.
+// reportPanic logs that code of the application has panicked or ended its goroutine, if
+// err says so. Other errors are no faults of that code.
 func (m *Manager) reportPanic(code string, err error, args ...any) {
 	if p := new(panicError); errors.As(err, &p) {
 		m.log.Error("hooks: "+code+" panicked", append(args, "panic", printable(fmt.Sprint(p.value)), "stack", string(p.stack))...)
@@ -57,7 +56,7 @@ func (m *Manager) reportPanic(code string, err error, args ...any) {
 	}
 }
 
-// report tells the operator and the observer of a failure that no caller gets.
+// report reports a failure that no caller gets, to the log and the observer.
 func (m *Manager) report(msg string, err error) {
 	m.log.Error("hooks: "+msg, "error", err)
 	m.observe(func() {
@@ -67,7 +66,7 @@ func (m *Manager) report(msg string, err error) {
 	})
 }
 
-// observe calls the observer, whose panics go to the log.
+// observe calls the observer. Its panics are logged.
 func (m *Manager) observe(call func()) {
 	err := isolate(func() error {
 		call()

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// An Attempt is one try to deliver, as the log keeps it: see [KeepsResponse] for
-// what it drops. Its headers and bodies may be shared and must not be changed.
+// An Attempt is one try to deliver, as the log keeps it. [KeepsResponse] says for which
+// attempts it keeps the response. Headers and bodies may be shared and must not be
+// changed.
 type Attempt struct {
 	// DeliveryID and Number, counted from 1, name the attempt.
 	DeliveryID string
@@ -23,23 +24,23 @@ type Attempt struct {
 	EventType  string
 
 	StartedAt time.Time
-	// Duration is how long the attempt took, from the look-up of the name to
-	// the last byte read.
+	// Duration is how long the attempt took, from the lookup of the host name to the
+	// last byte read.
 	Duration time.Duration
 
-	// Request is what was sent; its secrets are redacted. Its zero value
-	// means that nothing could be sent.
+	// Request is what was sent, with its secrets redacted. It is zero if nothing could
+	// be sent.
 	Request AttemptRequest
-	// Response is the response. Its zero value means that there was none.
+	// Response is zero if there was none.
 	Response AttemptResponse
 
 	// Class says what kind of failure it was. Empty: a success.
 	Class ErrorClass
-	// Error says it in words. Empty: a success.
+	// Error is the text of the failure. Empty: a success.
 	Error string
 
-	// State is what the delivery became: succeeded, pending (another attempt
-	// follows) or dead.
+	// State is the state of the delivery after the attempt: succeeded, pending (another
+	// attempt follows) or dead.
 	State State
 	// NextAt is when the next attempt is due, if State is pending.
 	NextAt time.Time
@@ -51,7 +52,7 @@ type AttemptRequest struct {
 	URL    string
 	// Header has "[redacted]" for the values that are secret.
 	Header http.Header
-	// BodySize and BodySHA256 tell what the body was without keeping it.
+	// BodySize and BodySHA256 identify the body, which is not kept.
 	BodySize   int
 	BodySHA256 [32]byte
 }
@@ -60,25 +61,25 @@ type AttemptRequest struct {
 type AttemptResponse struct {
 	Status int
 	// Header has at most 50 fields, whose names and values have at most 8 KiB:
-	// Content-Type, Location and Retry-After first, then the others by name.
-	// One that does not fit is left out.
+	// Content-Type, Location and Retry-After first, then the others by name. Fields
+	// that do not fit are left out.
 	Header http.Header
-	// HeaderTruncated says that the response had more fields.
+	// HeaderTruncated says that fields were left out.
 	HeaderTruncated bool
 	// Body is the beginning of the response, at most [Config].MaxResponse bytes.
 	Body []byte
 	// Truncated says that the response was longer.
 	Truncated bool
-	// Dropped says that there was a header or a body that the log no longer
-	// keeps, see [KeepsResponse].
+	// Dropped says that the log no longer keeps the header and the body, see
+	// [KeepsResponse].
 	Dropped bool
 }
 
-// KeepsResponse reports whether the log keeps the header and the body of the
-// answer to a delivery's attempt with this number once there is a later one: it
-// does for the powers of two, so for the first attempt, the second, the fourth
-// and so on. The response to the latest attempt is always kept. Of n attempts, at
-// most 2 + log2(n) have a response; everything else about them stays in the log.
+// KeepsResponse reports whether the log keeps the header and the body of the response
+// to a delivery's attempt with this number after later attempts. It does for the powers
+// of two: the first attempt, the second, the fourth and so on. The response to the
+// latest attempt is always kept. So of n attempts, at most 2 + log2(n) have a response.
+// Everything else about them stays in the log.
 func KeepsResponse(number int) bool { return bits.OnesCount(uint(max(0, number))) == 1 }
 
 // An ErrorClass is the kind of a failed attempt.
@@ -86,14 +87,14 @@ type ErrorClass string
 
 // The kinds of failure.
 const (
-	// ClassDNS: the name of the endpoint does not resolve, or resolves to addresses
-	// only that the egress policy forbids. The operator's log tells which.
+	// ClassDNS: the host name does not resolve, or resolves only to addresses that the
+	// egress policy forbids. [Config].Logger gets which of them it was.
 	ClassDNS ErrorClass = "dns"
-	// ClassConnect: no connection, or two that were lost before a response: the
-	// request is made once more if the first is.
+	// ClassConnect: there was no connection, or it was lost before a response began,
+	// also when the request was made again on a fresh one.
 	ClassConnect ErrorClass = "connect"
-	// ClassTLS: no secure connection, for example because of a wrong certificate;
-	// or one that is not secure, and the endpoint expects TLS.
+	// ClassTLS: there was no secure connection, for example because of a wrong
+	// certificate, or the endpoint expects TLS and the URL has none.
 	ClassTLS ErrorClass = "tls"
 	// ClassTimeout: the hook's timeout passed before the response was complete.
 	ClassTimeout ErrorClass = "timeout"
@@ -104,35 +105,36 @@ const (
 	ClassStatus ErrorClass = "status"
 	// ClassRedirect: a 3xx response. Redirects are never followed.
 	ClassRedirect ErrorClass = "redirect"
-	// ClassBody: a response that broke off in its body.
+	// ClassBody: the response ended in the middle of its body.
 	ClassBody ErrorClass = "body"
 	// ClassHTTP: a response that is not HTTP, or whose headers are too large.
 	ClassHTTP ErrorClass = "http"
-	// ClassRefused: the endpoint told twice that it does not process the
-	// request, by GOAWAY or REFUSED_STREAM (RFC 9113, sections 6.8 and 8.7).
+	// ClassRefused: the endpoint said twice that it does not process the request, by
+	// GOAWAY or REFUSED_STREAM (RFC 9113, sections 6.8 and 8.7).
 	ClassRefused ErrorClass = "refused"
 	// ClassHTTP2: another error of HTTP/2 ended the stream or the connection
 	// before a response (RFC 9113, section 5.4).
 	ClassHTTP2 ErrorClass = "http2"
-	// ClassRequest: no request could be made of the event, or the code that
-	// makes it or judges the response panicked or ended its goroutine.
+	// ClassRequest: the protocol could not make a request of the event, or it panicked
+	// or ended its goroutine.
 	ClassRequest ErrorClass = "request"
-	// ClassFilter: the hook's filter could not be evaluated in the time that
-	// it had. Nothing was sent.
+	// ClassFilter: the hook's filter could not be evaluated in its time. Nothing was
+	// sent.
 	ClassFilter ErrorClass = "filter"
 	// ClassInterrupted: the Manager stopped before the attempt ended. It does
 	// not count against the schedule.
 	ClassInterrupted ErrorClass = "interrupted"
 )
 
-// An attempted is what an attempt for one or more deliveries brought.
+// An attempted is the outcome of one request, which is an attempt for one or more
+// deliveries.
 type attempted struct {
 	attempts []Attempt
 	response Response
 	verdict  Verdict
 	ended    time.Time
-	// jitter is the share of the jitter that a retry gets, the same for all
-	// that shared the request.
+	// jitter is the share of the jitter by which retries are delayed. Deliveries that
+	// share a request have the same.
 	jitter float64
 }
 
@@ -140,12 +142,12 @@ func (a attempted) interrupted() bool {
 	return a.response.class() == ClassInterrupted && !a.verdict.Success
 }
 
-// attempt makes one request for these deliveries of one hook, judges the response,
-// and fills result. The State of the attempts is set only for a success.
+// attempt makes one request for these deliveries of one hook, judges the response, and
+// fills result. The State of the attempts is set only for a success.
 //
-// The result is complete when attempt returns, and also when the protocol ends
-// the goroutine with [runtime.Goexit]: then the deferred functions of the caller
-// find a failed attempt in it.
+// The result is complete when attempt returns, and also if the protocol ends the
+// goroutine with [runtime.Goexit]: then the deferred functions of the caller find a
+// failed attempt in it.
 func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []item, began time.Time, result *attempted) {
 	msgs := make([]Message, len(items))
 	for i, it := range items {
@@ -159,8 +161,8 @@ func (m *Manager) attempt(ctx context.Context, s *sender, c *compiled, items []i
 	result.verdict.Success = result.verdict.Success && sent
 }
 
-// request has the protocol make the request, and sends it. It reports whether
-// that was possible.
+// request makes the request with the protocol and sends it. It returns false if the
+// protocol failed to.
 func (m *Manager) request(ctx context.Context, s *sender, c *compiled, msgs []Message, req *Request, result *attempted) bool {
 	err := errExited
 	defer func() {
@@ -179,8 +181,8 @@ func (m *Manager) request(ctx context.Context, s *sender, c *compiled, msgs []Me
 	return err == nil
 }
 
-// judge has the protocol judge the response. If it cannot, the attempt has
-// failed, and keeps the response.
+// judge sets the verdict of the protocol. If the protocol fails, so has the attempt;
+// the response is kept.
 func (m *Manager) judge(c *compiled, result *attempted) {
 	err := errExited
 	defer func() {
@@ -200,7 +202,8 @@ func (m *Manager) judge(c *compiled, result *attempted) {
 	})
 }
 
-// unsent is the response for a request that the protocol failed to make.
+// unsent returns the response in place of one for a request that the protocol failed to
+// make.
 func unsent(ctx context.Context, err error) Response {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return failed(ClassInterrupted, errInterrupted)
@@ -219,7 +222,7 @@ func unsent(ctx context.Context, err error) Response {
 	return failed(ClassRequest, err)
 }
 
-// record makes the attempts of what has become of the request.
+// record makes the attempts of the log from the outcome of the request.
 func record(a *attempted, h *Hook, msgs []Message, req Request, began time.Time, maxResponse int) {
 	ended := time.Now()
 	a.ended = roundUp(ended) // so that nothing is due a moment too early
@@ -244,7 +247,7 @@ func record(a *attempted, h *Hook, msgs []Message, req Request, began time.Time,
 	}
 }
 
-// logged is what the attempt log keeps of a request.
+// logged returns what the log keeps of a request.
 func logged(r Request) AttemptRequest {
 	if r.URL == nil {
 		return AttemptRequest{}
@@ -265,7 +268,7 @@ func logged(r Request) AttemptRequest {
 	return log
 }
 
-// redactedHeader has the names of h without the values.
+// redactedHeader returns the names of h without the values.
 func redactedHeader(h http.Header) http.Header {
 	names := make(http.Header, len(h))
 	for name := range h {

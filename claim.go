@@ -9,7 +9,8 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
 )
 
-// The dispatcher of an engine: its queues are hooks, its items deliveries.
+// A dispatcher decides which delivery is sent next. Its queues are hooks, its items
+// deliveries.
 type dispatcher = dispatch.Dispatcher[Ref, item]
 
 // An item is a leased delivery in memory.
@@ -23,7 +24,7 @@ func (it item) waiting() dispatch.Item[item] {
 	return dispatch.Item[item]{Value: it, Size: len(it.Event.Data), Due: d.Due, Retry: d.Step > 0}
 }
 
-// limitsOf returns the limits of a hook, which may be gone.
+// limitsOf returns the limits of a hook. x is nil if the hook is gone.
 func (m *Manager) limitsOf(x *indexed) dispatch.Limits {
 	l := dispatch.Limits{InFlight: m.cfg.MaxInFlightPerHook, Batch: 1}
 	if x == nil || x.outline == nil {
@@ -40,7 +41,7 @@ func (m *Manager) limitsOf(x *indexed) dispatch.Limits {
 	return l
 }
 
-// stored takes note of deliveries that were stored as pending.
+// noteStored wakes the claim loop for deliveries that were stored as pending.
 func (e *engine) noteStored(deliveries []Delivery) {
 	at := now()
 	for i := range deliveries {
@@ -57,7 +58,7 @@ func (e *engine) noteStored(deliveries []Delivery) {
 // claimBackoff is how long the claim loop waits after a claim that has failed.
 var claimBackoff = backoff.Exponential{First: 100 * time.Millisecond, Max: 5 * time.Second}
 
-// claim is the claim loop: it leases what is due whenever there is room for it,
+// claim is the claim loop: it leases what is due whenever there is capacity for it,
 // until ctx ends.
 func (e *engine) claim(ctx context.Context) {
 	if n, ok := e.m.store.(Notifier); ok {
@@ -80,8 +81,8 @@ func (e *engine) claim(ctx context.Context) {
 	}
 }
 
-// waitForDue waits until somebody has asked for a claim, or PollInterval has
-// passed since the last. It returns false when ctx has ended.
+// waitForClaim waits until a claim is requested, or PollInterval has passed since the
+// last. It returns false when ctx has ended.
 func (e *engine) waitForClaim(ctx context.Context, last time.Time) bool {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -111,14 +112,14 @@ func (e *engine) waitForClaim(ctx context.Context, last time.Time) bool {
 
 func (e *engine) claimOnce(ctx context.Context) error {
 	at := now()
-	room, ok := e.dispatch.PlanClaim(at)
+	plan, ok := e.dispatch.PlanClaim(at)
 	if !ok {
 		return nil
 	}
 	if err := e.m.index.refresh(ctx); err != nil {
 		return fmt.Errorf("read the hooks: %w", err)
 	}
-	claimed, next, err := e.m.store.Claim(ctx, e.claimRequest(room))
+	claimed, next, err := e.m.store.Claim(ctx, e.claimRequest(plan))
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (e *engine) claimOnce(ctx context.Context) error {
 		it := item{Claimed: &claimed[i], hook: e.m.index.get(ref)}
 		arrivals[i] = dispatch.Arrival[Ref, item]{Key: ref, Limits: e.m.limitsOf(it.hook), Item: it.waiting()}
 	}
-	e.dispatch.AddClaimed(room, arrivals)
+	e.dispatch.AddClaimed(plan, arrivals)
 	if !next.IsZero() {
 		e.claimAt(next)
 	}

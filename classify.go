@@ -12,7 +12,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/internal/egress"
 )
 
-// classify finds the kind of an error of net/http.
+// classify returns the class of an error of net/http.
 func classify(ctx context.Context, err error, other ErrorClass) ErrorClass {
 	var forbidden *egress.ForbiddenError
 	var dns *net.DNSError
@@ -44,10 +44,10 @@ func classify(ctx context.Context, err error, other ErrorClass) ErrorClass {
 }
 
 // plain makes an error fit for the attempt log, which the hook's owner may read:
-// without the URL, which the log has, without addresses of the application's network,
-// without words about contexts, and safe to print. What the policy decided about
-// the addresses of a name looks like a name that does not exist: else a hook could
-// find out which names the application's network has.
+// without the URL, which the log has already, without addresses of the application's
+// network, without words about contexts, and safe to print. If the policy forbids the
+// addresses of a name, the error is that of a name that does not exist, because hooks
+// could find out otherwise which names the application's network has.
 func plain(err error) error {
 	forbidden, isForbidden := errAs[*egress.ForbiddenError](err)
 	dns, isDNS := errAs[*net.DNSError](err)
@@ -70,8 +70,8 @@ func plain(err error) error {
 	return printableError{withoutAddresses(err)}
 }
 
-// withoutAddresses returns what an error of the network is about. Its own text
-// begins with the addresses of both sides.
+// withoutAddresses returns the cause of an error of package net, whose own text begins
+// with the addresses of both sides.
 func withoutAddresses(err error) error {
 	op, ok := errAs[*net.OpError](err)
 	if !ok {

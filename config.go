@@ -44,8 +44,8 @@ type Config struct {
 	AllowHosts []string
 	// AllowHTTP accepts endpoints without TLS. Default: https only.
 	AllowHTTP bool
-	// Dial replaces the dialer, for tests without a network and for egress proxies
-	// with a policy of their own. Addresses are then not checked; ports and host
+	// Dial replaces the dialer, for tests without a network, and for egress proxies
+	// that have their own policy. Addresses are then not checked; ports and host
 	// names still are. The attempt log, which owners of hooks may read, has the
 	// texts of its errors. Default: a TCP dialer that refuses the addresses that
 	// AllowNetworks describes, and tries at most 4 addresses of a name.
@@ -67,15 +67,15 @@ type Config struct {
 	// "hooks (+https://github.com/seed-2c6e3a5a/hooks)".
 	UserAgent string
 
-	// MaxInFlight bounds the requests that Run has under way at a time. More
-	// help where endpoints are slow, and cost memory and sockets. A fifth of
-	// them (of less than 640, up to 128, half of them) are for requests younger
-	// than 50 ms, so that slow endpoints leave some to the others. A quarter as
-	// many, and at least 1, are for [Manager.Test] and [Manager.Verify] beside
-	// them, of which a tenant gets a quarter, and at least 1. Default: 640.
+	// MaxInFlight bounds the requests that Run has under way at a time. A higher
+	// bound helps if endpoints are slow, and costs memory and sockets. A fifth of the
+	// slots (128 of 640; of less than 640, up to half of them) are for requests younger
+	// than 50 ms, so that slow endpoints leave some to the others. [Manager.Test] and
+	// [Manager.Verify] have further slots: a quarter of this number, of which a tenant
+	// gets a quarter, and at least 1 each. Default: 640; 1 to 10,000.
 	MaxInFlight int
-	// MaxInFlightPerHook is the same for one hook that sets none itself.
-	// Default: 32.
+	// MaxInFlightPerHook bounds the requests of each hook that does not set
+	// MaxInFlight itself. Default: 32; 1 to 10,000.
 	MaxInFlightPerHook int
 	// MaxHooks bounds the hooks of each tenant. Default: 1,000; negative: any
 	// number.
@@ -86,42 +86,41 @@ type Config struct {
 	// Default: 16 KiB, at most 1 MiB; negative: none.
 	MaxResponse int
 
-	// Lease is how long a delivery belongs to a Manager that took it. One
-	// that crashes leaves its deliveries to others after this time. An
-	// attempt takes at most three quarters of it. Default: 60 s; at least 1 s.
+	// Lease is how long a delivery belongs to a Manager that has claimed it. If
+	// that Manager crashes, others take over its deliveries after this time. An
+	// attempt takes at most three quarters of it. Default: 60 s; 1 s to 1 h.
 	Lease time.Duration
-	// Grace is how long Run lets the requests under way go on once its
-	// context has ended. Default: 10 s; negative: not at all.
+	// Grace is how long Run waits for the requests under way after its context has
+	// ended. Default: 10 s; negative: not at all.
 	Grace time.Duration
 	// PollInterval is how often Run asks the store for work that it does not know
 	// of: retries left by others, and events from other processes and from
-	// transactions of the application. [Manager.Wake] makes it ask at once. Default: 100
-	// ms, or 5 s if the store is a [Notifier].
+	// transactions of the application. [Manager.Wake] makes it ask at once. Default:
+	// 100 ms, or 5 s if the store is a [Notifier]; 1 ms to 1 min.
 	PollInterval time.Duration
 	// DisableAfter is how long an endpoint may fail without any success
-	// before its hook is disabled. Default: 5 days; negative: for ever.
+	// before its hook is disabled. Default: 5 days; negative: it is never disabled
+	// for that.
 	DisableAfter time.Duration
 	// Retention is how long ended deliveries, their attempts and their events
 	// are kept. Default: 30 days; negative: for ever.
 	Retention time.Duration
-	// MaxLogPerHook is how many ended deliveries of a hook are kept, with
-	// their attempts, whatever Retention says. When there are an eighth more,
-	// those that ended first are removed, within a minute, until there are no
-	// more than that; deliveries that hold an ordering key back stay. An event
-	// goes with its last delivery, and a second one with its ID is then no
-	// duplicate any more: so keep more than a hook gets in the time in which
-	// you might repeat a Trigger. Default 0: any number, since how long that
-	// protects should not depend on the traffic unless you say so.
+	// MaxLogPerHook is how many ended deliveries of a hook are kept, with their
+	// attempts, whatever Retention says. Once there are an eighth more, the oldest are
+	// removed within a minute. Deliveries that hold an ordering key stay. An event is
+	// removed with its last delivery; after that, its ID is no longer refused as a
+	// duplicate. So keep more deliveries than a hook gets in the time in which you may
+	// repeat a Trigger. Default: 0, which is any number.
 	MaxLogPerHook int
 
 	// Keys encrypt the Secrets, Headers and Settings of hooks before they reach
 	// the store. The first key is the current one, which encrypts. The others only
 	// decrypt what was encrypted with them. Run encrypts again, with the current
-	// key, whatever has another key or none. The ciphertext is bound to the hook's
-	// tenant and ID, so that it is of no use in another hook.
+	// key, what was encrypted with another key or not at all. The ciphertext is bound to
+	// the hook's tenant and ID, so that it is of no use in another hook.
 	//
 	// To change the key, first add the new one at the end of Keys in all processes
-	// on the store, then move it to the front in all of them. Drop the old one
+	// on the store, then move it to the front in all of them. Remove the old one
 	// when the log says that all hooks are encrypted with the new one. Default: no
 	// keys; nothing is encrypted, and the log says so.
 	//
@@ -153,9 +152,10 @@ type Config struct {
 	// the same header: a later Set replaces an earlier one, and Add adds to it.
 	// The attempt log shows the values, so they must not be secret.
 	//
-	// Decorate cannot replace headers of the protocol or the hook, not even by a
-	// name with the same [HeaderKey]. Such headers, those that [CheckHeader]
-	// refuses, and those beyond 50 values or 16 KiB in all are not sent. The log
+	// Decorate cannot replace headers of the protocol or the hook, not even by a name that
+	// differs only in letter case or in characters other than letters and digits. Such
+	// headers, those that a hook must not have (see [Hook].Headers), and those beyond 50
+	// values or 16 KiB in all are not sent. The log
 	// says so once for each name, up to 100 names. If Decorate panics, the request
 	// is sent without its headers. It is called concurrently, must be quick, and
 	// must not change the event or keep the header. Default: nothing is added.
@@ -163,13 +163,14 @@ type Config struct {
 
 	// Logger gets what an operator should know. Default: slog.Default().
 	Logger *slog.Logger
-	// Observer is told what happens, for metrics and alerts. Default: nobody.
+	// Observer has functions that are called for what happens, for metrics and alerts.
+	// Default: none.
 	Observer Observer
 }
 
-// An Observer is told what happens. Its functions are optional and may be called
-// concurrently. They must be quick, and must not change the event that they get,
-// because it is shared. A panic in one is logged.
+// An Observer has functions that the Manager calls for what happens. They are optional and
+// may be called concurrently. They must be quick, and must not change the event that they
+// get, because it is shared. A panic in one is logged.
 type Observer struct {
 	// Attempt is called after an attempt has been stored. Run calls it for one
 	// attempt after another.
@@ -189,16 +190,16 @@ type Observer struct {
 	// The call is lost if the process dies after the commit, or if the store
 	// commits but returns an error. So use the log to count what must be exact. If
 	// Cancel cannot read the event, Failure is called, and the event has only ID,
-	// Tenant, Type and Key.
+	// Tenant, Type and OrderingKey.
 	Ended func(Delivery, *Event)
-	// HookDisabled is called after the Manager has disabled a hook by itself,
-	// for Hook.DisabledReason.
+	// HookDisabled is called after the Manager itself has disabled a hook.
+	// Hook.DisabledReason says why.
 	HookDisabled func(Hook)
-	// FilterFailed is called when a filter could not be evaluated, so that
-	// the event was not delivered to the hook. It is called by Trigger and,
-	// for what was left undecided there, by Run. For each tenant it is called
-	// ten times at once and then once in ten seconds at most, and so is the
-	// line in the log, which says how many were left out.
+	// FilterFailed is called when a filter could not be evaluated, so that the event
+	// was not delivered to the hook. Trigger calls it, and Run does for deliveries that
+	// Trigger left undecided. For each tenant, it is called at most ten times at once,
+	// and then once in ten seconds. The same holds for the line in the log, which says
+	// how many were left out.
 	FilterFailed func(Hook, Event, error)
 	// Failure is called when the store or code of the application fails. Run goes on
 	// and tries again.

@@ -9,18 +9,18 @@ import (
 	"sync"
 )
 
-// maxDropped is how many names of headers a droppedHeaders remembers.
+// maxDropped bounds the names of headers in droppedHeaders.
 const maxDropped = 100
 
-// droppedHeaders are the names of headers that Config.Decorate has set, that were
-// not sent, and that the log has told of.
+// droppedHeaders has the names of headers that Config.Decorate has set and that were
+// not sent. They are logged once each.
 type droppedHeaders struct {
 	mu    sync.Mutex
 	names map[string]bool
 }
 
-// decorate adds the headers of Config.Decorate to the request of these messages,
-// and to what the log keeps of it.
+// decorate adds the headers of Config.Decorate to the request of these messages, and to
+// its log.
 func (m *Manager) decorate(req *Request, msgs []Message) {
 	if m.cfg.Decorate == nil {
 		return
@@ -41,8 +41,8 @@ func (m *Manager) decorate(req *Request, msgs []Message) {
 	}
 }
 
-// addHeaders adds to the request those of these headers that are valid and not set
-// by the protocol or the hook.
+// addHeaders adds headers to the request, except those that are invalid or set by the
+// protocol or the hook.
 func (m *Manager) addHeaders(req *Request, added http.Header) {
 	taken := make(map[string]bool, len(req.Header))
 	for name := range req.Header {

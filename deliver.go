@@ -15,8 +15,8 @@ type worker struct {
 	items    []item // of the request
 }
 
-// work is a worker's life: it sends what the dispatcher gives it. A protocol that
-// ends the goroutine ends the worker, which is replaced.
+// work is the loop of a worker: it sends what the dispatcher gives it. If a protocol
+// ends the goroutine, another worker takes its place.
 func (e *engine) work() {
 	w := &worker{engine: e, deadline: newDeadline(e.requests)}
 	defer w.deadline.close()
@@ -32,7 +32,7 @@ func (e *engine) work() {
 	stopped = true
 }
 
-// send makes a request, and tells the dispatcher of its end, however it ends.
+// send makes a request, and tells the dispatcher when it has ended, in whatever way.
 func (w *worker) send() {
 	clear(w.items)
 	w.items = w.items[:0]
@@ -45,8 +45,8 @@ func (w *worker) send() {
 	w.deliver(w.items, &o)
 }
 
-// deliver makes one request for deliveries of one hook, leaves the results for
-// the settler, and says in o what they tell of the endpoint.
+// deliver makes one request for deliveries of one hook and passes the results to the
+// settler. o gets what is known of the endpoint afterwards.
 func (w *worker) deliver(items []item, o *dispatch.Outcome) {
 	began := time.Now()
 	c, gone := w.hook(items[0])
@@ -88,14 +88,14 @@ func (w *worker) deliver(items []item, o *dispatch.Outcome) {
 	w.m.attempt(w.deadline.start(began.Add(c.timeout)), w.m.send, c, items, began, &result)
 }
 
-// giveBack leaves results that make deliveries pending again, as they were.
+// giveBack makes deliveries pending again, as they were.
 func (e *engine) giveBack(items []item) {
 	for _, it := range items {
 		e.results.put(givenBack(it.Claimed))
 	}
 }
 
-// postpone leaves results that make deliveries pending again, due in a while.
+// postpone makes deliveries pending again, due after unopenedPause.
 func (e *engine) postpone(items []item) {
 	at := roundUp(time.Now().Add(unopenedPause))
 	for _, it := range items {
@@ -105,11 +105,11 @@ func (e *engine) postpone(items []item) {
 	}
 }
 
-// unopenedPause is how long deliveries wait for Config.Open, if it fails for a while.
+// unopenedPause is how long deliveries wait if Config.Open fails temporarily.
 const unopenedPause = 5 * time.Second
 
-// conclude leaves the results of an attempt, and returns what it tells of the
-// endpoint.
+// conclude passes the results of an attempt to the settler, and returns what is known
+// of the endpoint afterwards.
 func (e *engine) conclude(c *compiled, items []item, result attempted) dispatch.Outcome {
 	o := dispatch.Outcome{Success: result.verdict.Success, Failed: !result.verdict.Success && !result.interrupted()}
 	if o.Failed {
@@ -128,8 +128,8 @@ func (e *engine) conclude(c *compiled, items []item, result attempted) dispatch.
 	return o
 }
 
-// hook returns the item's hook as it is now, or why it gets nothing any more, or
-// neither if it cannot be read for a while.
+// hook returns the item's hook as it is now. If nothing may be sent to it any more,
+// gone says why. If it cannot be read for a while, both are zero.
 func (e *engine) hook(it item) (c *compiled, gone string) {
 	x := it.hook
 	if x == nil || x.replaced.Load() {

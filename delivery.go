@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// A State is where a delivery stands.
+// A State is the state of a delivery.
 //
 //	blocked → pending → leased → succeeded
 //	             ↑         ├───→ dead
 //	             └─────────┘     cancelled (from any but leased, or instead of an attempt)
 //
-// Succeeded, dead and cancelled are ends; [Manager.Redeliver] leads from them
-// back to pending.
+// Succeeded, dead and cancelled deliveries have ended. [Manager.Redeliver] makes them
+// pending again.
 type State string
 
 // The states of a delivery.
@@ -23,15 +23,15 @@ const (
 	Blocked State = "blocked"
 	// Pending waits for its due time, or for a Manager to take it.
 	Pending State = "pending"
-	// Leased is held by one Manager, which is sending it or about to.
+	// Leased belongs to one Manager, which is sending it or is about to.
 	Leased State = "leased"
 	// Succeeded was accepted by the endpoint.
 	Succeeded State = "succeeded"
 	// Dead has used up its attempts, or was refused for good.
 	Dead State = "dead"
-	// Cancelled ended without a last attempt: by hand, because its hook was
-	// deleted, disabled or no longer verified when it fell due, or because the
-	// hook's filter, evaluated only then, did not let the event through.
+	// Cancelled ended without a last attempt: [Manager.Cancel] was called; or the hook
+	// was deleted, disabled or no longer verified when the delivery fell due; or the
+	// hook's filter, which was evaluated only then, did not let the event through.
 	Cancelled State = "cancelled"
 )
 
@@ -50,10 +50,10 @@ type Delivery struct {
 	OrderingKey string
 
 	State State
-	// Undecided says that the hook's filter has not let the event through yet,
-	// because there was no time for it when the event was triggered. Run
-	// evaluates it before the next attempt, and cancels the delivery if it
-	// does not let the event through. So it does after a redelivery.
+	// Undecided says that the hook's filter has not been evaluated yet, because there
+	// was no time for it when the event was triggered. Run evaluates it before the next
+	// attempt, also after a redelivery. It cancels the delivery if the filter does not
+	// let the event through.
 	Undecided bool
 	// Attempts counts the attempts made, over all redeliveries.
 	Attempts int
@@ -63,12 +63,13 @@ type Delivery struct {
 	// Due is when the next attempt may start. Set while blocked, pending or
 	// leased.
 	Due time.Time
-	// Lease says who holds the delivery. Owner and Until are set while
-	// leased; Token only ever grows.
+	// Lease says which Manager the delivery belongs to. Owner and Until are set while
+	// it is leased. Token only grows.
 	Lease Lease
-	// Held marks a dead delivery that holds its ordering key back.
+	// Held says that the delivery is dead and holds its ordering key: later deliveries
+	// with the key stay blocked.
 	Held bool
-	// Reason says in words why the delivery failed last or was cancelled.
+	// Reason says why the delivery failed last or was cancelled.
 	Reason string
 
 	// CreatedAt is when the event was triggered.
@@ -82,20 +83,19 @@ func (d Delivery) HookRef() Ref { return Ref{d.Tenant, d.HookID} }
 
 // A Lease is the right to send a delivery and to settle it.
 type Lease struct {
-	// Owner is the Manager that holds the lease.
+	// Owner identifies the Manager.
 	Owner string
-	// Token is the fence: it grows by one with each lease of the delivery,
-	// and a settlement that carries an older one is refused.
+	// Token is the fence token. It grows by one with each lease of the delivery, and a
+	// settlement with an older one is refused.
 	Token int64
 	// Until is when the lease ends and others may take the delivery.
 	Until time.Time
 }
 
-// Redeliver sends an ended delivery again, at once and with the whole schedule
-// before it. The receiver sees the same idempotency key. One whose event the
-// hook's filter has not let through ([Delivery].Undecided) is filtered again.
-// [ErrNotFound] when the tenant has no such delivery, [ErrConflict] when it has
-// not ended.
+// Redeliver sends an ended delivery again, at once and with a whole schedule. The
+// receiver sees the same idempotency key. If the hook's filter has not let the event
+// through yet ([Delivery].Undecided), it is evaluated again. The error is [ErrNotFound]
+// if the tenant has no such delivery, and [ErrConflict] if the delivery has not ended.
 func (m *Manager) Redeliver(ctx context.Context, tenant, deliveryID string) (Delivery, error) {
 	d, err := m.store.Redeliver(ctx, now(), tenant, deliveryID)
 	if err != nil {
@@ -105,10 +105,10 @@ func (m *Manager) Redeliver(ctx context.Context, tenant, deliveryID string) (Del
 	return d, nil
 }
 
-// Replay redelivers every delivery that matches q, has ended, and was created
-// before the call, and returns how many. For a range of time that an endpoint
-// missed, ask for Since, Until and States. The oldest go first, whatever q says,
-// so that ordering keys keep their order.
+// Replay redelivers every delivery that matches q, has ended, and was created before
+// the call. It returns how many. To replay a range of time that an endpoint missed, set
+// Since, Until and States. The oldest go first, whatever q says, so that ordering keys
+// keep their order.
 func (m *Manager) Replay(ctx context.Context, q LogQuery) (int, error) {
 	if q.Until.IsZero() {
 		q.Until = now().Add(time.Millisecond)
@@ -133,9 +133,9 @@ func (m *Manager) Replay(ctx context.Context, q LogQuery) (int, error) {
 	return n, nil
 }
 
-// Cancel ends a delivery that waits, or one that is dead and holds its ordering
-// key back, and lets the next of its key go. [ErrNotFound] when the tenant has
-// no such delivery, [ErrConflict] when it is being sent or has ended.
+// Cancel ends a delivery that waits, or one that is dead and holds its ordering key,
+// and unblocks the next delivery of the key. The error is [ErrNotFound] if the tenant
+// has no such delivery, and [ErrConflict] if the delivery is being sent or has ended.
 func (m *Manager) Cancel(ctx context.Context, tenant, deliveryID string) (Delivery, error) {
 	d, err := m.store.Cancel(ctx, now(), tenant, deliveryID, "cancelled by hand")
 	if err != nil {
@@ -149,8 +149,8 @@ func (m *Manager) Cancel(ctx context.Context, tenant, deliveryID string) (Delive
 	return d, nil
 }
 
-// eventOf returns the event of a delivery for the observer: what the delivery
-// tells of it, if it cannot be read.
+// eventOf returns the event of a delivery for the observer. If it cannot be read, it
+// has only what the delivery says about it.
 func (m *Manager) eventOf(ctx context.Context, d Delivery) *Event {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
@@ -162,7 +162,7 @@ func (m *Manager) eventOf(ctx context.Context, d Delivery) *Event {
 	return &e
 }
 
-// claimSoon has the engine look for what a change has made due.
+// claimNow wakes the claim loop after a change that may have made deliveries due.
 func (m *Manager) claimNow() {
 	if e := m.engine.Load(); e != nil {
 		e.claimAt(now())

@@ -1,41 +1,64 @@
-// Package hooks gives a Go application outgoing webhooks, in-process: it
-// registers hooks, takes events, delivers them signed and retried, and keeps
-// the logs. There is no service to run: a [Manager] works on a [Store], which
-// is memory for unit tests or a database that the application has anyway.
+// Package hooks adds outgoing webhooks to a Go application, in its own process: it
+// registers hooks, takes events, delivers them signed and retried, and keeps a log of every
+// attempt. There is no service to run: a [Manager] works on a [Store], which is memory for
+// unit tests, or a database.
 //
 //	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{})
 //	go m.Run(ctx)
 //	hook, err := m.Register(ctx, hooks.Hook{URL: "https://example.com/in", Events: []string{"order.*"}})
 //	receipt, err := m.Trigger(ctx, hooks.Event{Type: "order.paid", Data: []byte(`{"id":42}`)})
 //
-// # What is promised
+// The words that are used here have a [glossary].
 //
-//   - When [Manager.Trigger] returns nil, the event is stored, and it is
-//     delivered at least once to every hook that wanted it, whatever crashes.
-//     Every attempt carries the same idempotency key, the event's ID.
-//   - [Manager.TriggerTx] records the event in a transaction of the application: it is
-//     sent if the application commits, and never if it rolls back.
-//   - An endpoint that hangs or fails delays no other. All that grows has a
-//     bound: requests, responses, payloads, queues in memory, logs.
-//   - No request reaches a special-purpose address (loopback, private networks,
-//     cloud metadata and the like) unless [Config] allows it, whatever a name
-//     resolves to and wherever a redirect points.
-//   - A failure is told: by a typed error, the attempt log, the [Observer], or
-//     the operator's log.
+// # For applications
 //
-// # The words
+// [New] makes a Manager of a store and a [Config]. [Manager.Run] delivers until its context
+// ends; all other methods work with or without it, also in another process.
 //
-// A [Hook] subscribes a URL to types of events. An [Event] is stored once; it
-// makes a [Delivery] for each hook that wants it. Each try to deliver is an
-// [Attempt]. Everything belongs to a tenant, and nothing crosses tenants.
+//   - Hooks: [Manager.Register], [Manager.Update], [Manager.RotateSecret], [Manager.Delete],
+//     [Manager.Hooks]. [Manager.Verify] asks an endpoint whether it wants the traffic, and
+//     [Manager.Test] sends it events.
+//   - Events: [Manager.Trigger], [Manager.TriggerBatch], and [Manager.TriggerTx] in a
+//     transaction of the application.
+//   - The log: [Manager.Logs], [Manager.Deliveries], [Manager.Stats]. [Manager.Redeliver],
+//     [Manager.Replay] and [Manager.Cancel] act on deliveries.
 //
-// A [Protocol] is what a delivery looks like on the wire; [StandardWebhooks] is
-// the default one. Receivers written in Go check signatures with a [Verifier].
+// What you can rely on:
 //
-// # Several processes
+//   - When Trigger returns nil, the event is stored. It is delivered at least once to every
+//     hook that wanted it, even across crashes. Every attempt carries the same idempotency
+//     key, the event's ID.
+//   - What TriggerTx records is delivered if the transaction commits, and never if it rolls
+//     back.
+//   - An endpoint that hangs or fails delays no other. Requests, responses, payloads, queues
+//     in memory and the log have limits.
+//   - No request reaches a special-purpose address (loopback, private networks, cloud
+//     metadata and the like) unless [Config] allows it, whatever a name resolves to.
+//   - Each failure ends in a typed error, the log of attempts, the [Observer], or
+//     Config.Logger.
 //
-// Any number of Managers may work on one store, as far as the store allows it.
-// A delivery is leased to one of them at a time; when that one crashes, the
-// lease runs out and another takes over. The fence of a lease, a token that
-// grows with each, keeps results that come too late from being stored.
+// Any number of Managers may work on one store, as far as the store allows. A delivery is
+// leased to one of them at a time. If that one crashes, its lease ends and another takes
+// over. A fence token keeps results that come too late from being stored.
+//
+// Receivers written in Go use package [receive]. Package [hookstest] is for tests of
+// applications, and the packages below [httpadapter] serve REST APIs.
+//
+// # For authors of protocols
+//
+// A [Protocol] decides what deliveries look like on the wire, and which responses are a
+// success. It makes an [Endpoint] of each hook, which makes a [Request] of a [Message] and
+// judges the [Response] in a [Verdict]. [StandardWebhooks] is the default one.
+//
+// # For authors of stores
+//
+// A [Store] keeps rows and knows no rules. Its comments are the contract. Package [store]
+// explains it, and package [storetest] checks it.
+//
+// [glossary]: https://github.com/seed-2c6e3a5a/hooks/blob/main/docs/glossary.md
+// [receive]: https://pkg.go.dev/github.com/seed-2c6e3a5a/hooks/receive
+// [hookstest]: https://pkg.go.dev/github.com/seed-2c6e3a5a/hooks/hookstest
+// [httpadapter]: https://pkg.go.dev/github.com/seed-2c6e3a5a/hooks/httpadapter
+// [store]: https://pkg.go.dev/github.com/seed-2c6e3a5a/hooks/store
+// [storetest]: https://pkg.go.dev/github.com/seed-2c6e3a5a/hooks/store/storetest
 package hooks

@@ -21,8 +21,8 @@ func (m *Manager) Event(ctx context.Context, tenant, id string) (Event, error) {
 	return events[0], nil
 }
 
-// Events returns those of the events that are stored, by ID. At most [MaxLimit]
-// IDs.
+// Events returns the events with these IDs that are stored, by ID. There may be at most
+// [MaxLimit] IDs.
 func (m *Manager) Events(ctx context.Context, tenant string, ids ...string) (map[string]Event, error) {
 	if err := checkList("ids", ids); err != nil {
 		return nil, err
@@ -96,11 +96,10 @@ func all[T any](first PageQuery, read func(PageQuery) (Page[T], error)) iter.Seq
 	}
 }
 
-// Stats sums up what became of the hooks' deliveries at since or later and before
-// until. A zero since means 24 hours before until, a zero until means now. Each of
-// the hookIDs, at most [MaxLimit], is in the result, with zeros if it is unknown.
-// Without hookIDs, the result has all hooks of the tenant, however many, except
-// deleted ones: name those.
+// Stats counts what became of the deliveries of hooks at since or later and before
+// until. A zero since means 24 hours before until, a zero until means now. Each of the
+// hookIDs, at most [MaxLimit], is in the result, with zeros if it is unknown. Without
+// hookIDs, the result has all hooks of the tenant, however many, except deleted ones.
 func (m *Manager) Stats(ctx context.Context, tenant string, since, until time.Time, hookIDs ...string) (map[string]Stats, error) {
 	if err := checkList("hookIDs", hookIDs); err != nil {
 		return nil, err
@@ -136,9 +135,9 @@ func (m *Manager) Stats(ctx context.Context, tenant string, since, until time.Ti
 	return stats, nil
 }
 
-// Stats sums up what became of a hook's deliveries in a window of time.
+// Stats counts what became of a hook's deliveries in a window of time.
 type Stats struct {
-	// Deliveries ended in the window: Successes (succeeded) and Failures
+	// Deliveries is how many ended in the window: Successes (succeeded) and Failures
 	// (dead). Cancelled ones are not counted.
 	Deliveries int
 	Successes  int

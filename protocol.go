@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// A Protocol is what deliveries look like on the wire and which responses count
-// as success. [StandardWebhooks] is the default one; an application adds others with
-// [Config].Protocols. Its methods may be called concurrently.
+// A Protocol decides what deliveries look like on the wire and which responses are a
+// success. [StandardWebhooks] is the default one. An application adds others with
+// [Config].Protocols. The methods may be called concurrently.
 type Protocol interface {
-	// Name is what Hook.Protocol says to choose the protocol.
+	// Name is the value of Hook.Protocol for hooks that use the protocol.
 	Name() string
-	// Traits returns the protocol's defaults and habits. They must not vary.
+	// Traits returns the protocol's defaults and properties. They must not vary.
 	Traits() Traits
 	// NewSecret makes a signing secret, or returns "" if the protocol does
 	// not sign.
@@ -26,7 +26,7 @@ type Protocol interface {
 	Compile(h Hook) (Endpoint, error)
 }
 
-// Traits are a protocol's defaults and habits.
+// Traits are a protocol's defaults and properties.
 type Traits struct {
 	// Schedule and Timeout are for hooks that set none. They have the bounds of
 	// [Hook].Schedule and [Hook].Timeout, and must not be empty.
@@ -34,38 +34,36 @@ type Traits struct {
 	Timeout  time.Duration
 	// RequireVerified restricts deliveries to verified hooks.
 	RequireVerified bool
-	// AnyURL has the Manager store a URL that is no http or https URL, which
-	// then shows up as failed deliveries. A URL that is one must still keep
-	// to the egress policy.
+	// AnyURL makes the Manager accept any text as a hook's URL. If it is no http or https
+	// URL, deliveries fail. If it is one, the egress policy must permit it.
 	AnyURL bool
-	// Jitter is how long a retry's delay is lengthened at most, at random, if
-	// it is longer than the usual fifth of the delay.
+	// Jitter is the most by which a retry's delay is lengthened at random. A fifth of the
+	// delay applies if that is more.
 	Jitter time.Duration
-	// MaxBatch is how many messages Endpoint.Request takes: what a hook's
-	// MaxBatch may be at most. Default: 1.
+	// MaxBatch is how many messages Endpoint.Request takes. A hook's MaxBatch cannot be
+	// higher. Default: 1.
 	MaxBatch int
 }
 
-// An Endpoint is the receiving side of one hook, as its protocol sees it. Its
+// An Endpoint makes the requests for one hook in a protocol, and judges the responses. Its
 // methods may be called concurrently.
 type Endpoint interface {
-	// Accepts reports whether the protocol's own filter lets the event
-	// through. An error means no, and is reported to the observer, unless ctx
-	// has ended: then Accepts is called again later, by Run if it was called
-	// by Trigger. One that may take longer than a millisecond has to look at
-	// ctx and to return its error, because nothing else can stop it. ctx is
-	// valid during the call only.
+	// Accepts reports whether the protocol's own filter lets the event through. An error
+	// means no, and is reported to the observer, unless ctx has ended: then Accepts is
+	// called again later, by Run if Trigger called it. If it may take longer than a
+	// millisecond, it must check ctx and return its error, because nothing else can stop
+	// it. ctx is valid during the call only.
 	Accepts(ctx context.Context, e *Event) (bool, error)
-	// Request makes the request for these messages, one unless the hook's
-	// MaxBatch allows more. It may make requests of its own with send
-	// first. An error is a failed attempt; of those that are no
-	// [AttemptError] the class is [ClassRequest].
+	// Request makes the request for these messages. There is one, unless the hook's
+	// MaxBatch allows more. It may first send requests of its own with send. An error is
+	// a failed attempt. If it is no [AttemptError], the class is [ClassRequest].
 	Request(ctx context.Context, send Send, msgs []Message) (Request, error)
-	// Judge says what a response means, or the lack of one.
+	// Judge says what the response means for the delivery. Response.Err says if there is
+	// none.
 	Judge(r Response) Verdict
-	// Verify asks the endpoint whether it wants the traffic. Nil means that
-	// it does; an [AttemptError] carries what was wrong. Each request that it
-	// makes with send has the hook's timeout, and all of it one minute.
+	// Verify asks the endpoint whether it wants the traffic. It returns nil if it does,
+	// and otherwise an [AttemptError] that says what was wrong. Each request that it makes
+	// with send has the hook's timeout, and the whole call has one minute.
 	Verify(ctx context.Context, send Send) error
 }
 
@@ -86,8 +84,8 @@ type Message struct {
 // one. Send always returns; Response.Err is set when there is no complete response.
 type Send func(ctx context.Context, r Request) Response
 
-// A Request is what a protocol wants sent. The fields are shared with the
-// protocol and are not changed.
+// A Request is made by a protocol. Its fields are shared with the protocol and must not be
+// changed.
 type Request struct {
 	// Method is a token of RFC 9110, section 9.1. Default: POST.
 	Method string
@@ -118,7 +116,7 @@ type Response struct {
 	Err *AttemptError
 }
 
-// Failure is what the response stands for when it is no success.
+// Failure returns the error of the response, if it counts as a failure.
 func (r Response) Failure() *AttemptError {
 	if r.Err != nil {
 		return r.Err
@@ -130,12 +128,12 @@ func (r Response) Failure() *AttemptError {
 
 // A Verdict is what a response means for the delivery and its hook.
 type Verdict struct {
-	// Success ends the delivery well.
+	// Success ends the delivery as succeeded.
 	Success bool
 	// Permanent ends a failed delivery without further attempts.
 	Permanent bool
-	// Throttle leaves the endpoint alone for as long as Retry-After says, or
-	// for a time that grows with its failures.
+	// Throttle pauses all deliveries of the hook for as long as Retry-After says, or for a
+	// time that grows with its failures.
 	Throttle bool
 	// Disable disables the hook for this reason. Empty: it stays.
 	Disable string
@@ -144,7 +142,7 @@ type Verdict struct {
 // An AttemptError is why an attempt failed.
 type AttemptError struct {
 	Class ErrorClass
-	// Err is the cause, fit to be shown to the hook's owner. It may be nil.
+	// Err is the cause. It may be shown to the hook's owner, and may be nil.
 	Err error
 	// Response is the response, if one came.
 	Response *Response

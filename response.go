@@ -11,20 +11,20 @@ import (
 
 // The bounds of responses, in bytes if not said otherwise.
 const (
-	// maxResponse and maxResponseHeader are what is read of body and header.
+	// maxResponse and maxResponseHeader bound what is read of body and header.
 	maxResponse       = 16 << 10
 	maxResponseHeader = 64 << 10
 	// maxResponseLimit is the most that Config.MaxResponse may be.
 	maxResponseLimit = 1 << 20
-	// maxLoggedFields and maxLoggedHeader are the fields of a header that the
-	// log keeps, and the length of their names and values.
+	// maxLoggedFields and maxLoggedHeader bound what the log keeps of a header: the
+	// number of its fields, and the length of their names and values.
 	maxLoggedFields = 50
 	maxLoggedHeader = 8 << 10
 )
 
 var responseBuffers = sync.Pool{New: func() any { return new([maxResponse + 1]byte) }}
 
-// readBounded reads at most limit bytes and says whether there were more.
+// readBounded reads at most limit bytes, and reports whether there were more.
 func readBounded(body io.Reader, limit int) (data []byte, truncated bool, err error) {
 	buffer := responseBuffers.Get().(*[maxResponse + 1]byte)
 	defer responseBuffers.Put(buffer)
@@ -44,8 +44,8 @@ func readBounded(body io.Reader, limit int) (data []byte, truncated bool, err er
 	return bytes.Clone(read), false, err
 }
 
-// logged is what the attempt log keeps of the response, with at most limit bytes
-// of its body.
+// logged returns what the log keeps of the response, with at most limit bytes of its
+// body.
 func (r Response) logged(limit int) AttemptResponse {
 	log := AttemptResponse{Status: r.Status, Body: r.Body, Truncated: r.Truncated}
 	log.Header, log.HeaderTruncated = boundHeader(r.Header)
@@ -56,12 +56,12 @@ func (r Response) logged(limit int) AttemptResponse {
 	return log
 }
 
-// wantedFirst are the fields of responses that explain an attempt.
+// wantedFirst are the fields of responses that explain an attempt best.
 var wantedFirst = []string{"Content-Type", "Location", "Retry-After"}
 
-// boundHeader returns what the log keeps of a response's header, and whether that
-// is less than all: wantedFirst, then the others by name, as far as there is
-// room.
+// boundHeader returns what the log keeps of a response's header: wantedFirst, then the
+// others by name, until the bounds are reached. It reports whether that is less than
+// all.
 func boundHeader(h http.Header) (kept http.Header, truncated bool) {
 	fields, size := 0, 0
 	for name, values := range h {

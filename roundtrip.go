@@ -17,17 +17,16 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/internal/egress"
 )
 
-// A try is a request on one connection. It watches the connection, so that one
-// that is closed before a response begins is told from all other failures.
+// A try is a request on one connection. It watches the connection, to distinguish one
+// that is closed before a response begins from all other failures.
 //
-// net/http could repeat requests by itself, but does so on one idle connection
-// after another, and for HTTP/2 on new ones without end. It is stopped: it asks
-// GetBody before it repeats a request with a body, and a request without one is
-// cancelled when net/http takes a second connection for it. Either ends the try
-// with errUnprocessed.
+// net/http could repeat requests by itself, but does so on one idle connection after
+// another, and for HTTP/2 on new ones without end. So it is stopped: it calls GetBody
+// before it repeats a request with a body, and a request without one is cancelled when
+// net/http takes a second connection for it. Either ends the try with errUnprocessed.
 type try struct {
 	trace httptrace.ClientTrace
-	// cancel is of the context of a request without a body, else nil.
+	// cancel ends the context of a request without a body. It is nil for others.
 	cancel context.CancelCauseFunc
 
 	// conn is nil while there is no connection. reused says that it has carried
@@ -44,7 +43,7 @@ var tries = sync.Pool{New: func() any {
 	return t
 }}
 
-// newRequest returns the request of the try, which is good for one use.
+// newRequest returns the request of the try. It can be used once.
 func (t *try) newRequest(ctx context.Context, r Request) *http.Request {
 	if len(r.Body) == 0 {
 		ctx, t.cancel = context.WithCancelCause(ctx)
@@ -109,11 +108,11 @@ func (t *try) putIdleConn(err error) {
 	}
 }
 
-// errUnprocessed is the end of a try that net/http would repeat, because the
-// request cannot have been processed or the connection had carried others.
+// errUnprocessed ends a try that net/http would repeat, because the request cannot have
+// been processed, or the connection had carried others.
 var errUnprocessed = errors.New("the endpoint closed the connection, or refused the HTTP/2 stream, before it answered")
 
-// errClosedEarly is what a server may do that expects TLS.
+// errClosedEarly is what a server that expects TLS may do.
 var errClosedEarly = errors.New("the endpoint closed the connection before it answered; perhaps it expects TLS on this port (https)")
 
 // A streamError has the fields of net/http's error for one HTTP/2 stream, which
@@ -128,8 +127,8 @@ type streamErrorCode uint32
 
 func (e streamError) Error() string { return fmt.Sprintf("HTTP/2 stream error %d", e.Code) }
 
-// failure says why the try failed, and whether it was the connection that did,
-// before a response began.
+// failure says why the try failed, and whether the connection was lost before a
+// response began.
 func (t *try) failure(ctx context.Context, req *http.Request, err error) (f *AttemptError, lost bool) {
 	unprocessed := errors.Is(err, errUnprocessed)
 	if errors.Is(context.Cause(req.Context()), errUnprocessed) { // where err may be that of the context

@@ -9,33 +9,32 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
 )
 
-// This file and its neighbours claim.go, deliver.go and settle.go are the
-// engine. Who does what:
+// An engine is what a running Manager consists of. It is in this file and in claim.go,
+// deliver.go and settle.go.
 //
 //	Trigger ──commit──▶ dispatcher ──▶ workers ──▶ results ──▶ settler ──▶ store
 //	                        ▲                                                │
 //	                        └────────────────── claim loop ◀─────────────────┘
 //
-// Trigger stores a delivery as leased, if the dispatcher has room for it, and
-// hands it over in memory after the commit. Whatever else is due the claim loop
-// leases from the store. The dispatcher (package internal/dispatch) says whose
-// delivery a free worker sends. Workers, at most Config.MaxInFlight, make one
-// request at a time, and leave what became of the deliveries in results, which the
-// settler stores, as many at once as there are. No lock and no transaction is
-// held during a request.
+// Trigger stores a delivery as leased if the dispatcher has capacity for it, and hands
+// it over in memory after the commit. The claim loop leases from the store whatever
+// else is due. The dispatcher (package internal/dispatch) decides which delivery a free
+// worker sends. Workers, at most Config.MaxInFlight, make one request at a time and put
+// what became of the deliveries into results. The settler stores all results there are
+// at once. No lock and no transaction is held during a request.
 //
-// The trust in a lease: an attempt starts only if the hook's timeout and an
-// eighth of the lease fit into what is left of it; otherwise the delivery goes
-// back unsent. So an attempt and its settlement are over before others may take
-// the delivery, as long as clocks differ by less than that eighth and the store
-// takes the settlement. If not, the delivery is sent again by another, and the
-// store refuses the late settlement by its token.
+// A lease is trusted for a part of its time: an attempt starts only if the hook's
+// timeout and an eighth of the lease fit into what is left of it. Otherwise the
+// delivery is given back. So an attempt and its settlement end before others may take
+// the delivery, as long as clocks differ by less than that eighth and the store accepts
+// the settlement. If not, another Manager sends the delivery again, and the store
+// refuses the late settlement by its fence token.
 //
-// What a failure does: a panic in application code is a failed attempt, and so is its
-// runtime.Goexit; the worker that this ends is replaced. A store that
-// fails is asked again, with growing pauses, and told of in the log and to the
-// observer; finished attempts wait in memory meanwhile, and workers pause when
-// there are too many. A crash leaves leases that run out.
+// A panic in application code is a failed attempt, and so is runtime.Goexit; the worker
+// that it ends is replaced. A store that fails is called again after growing pauses,
+// and the failure is reported to the log and the observer. Finished attempts wait in
+// memory meanwhile, and workers pause if there are too many. A crash leaves leases that
+// end.
 type engine struct {
 	m        *Manager
 	dispatch *dispatcher
@@ -44,23 +43,23 @@ type engine struct {
 	// wakeup wakes the claim loop.
 	wakeup chan struct{}
 	mu     sync.Mutex
-	// due is when to claim next: the earliest time that anybody has named
-	// since the last claim. Zero: none. Guarded by mu.
+	// nextClaim is the earliest time for which a claim was requested since the last
+	// one. Zero: none was. Guarded by mu.
 	nextClaim time.Time
-	// claimed is when the last claim began. Guarded by mu.
+	// lastClaim is when the last claim began. Guarded by mu.
 	lastClaim time.Time
 	// disabling are the hooks being disabled. Guarded by mu.
 	disabling map[Ref]bool
 
-	// requests ends when the requests under way are to be cut off.
+	// requests ends when the requests under way must be cut off.
 	requests context.Context
 	workers  sync.WaitGroup
 	others   sync.WaitGroup
 }
 
 const (
-	// notifyPause is the least time between claims that Wake or the store's own
-	// notifications cause, so that a flood of them makes no flood of claims.
+	// notifyPause is the least time between claims that Wake or notifications of the
+	// store cause, so that many of them do not cause as many claims.
 	notifyPause = 10 * time.Millisecond
 	// settleTimeout bounds one call of Settle.
 	settleTimeout = 10 * time.Second
@@ -70,20 +69,19 @@ const (
 	// deliveries that are in memory, and as many results that are not stored.
 	deliveriesPerSlot = 8
 	maxInMemory       = 64 << 20
-	// maxBatchData bounds the data of the events in a batch, but for a single
-	// one.
+	// maxBatchData bounds the data of the events in a batch. A single event may have
+	// more.
 	maxBatchData = 1 << 20
 )
 
-// ErrRunning is returned by Run when the Manager is running already.
+// ErrRunning is the error of Run if the Manager is running already.
 var ErrRunning = errors.New("the manager is running already")
 
-// Run delivers until ctx ends. Then it takes no more work, lets the requests
-// under way finish within Config.Grace, cancels those that do not, gives their
-// deliveries and all others that it holds back to the store, and returns nil.
-// The error is [ErrRunning], or says how many results the store did not take at
-// the end; those deliveries will be sent again. Run may be called again after
-// it has returned.
+// Run delivers until ctx ends. Then it starts no more requests, waits for those under
+// way for Config.Grace at most, cancels the rest, gives their deliveries and all others
+// that it has leased back to the store, and returns nil. The error is [ErrRunning], or
+// says how many results the store did not accept at the end; those deliveries are sent
+// again. Run may be called again after it has returned.
 func (m *Manager) Run(ctx context.Context) error {
 	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelRequests()
@@ -146,7 +144,7 @@ func newEngine(requests context.Context, m *Manager) *engine {
 	return e
 }
 
-// dueAt has the claim loop claim at t.
+// claimAt wakes the claim loop at t.
 func (e *engine) claimAt(t time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -164,7 +162,7 @@ func (e *engine) claimAtLocked(t time.Time) {
 	}
 }
 
-// wake has the claim loop claim at once, or notifyPause after its last claim.
+// wake wakes the claim loop at once, or notifyPause after its last claim.
 func (e *engine) wake() {
 	e.mu.Lock() // until the end: a claim that began meanwhile would be followed by another at once
 	defer e.mu.Unlock()
@@ -176,7 +174,7 @@ func (e *engine) wake() {
 }
 
 // purge removes, step by step, what is older than Config.Retention or more than
-// Config.MaxLogPerHook, and what the dispatcher knows of hooks that are gone.
+// Config.MaxLogPerHook, and what the dispatcher knows of deleted hooks.
 func (e *engine) purge(ctx context.Context) {
 	for sleep(ctx, purgeInterval) {
 		e.dispatch.Prune(func(ref Ref) bool { return e.m.index.get(ref) == nil })

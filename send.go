@@ -43,8 +43,8 @@ func (s *sender) once() *sender {
 }
 
 // do makes one request; it is a [Send]. If the connection fails before a response
-// begins, as one does that the endpoint closes while it is idle, the request is
-// made once more, on a fresh connection.
+// begins, for example because the endpoint closes an idle one, the request is made once
+// more, on a fresh connection.
 func (s *sender) do(ctx context.Context, r Request) Response {
 	if s.turn != nil {
 		s.turn <- struct{}{} // The requests before have the time of a context, too.
@@ -95,7 +95,7 @@ func roundTrip(ctx context.Context, transport *http.Transport, r Request) (respo
 	return response, false
 }
 
-// asksForTLS reports whether the response is what servers that expect TLS say to a
+// asksForTLS reports whether the response is what servers that expect TLS send for a
 // request without: those of net/http, nginx and Apache, in this order.
 func asksForTLS(response Response) bool {
 	return response.Status == http.StatusBadRequest &&
@@ -103,7 +103,7 @@ func asksForTLS(response Response) bool {
 			func(text string) bool { return bytes.Contains(response.Body, []byte(text)) })
 }
 
-// wellFormed reports whether net/http sends the request at all.
+// wellFormed reports whether net/http would send the request.
 func wellFormed(r *http.Request) bool {
 	for name, values := range r.Header {
 		if !validToken(name) || slices.ContainsFunc(values, func(v string) bool { return !validHeaderValue(v) }) {
@@ -117,14 +117,14 @@ func failed(class ErrorClass, err error) Response {
 	return Response{Err: &AttemptError{Class: class, Err: err}}
 }
 
-// failedWith returns the response as that of a failure.
+// failedWith returns the response as a failure of that class.
 func (r Response) failedWith(class ErrorClass, err error) Response {
 	whole := r
 	r.Err = &AttemptError{Class: class, Err: err, Response: &whole}
 	return r
 }
 
-// class is the kind of failure that the response stands for if it is one.
+// class is the class of the response if it counts as a failure.
 func (r Response) class() ErrorClass {
 	switch {
 	case r.Err != nil:

@@ -8,26 +8,26 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/internal/dispatch"
 )
 
-// A Receipt says what a trigger made.
+// A Receipt says what Trigger has stored.
 type Receipt struct {
 	// EventID is the ID of the stored event.
 	EventID string
-	// Deliveries is the number of hooks that it goes to, with the Undecided.
+	// Deliveries is how many hooks the event goes to, the Undecided included.
 	Deliveries int
-	// Undecided is how many of them have a filter for which there was no time:
+	// Undecided is how many of these hooks have a filter for which there was no time.
 	// Run evaluates it before it sends anything. See [Manager.Trigger].
 	Undecided int
 }
 
-// Trigger records an event and returns once it is stored durably. From then on
-// it is delivered, by this Manager or another on the same store, at least once
-// to each hook that wanted it at this moment. Bad input is an [InvalidError],
-// an ID that was used [ErrDuplicate]; any error means that nothing was stored.
+// Trigger records an event and returns when it is stored. From then on it is delivered,
+// by this Manager or another on the same store, at least once to each hook that wanted
+// it at this moment. The error is an [InvalidError] for bad input, and [ErrDuplicate]
+// for an ID that was used. After any error, nothing is stored.
 //
-// The filters of the hooks are evaluated here, for a tenth of a second in all at
-// most, and for a few milliseconds when those of others keep the processors busy.
-// What is not decided by then is stored as [Delivery].Undecided, and decided by
-// Run. When ctx ends, Trigger returns its error.
+// The filters of the hooks are evaluated here, for a tenth of a second in all at most,
+// and for a few milliseconds if the filters of other tenants keep the processors busy.
+// What is not decided by then is stored as [Delivery].Undecided, and Run decides it. If
+// ctx ends, Trigger returns its error.
 func (m *Manager) Trigger(ctx context.Context, e Event) (Receipt, error) {
 	receipts, err := m.TriggerBatch(ctx, e)
 	if err != nil {
@@ -37,10 +37,10 @@ func (m *Manager) Trigger(ctx context.Context, e Event) (Receipt, error) {
 }
 
 // TriggerBatch records events in one commit, all or none, in this order. It is
-// otherwise like [Manager.Trigger], but that the filters have a tenth of a second
-// more each time that the number of events doubles. A call takes at most 10,000
-// events, which have at most 64 MiB of data and metadata and make at most 100,000
-// deliveries; a single event may make more.
+// otherwise like [Manager.Trigger], but filters have a tenth of a second more each time
+// that the number of events doubles. A call takes at most 10,000 events, which have at
+// most 64 MiB of data and metadata and make at most 100,000 deliveries. A single event
+// may make more.
 func (m *Manager) TriggerBatch(ctx context.Context, events ...Event) ([]Receipt, error) {
 	t, err := m.prepareTrigger(ctx, events, m.engine.Load())
 	if err != nil {
@@ -58,15 +58,14 @@ func (m *Manager) TriggerBatch(ctx context.Context, events ...Event) ([]Receipt,
 	return t.receipts(), nil
 }
 
-// TriggerTx records events in a transaction of the application, which the store's
-// package makes a [Tx] of. When the application commits, they are delivered like
-// triggered ones; when it rolls back, they never were. Which hooks they go to
-// is decided now, not at the commit. Call [Manager.Wake] after the commit if they
-// should not wait for the next poll. It takes as many events as
-// [Manager.TriggerBatch].
+// TriggerTx records events in a transaction of the application. The package of the
+// store makes a [Tx] of that transaction. The events are delivered if the transaction
+// commits, and never if it rolls back. Which hooks they go to is decided now, not at
+// the commit. Call [Manager.Wake] after the commit if they should not wait for the next
+// poll. The bounds are those of [Manager.TriggerBatch].
 //
-// A transaction of another database than that of the Manager's store is refused
-// with [ErrForeignTx]. A nil tx is refused with an [InvalidError].
+// A transaction of another database than that of the Manager's store is refused with
+// [ErrForeignTx], and a nil tx with an [InvalidError].
 func (m *Manager) TriggerTx(ctx context.Context, tx Tx, events ...Event) ([]Receipt, error) {
 	if isNil(tx) {
 		return nil, &InvalidError{Field: "tx", Reason: "must not be nil"}
@@ -84,19 +83,18 @@ func (m *Manager) TriggerTx(ctx context.Context, tx Tx, events ...Event) ([]Rece
 	return t.receipts(), nil
 }
 
-// A trigger is a call of Trigger on its way.
+// A trigger is a call of Trigger, TriggerBatch or TriggerTx under way.
 type trigger struct {
 	now     time.Time
 	entries []Entry
 	engine  *engine
-	// handed are the deliveries that the engine has made room for, so that
-	// it can send them without reading them back from the store, and queues
-	// where.
+	// handedOver are the deliveries for which the engine has reserved capacity, so that
+	// it can send them without reading them from the store. queues has their queues.
 	handedOver []dispatch.Item[item]
 	queues     []*dispatch.Queue[Ref, item]
 }
 
-// checkBatch refuses more events than one call takes.
+// checkBatch returns an error if there are more events than one call takes.
 func checkBatch(events []Event) error {
 	size := 0
 	for i := range events {
@@ -108,8 +106,8 @@ func checkBatch(events []Event) error {
 	return nil
 }
 
-// prepareTrigger checks the events and finds the hooks that want them. If eng
-// is not nil, trigger.finish must be called.
+// prepareTrigger checks the events and finds the hooks that want them. If eng is not
+// nil, trigger.handOver must be called.
 func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engine) (*trigger, error) {
 	if err := checkBatch(events); err != nil {
 		return nil, err
@@ -147,7 +145,7 @@ func (m *Manager) prepareTrigger(ctx context.Context, events []Event, eng *engin
 	return t, nil
 }
 
-// addDeliveries makes the deliveries of an entry's event to these hooks.
+// addDeliveries adds the deliveries of an entry's event to these hooks.
 func (m *Manager) addDeliveries(t *trigger, entry *Entry, matches []match) {
 	if len(matches) == 0 {
 		return
@@ -173,7 +171,8 @@ func (m *Manager) addDeliveries(t *trigger, entry *Entry, matches []match) {
 	}
 }
 
-// finish hands the deliveries over to the engine, or gives their room back.
+// handOver passes the deliveries to the engine if they were stored, and otherwise
+// cancels the reservations.
 func (t *trigger) handOver(stored bool) {
 	if t.engine == nil {
 		return

@@ -12,11 +12,11 @@ import (
 // verifyTimeout bounds a verification, which may make several requests.
 const verifyTimeout = time.Minute
 
-// Verify has the hook's protocol ask the endpoint whether it wants the traffic,
-// and marks the hook as verified if it does. An [AttemptError] says why it does
-// not; then, and when the hook was changed meanwhile ([ErrConflict]), the hook
-// stays as it was. Verify waits for a place, and returns [ErrBusy], as
-// [Manager.Test] does.
+// Verify asks the endpoint, in the way of the hook's protocol, whether it wants the
+// traffic, and marks the hook as verified if it does. If it does not, the error is an
+// [AttemptError] that says why. Then, and if the hook was changed in the meantime
+// ([ErrConflict]), the hook stays as it was. Verify waits for a slot, and returns
+// [ErrBusy], as [Manager.Test] does.
 func (m *Manager) Verify(ctx context.Context, tenant, id string) (Hook, error) {
 	h, err := m.Hook(ctx, tenant, id)
 	if err != nil {
@@ -38,7 +38,7 @@ func (m *Manager) Verify(ctx context.Context, tenant, id string) (Hook, error) {
 	})
 }
 
-// askEndpoint carries out a verification.
+// askEndpoint calls the Verify of the endpoint within a slot and the time limit.
 func (m *Manager) askEndpoint(ctx context.Context, c *compiled) error {
 	tenant := c.hook.Tenant
 	if err := m.outside.begin(tenant); err != nil {
@@ -61,30 +61,29 @@ func (m *Manager) askEndpoint(ctx context.Context, c *compiled) error {
 	})
 }
 
-// oneAtATime is a sender for what has one place, whatever a protocol does.
+// oneAtATime returns a sender for a call that has one slot. It makes one request at a
+// time, whatever the protocol does.
 func (m *Manager) oneAtATime() *sender {
 	s := *m.sendOnce
 	s.turn = make(chan struct{}, 1)
 	return &s
 }
 
-// Test sends events to a hook, one request each and one attempt, several at a
-// time, and returns the attempts in the order of the events. The first that
-// fails ends the call: those under way are cut off and the others are not made;
-// both have [ClassInterrupted], the latter no StartedAt.
+// Test sends events to a hook, each in a request of its own with one attempt, several
+// at a time. It returns the attempts in the order of the events. The first failure ends
+// the call: requests under way are cut off, and the others are not made. Both have
+// [ClassInterrupted]; the latter have no StartedAt.
 //
-// An event without Data has the Example of its type in [Config].Catalogue as its
-// Data, or {} if there is none.
+// An event without Data gets the Example of its type in [Config].Catalogue as its Data,
+// or {} if there is none.
 //
-// The hook may be a stored one or a draft; it is checked as by Register, but
-// neither its Events and Filter nor Disabled and Verified matter. Nothing is
-// stored or logged.
+// The hook may be a stored one or a draft. It is checked as by Register, but its
+// Events, Filter, Disabled and Verified do not matter. Nothing is stored or logged.
 //
-// Test and Verify share the places that [Config].MaxInFlight gives them.
-// Tenants that wait for one get them in turn. A tenant that has four such calls
-// under way, or as many as it may have places if that is more, gets [ErrBusy],
-// and so does a call that has waited for a place for 30 s; its attempts are
-// returned with it.
+// Test and Verify share the slots that [Config].MaxInFlight describes. Tenants that
+// wait for a slot take turns. A tenant that has four such calls under way, or as many
+// as it may have slots if that is more, gets [ErrBusy]. So does a call that has waited
+// for a slot for 30 s; its attempts are returned with the error.
 func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt, error) {
 	h, err := m.prepare(h)
 	if err != nil {
@@ -123,8 +122,8 @@ func (m *Manager) Test(ctx context.Context, h Hook, events ...Event) ([]Attempt,
 	return attempts, nil
 }
 
-// testAll makes an attempt for each event until one fails. An error says why
-// there was no place for an attempt.
+// testAll makes an attempt for each event until one fails. An error says why there was
+// no slot for an attempt.
 func (m *Manager) testAll(ctx context.Context, c *compiled, events []*Event) ([]Attempt, error) {
 	attempts := make([]Attempt, len(events))
 	rest, cancel := context.WithCancel(ctx)
@@ -171,7 +170,7 @@ func (m *Manager) test(ctx context.Context, cancelOthers func(), c *compiled, d 
 	m.attempt(ctx, m.oneAtATime(), c, []item{{Claimed: &Claimed{Delivery: d, Event: e}}}, began, &result)
 }
 
-// unmade is what stands for an attempt that a test did not come to.
+// unmade returns the attempt for an event that a test did not send.
 func unmade(d Delivery) Attempt {
 	return Attempt{
 		DeliveryID: d.ID, Number: 1, Tenant: d.Tenant, HookID: d.HookID, EventID: d.EventID, EventType: d.EventType,

@@ -24,7 +24,7 @@
 //	deliveries := partner.Settle() // succeeded, after 3 attempts
 //
 // All of it works outside of a bubble as well, in real time, and over another store
-// with [Over]. The project's docs/testing.md has an example of each.
+// with [Over]. There are examples in [testing.md].
 //
 // The parts can be had one by one: a [Receiver] that answers with a script of
 // faults, on TCP ([NewReceiver], [NewTLSReceiver]) or in memory
@@ -33,4 +33,6 @@
 //
 // In a bubble, every goroutine must have ended when the test returns. What this
 // package starts ends by itself, by t.Cleanup; give it the t of the bubble.
+//
+// [testing.md]: https://github.com/seed-2c6e3a5a/hooks/blob/main/docs/testing.md
 package hookstest

@@ -39,5 +39,8 @@
 // # Speed
 //
 // One writer carries out all writes of a store. Writes that arrive during a commit
-// share the next commit. See docs/performance.md for measurements.
+// share the next commit. Measurements are in
+// [performance.md].
+//
+// [performance.md]: https://github.com/seed-2c6e3a5a/hooks/blob/main/docs/performance.md
 package sqlite

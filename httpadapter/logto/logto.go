@@ -17,7 +17,9 @@
 // may also be registered with the Manager. As with Logto, the API shows signing
 // keys and the headers of hooks in clear to all who may read.
 //
-// docs/compatibility.md says what differs from Logto.
+// [compatibility.md] says what differs from Logto.
+//
+// [compatibility.md]: https://github.com/seed-2c6e3a5a/hooks/blob/main/docs/compatibility.md
 package logto
 
 import (

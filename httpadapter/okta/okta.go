@@ -21,7 +21,9 @@
 // requests that it gets. Several processes over one store may let one through
 // that another has just taken.
 //
-// docs/compatibility.md says what differs from Okta.
+// [compatibility.md] says what differs from Okta.
+//
+// [compatibility.md]: https://github.com/seed-2c6e3a5a/hooks/blob/main/docs/compatibility.md
 package okta
 
 import (

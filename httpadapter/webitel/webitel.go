@@ -18,7 +18,9 @@
 //
 // Those who may read hooks see the credentials in them.
 //
-// docs/compatibility.md says what differs from Webitel.
+// [compatibility.md] says what differs from Webitel.
+//
+// [compatibility.md]: https://github.com/seed-2c6e3a5a/hooks/blob/main/docs/compatibility.md
 package webitel
 
 import (
