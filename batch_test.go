@@ -270,7 +270,7 @@ func TestGatheringDelaysNobodyElse(t *testing.T) {
 	})
 }
 
-// Whatever comes when, and whatever is answered: each event is in a request, none
+// Whatever comes when, and whatever the response: each event is in a request, none
 // is in two at a time, no request has too many, and none comes too late.
 func TestBatchesKeepTheirPromises(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

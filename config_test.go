@@ -94,7 +94,7 @@ func TestNewRefusesBadConfigs(t *testing.T) {
 		{"max payload", "config.maxPayload", "16777216", func(c *hooks.Config) { c.MaxPayload = 16 << 20 }, func(c *hooks.Config) { c.MaxPayload = 16<<20 + 1 }},
 		{"negative max payload", "config.maxPayload", "1 to", func(c *hooks.Config) { c.MaxPayload = 1 }, func(c *hooks.Config) { c.MaxPayload = -1 }},
 		{"negative max log per hook", "config.maxLogPerHook", "negative", func(c *hooks.Config) { c.MaxLogPerHook = 1 }, func(c *hooks.Config) { c.MaxLogPerHook = -1 }},
-		{"max answer", "config.maxResponse", "1048576", func(c *hooks.Config) { c.MaxResponse = 1 << 20 }, func(c *hooks.Config) { c.MaxResponse = 1<<20 + 1 }},
+		{"max response", "config.maxResponse", "1048576", func(c *hooks.Config) { c.MaxResponse = 1 << 20 }, func(c *hooks.Config) { c.MaxResponse = 1<<20 + 1 }},
 		{"a short lease", "config.lease", "1s to 1h", func(c *hooks.Config) { c.Lease = time.Second }, func(c *hooks.Config) { c.Lease = time.Second - 1 }},
 		{"a long lease", "config.lease", "1s to 1h", func(c *hooks.Config) { c.Lease = time.Hour }, func(c *hooks.Config) { c.Lease = time.Hour + 1 }},
 		{"a negative lease", "config.lease", "1s to 1h", nil, func(c *hooks.Config) { c.Lease = -time.Second }},

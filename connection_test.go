@@ -51,7 +51,7 @@ func eachKind(t *testing.T, f func(t *testing.T, harness *hookstest.Harness, pro
 }
 
 // A connServer is an HTTP/1 endpoint that decides about each connection. It
-// answers the first responses requests on it, and closes it at the beginning of the
+// responds to the first responses requests on it, and closes it at the beginning of the
 // next.
 type connServer struct {
 	responses   func(conn int) int

@@ -325,7 +325,7 @@ func TestEnablingEndsTheThrottle(t *testing.T) {
 	})
 }
 
-// An endpoint cannot keep its hook enabled by what it answers.
+// An endpoint cannot keep its hook enabled by what it responds.
 func TestAHookIsDisabledWhateverItsEndpointResponds(t *testing.T) {
 	tests := map[string]string{
 		"nothing":       "",

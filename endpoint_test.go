@@ -24,7 +24,7 @@ import (
 // What endpoints do to us, on real TCP and, where time matters, in memory with
 // virtual time.
 
-// inTwoHours answers with a Retry-After date of two hours from now.
+// inTwoHours responds with a Retry-After date of two hours from now.
 func inTwoHours(status int) hookstest.Response {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", time.Now().UTC().Add(2*time.Hour).Format(http.TimeFormat))

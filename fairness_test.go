@@ -18,7 +18,7 @@ import (
 )
 
 // A neighbourhood is a Manager with a tenant, the neighbour, whose endpoint
-// answers at once, and others that it must not notice.
+// responds at once, and others that it must not notice.
 type neighbourhood struct {
 	*hooks.Manager
 	t       *testing.T
@@ -209,7 +209,7 @@ func newTenants(n *neighbourhood) {
 	})
 }
 
-// turning answers at once for so long, and late from then on.
+// turning responds at once for so long, and late from then on.
 func turning(quick time.Duration) hookstest.Response {
 	began := time.Now()
 	var once sync.Once

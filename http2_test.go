@@ -65,7 +65,7 @@ func (c http2Conn) read() (kind, flags byte, stream uint32, payload []byte, err 
 // over all connections.
 type http2Response func(c http2Conn, stream uint32, n int)
 
-func answered(c http2Conn, stream uint32) {
+func respondOK(c http2Conn, stream uint32) {
 	const status200 = 0x88 // an index of HPACK's static table (RFC 7541, appendix A)
 	c.write(frameHeaders, flagEndHeaders|flagEndStream, stream, []byte{status200})
 }
@@ -146,11 +146,11 @@ func (s *http2Server) serve(raw net.Conn) {
 }
 
 func TestRequestsThatHTTP2Refuses(t *testing.T) {
-	// In these tests, the server answers the first request of all.
+	// In these tests, the server responds to the first request of all.
 	inTurn := func(responses ...http2Response) http2Response {
 		return func(c http2Conn, stream uint32, n int) {
 			if n == 1 || n-2 >= len(responses) {
-				answered(c, stream)
+				respondOK(c, stream)
 				return
 			}
 			responses[n-2](c, stream, n)

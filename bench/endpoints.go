@@ -138,7 +138,7 @@ func reset(w http.ResponseWriter, _ *http.Request) {
 	_ = connection.Close()
 }
 
-// turning answers at once until some time after the first request, and late
+// turning responds at once until some time after the first request, and late
 // from then on.
 func (e *endpoints) turning(w http.ResponseWriter, r *http.Request) {
 	if time.Now().Before(e.turned()) || pause(r, turningDelay) {

@@ -66,7 +66,7 @@ func finish(res *http.Response) error {
 		return err
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("the receiver answered %s", res.Status)
+		return fmt.Errorf("the receiver responded with %s", res.Status)
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func (p *postgres) ready(ctx context.Context) error {
 			p.server = nil
 			return fmt.Errorf("postgres: %w: %s", ended, bytes.TrimSpace(p.log.Bytes()))
 		case <-ctx.Done():
-			return fmt.Errorf("postgres does not answer: %w", err)
+			return fmt.Errorf("postgres does not respond: %w", err)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// The paths of the receiver. All answers to posts are 200 with a small body.
+// The paths of the receiver. All responses to posts are 200 with a small body.
 const (
 	pathPlain     = "/plain"
 	pathTimed     = "/timed"     // takes the time of receipt

@@ -26,7 +26,7 @@
 // All of it works outside of a bubble as well, in real time, and over another store
 // with [Over]. There are examples in [testing.md].
 //
-// The parts can be had one by one: a [Receiver] that answers with a script of
+// The parts can be had one by one: a [Receiver] that responds by a script of
 // faults, on TCP ([NewReceiver], [NewTLSReceiver]) or in memory
 // ([Network.Receiver]), for any sender of webhooks; and a [Network] in memory
 // for any client and server.

@@ -23,7 +23,7 @@ type Network struct {
 	dialled   int
 }
 
-// Listen announces a host, which then answers at every port. A host whose
+// Listen announces a host, which then listens at every port. A host whose
 // listener is closed refuses connections until it is announced again. One on
 // whose listener nobody calls Accept swallows them: Dial waits until its
 // context ends. Listen panics if the host has a listener that is not closed.

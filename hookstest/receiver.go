@@ -20,12 +20,12 @@ import (
 )
 
 // A Receiver is an HTTP endpoint for a test: it records what it receives and
-// answers by a script. It is closed when the test ends. Its methods may be
+// responds by a script. It is closed when the test ends. Its methods may be
 // called concurrently, but those that wait only from the goroutine of the
 // test.
 type Receiver struct {
 	// URL is the receiver's, without a slash at the end. Every path below it
-	// is answered alike.
+	// gets the same response.
 	URL string
 	// Patience is how long Wait and Next wait at most. Default: 10 s of real
 	// time and, in a synctest bubble, 7 days, which is longer than the retries
@@ -35,7 +35,7 @@ type Receiver struct {
 	t      testing.TB
 	server *httptest.Server
 	stop   context.CancelFunc
-	// handlers counts the requests being answered, also on connections that
+	// handlers counts the requests being served, also on connections that
 	// a response has taken away from the server.
 	handlers sync.WaitGroup
 

@@ -10,11 +10,11 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/internal/escape"
 )
 
-// anyOrigin in Config.TrustedOrigins stands for all.
+// anyOrigin in Config.TrustedOrigins means all origins.
 const anyOrigin = "*"
 
-// A crossSite check refuses requests that a page of another site has a browser
-// make, which adds the cookies of its user to them.
+// A crossSite check refuses requests that a page of another site makes a browser send,
+// with the cookies of its user.
 type crossSite struct {
 	http.CrossOriginProtection
 	// anyone says that all origins may use the API with a token of theirs.
@@ -46,7 +46,8 @@ func newCrossSite(own string, trusted []string) (*crossSite, error) {
 	return c, nil
 }
 
-// check returns an error that wraps [ErrForbidden] for what must not be answered.
+// check returns an error that wraps [ErrForbidden] for a request that must not be
+// served.
 func (c *crossSite) check(r *http.Request) error {
 	err := c.Check(r)
 	if err == nil || c.anyone && !hasCredentialsOfBrowser(r) {

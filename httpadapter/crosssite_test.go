@@ -197,7 +197,7 @@ func TestNoResponseIsKeptByCaches(t *testing.T) {
 }
 
 // FuzzCrossSite sends any headers of a browser: a request that changes something is
-// answered only if a trusted page made it, or none.
+// served only if a trusted page made it, or none.
 func FuzzCrossSite(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"", ""}, {"same-origin", evil}, {"none", ""}, {"cross-site", "https://console.example.com"}, {"", evil}, {"same-site", "null"},

@@ -10,7 +10,7 @@
 // behind [http.StripPrefix], and beside other handlers. It ignores letter case and
 // empty segments of a path: "/aPi//hooks/" is "/api/hooks". A router in front of
 // it may not; [Mount] says what a [http.ServeMux] passes on. Unknown paths and
-// methods are answered in the API's own form, methods with an Allow header.
+// methods get a response in the API's own form, methods with an Allow header.
 //
 // Each request is bounded in size, gets an ID (X-Request-Id, the client's if it
 // sent a plausible one), and leaves one line in the log, without query and body
@@ -33,9 +33,9 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
-// Config sets a handler up. All but Authenticate has a default.
+// Config sets a handler up. All fields but Authenticate have a default.
 type Config struct {
-	// Authenticate says who asks. It is required: [Open] lets everybody in.
+	// Authenticate says who makes a request. It is required. [Open] lets everybody in.
 	Authenticate Authenticate
 	// Origin is what the URLs in responses begin with; the prefix of the mount, see
 	// [http.StripPrefix], and the path of the API come after it. It has a scheme
@@ -58,7 +58,7 @@ type Config struct {
 	// [Authenticate]. "*" stands for all origins, but only for requests without
 	// cookies, Authorization and client certificates, because browsers add these
 	// by themselves. TrustedOrigins does not add CORS headers, without which pages
-	// of other origins cannot read answers. Default: none.
+	// of other origins cannot read responses. Default: none.
 	TrustedOrigins []string
 	// MaxBody bounds the body of a request, in bytes. Default: 1 MiB.
 	MaxBody int64
@@ -69,9 +69,9 @@ type Config struct {
 
 // Authenticate says who makes a request. It may be called concurrently.
 //
-// An error that wraps [ErrForbidden] is answered with 403, any other with 401,
-// both in the form of the API; the text goes to the log. An error of the API's
-// own type is answered as it is: see the API.
+// An error that wraps [ErrForbidden] gets the status 403, any other 401, both in the form
+// of the API; the text goes to the log. An error of the API's own type is sent as it is: see
+// the API.
 //
 // Authenticate may use a cookie. Browsers also send a user's cookies with requests
 // that pages of other sites make, unless the cookies are SameSite=Lax or Strict.
@@ -83,8 +83,8 @@ type Config struct {
 // requests are recognized. Requests without Sec-Fetch-Site and Origin pass,
 // because only browsers send these headers.
 //
-// GET, HEAD and OPTIONS from other origins are answered, so Authenticate must not
-// change anything because of them. Browsers do not show the response to the page
+// GET, HEAD and OPTIONS from other origins are served, so Authenticate must not change
+// anything because of them. Browsers do not show the response to the page
 // unless the application adds CORS headers (Access-Control-Allow-Origin together with
 // Access-Control-Allow-Credentials).
 type Authenticate func(*http.Request) (Identity, error)
@@ -93,7 +93,7 @@ type Authenticate func(*http.Request) (Identity, error)
 type Identity struct {
 	// Tenant is the scope of all that the request reads and writes.
 	Tenant string
-	// Actor names who asks, for the log. It may be empty.
+	// Actor names the caller, for the log. It may be empty.
 	Actor string
 	// Root may name the tenant with each request, instead of Tenant, where the
 	// API has a parameter for it: that of package webitel does.
@@ -102,28 +102,28 @@ type Identity struct {
 	Read, Write bool
 }
 
-// Open lets everybody read and write in the tenant: for handlers that nobody
-// but those who may can reach, and for tests.
+// Open lets everybody read and write in the tenant. It is for tests, and for handlers
+// that only the right callers can reach.
 func Open(tenant string) Authenticate {
 	return func(*http.Request) (Identity, error) {
 		return Identity{Tenant: tenant, Read: true, Write: true}, nil
 	}
 }
 
-// The errors that an [API] must find a form for, beside those of package hooks.
+// The errors for which an [API] must have a form, besides those of package hooks.
 var (
 	// ErrNoRoute: the API has no such path. Its status is 404.
 	ErrNoRoute = errors.New("no such path")
 	// ErrMethodNotAllowed: the path has no such method. Its status is 405; the
 	// Allow header is there already.
 	ErrMethodNotAllowed = errors.New("method not allowed")
-	// ErrUnauthenticated: it is not known who asks. Its status is 401.
+	// ErrUnauthenticated: the caller is not known. Its status is 401.
 	ErrUnauthenticated = errors.New("unauthenticated")
-	// ErrForbidden: who asks may not do this. Its status is 403.
+	// ErrForbidden: the caller may not do this. Its status is 403.
 	ErrForbidden = errors.New("forbidden")
 	// ErrBodyTooLarge: the body is larger than Config.MaxBody. Its status is 413.
 	ErrBodyTooLarge = errors.New("the body is too large")
-	// ErrBodyIncomplete: the body broke off. Its status is 400.
+	// ErrBodyIncomplete: the body ended too early. Its status is 400.
 	ErrBodyIncomplete = errors.New("the body is incomplete")
 )
 
@@ -134,11 +134,11 @@ type API interface {
 	Name() string
 	// Routes returns the endpoints.
 	Routes() []Route
-	// Header returns what every response has. The ID is the request's.
+	// Header returns the header of every response. The ID is the request's.
 	Header(requestID string) http.Header
-	// Fail puts an error into the form of the API. The errors above and those
-	// of package hooks have statuses of their own; any other error is the
-	// application's affair and answered with 500 and without its text.
+	// Fail returns the response for an error. The errors above and those of package
+	// hooks have statuses of their own. Any other error is internal to the application,
+	// and gets 500 without its text.
 	Fail(r *http.Request, err error) Response
 }
 

@@ -16,7 +16,7 @@ import (
 // the application may have patterns such as "/", "GET /", "GET /{path...}" and "POST
 // /api/{x}", registered before or after. The endpoints are registered exactly.
 // Mount also registers all other methods and paths at and below the API's root, so
-// that the API answers them in its own form, but leaves out what conflicts with a
+// that the API responds in its own form, but leaves out what conflicts with a
 // pattern of the mux. So register patterns with wildcards, such as "GET
 // /{tenant}/hooks/{id}", before Mount. The methods are those of RFC 9110 (except
 // CONNECT) and PATCH.
@@ -33,7 +33,7 @@ import (
 func Mount(mux *http.ServeMux, api http.Handler) { MountAt(mux, "", api) }
 
 // MountAt is Mount below a prefix such as "/logto", which is also in the URLs of
-// answers. The prefix must begin with a slash, must not end with one, and must not
+// responses. The prefix must begin with a slash, must not end with one, and must not
 // contain braces, percent signs and spaces; otherwise MountAt panics.
 func MountAt(mux *http.ServeMux, prefix string, api http.Handler) {
 	mounted, ok := api.(interface{ Routes() []Route })

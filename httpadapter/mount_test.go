@@ -25,7 +25,7 @@ func (h host) handle(patterns ...string) {
 }
 
 // Each of these hosts has all APIs as well: every endpoint, in the letter case and
-// with the slash that clients use, and the APIs' own answers to methods they lack.
+// with the slash that clients use, and the APIs' own responses to methods they lack.
 func TestMountBesideTheHost(t *testing.T) {
 	hosts := map[string]struct {
 		before, after []string
@@ -68,7 +68,7 @@ func TestMountBesideTheHost(t *testing.T) {
 }
 
 // checkMounted makes a hook through the mux and asks for each endpoint in the
-// spellings that clients use; the mux has to answer as the handler itself does.
+// spellings that clients use; the mux has to respond as the handler itself does.
 func checkMounted(t *testing.T, h http.Handler, api http.Handler, s system, whole bool) {
 	t.Helper()
 	made := apitest.NewRequest("POST "+s.path, s.body("x", "https://example.com")).To(h)

@@ -11,8 +11,7 @@ import (
 //
 // It is no [http.ServeMux], which redirects paths that are not clean (and loses
 // the prefix that StripPrefix took away), is strict about letter case and
-// empty segments, and answers by itself what an API wants to answer in its
-// own form.
+// empty segments, and responds by itself where an API has a form of its own.
 type routes []route
 
 type route struct {

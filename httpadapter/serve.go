@@ -57,7 +57,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.log(call, id, response, err, time.Since(began))
 }
 
-// answer answers the call or says why it cannot.
+// respond returns the response to a call, or an error.
 func (h *handler) respond(w http.ResponseWriter, c *Call) (response Response, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -101,7 +101,7 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// authenticate finds out who asks, and whether they may.
+// authenticate returns who makes the request, or an error if they may not.
 func (h *handler) authenticate(r *http.Request) (Identity, error) {
 	who, err := h.cfg.Authenticate(r)
 	if err != nil {

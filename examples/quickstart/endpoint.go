@@ -53,7 +53,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done() // The sender has given up.
 }
 
-// answer returns the next response for a webhook, whose id stays the same.
+// response returns the next response for a webhook, whose id stays the same.
 func (e *endpoint) response(id string) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -27,7 +27,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
-// A partner is a hook, how its endpoint answers, and what is to come of it.
+// A partner is a hook, how its endpoint responds, and what is to come of it.
 type partner struct {
 	hook      hooks.Hook
 	responses []int

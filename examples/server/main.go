@@ -127,8 +127,8 @@ func open(ctx context.Context, name string) (hooks.Store, func() error, error) {
 	return store, store.Close, nil
 }
 
-// serve delivers and answers until ctx ends. Then no request is taken any more,
-// those under way are answered, and after that the deliveries under way end.
+// serve delivers and responds until ctx ends. Then no request is taken any more,
+// those under way end, and after that the deliveries under way end.
 func serve(ctx context.Context, m *hooks.Manager, listener net.Listener, handler http.Handler) error {
 	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopDelivering()

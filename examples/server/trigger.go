@@ -26,7 +26,7 @@ type event struct {
 	Data        json.RawMessage `json:"data"`
 }
 
-// trigger records an event, durably before it answers.
+// trigger records an event, durably before it responds.
 func trigger(m *hooks.Manager, who httpadapter.Authenticate) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller, err := who(r)
@@ -79,7 +79,7 @@ func parseEvent(body []byte) (e event, err error) {
 	return e, nil
 }
 
-// refuse answers with what is wrong, and logs what only the application should know.
+// refuse responds with what is wrong, and logs what only the application should know.
 func refuse(w http.ResponseWriter, err error) {
 	var invalid *hooks.InvalidError
 	switch {

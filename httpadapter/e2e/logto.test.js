@@ -139,21 +139,21 @@ test('pages of the list', async () => {
   assert.equal(all.response.headers.get('link'), null);
 
   const seen = [];
-  let answer = await client.GET('/api/hooks', { params: { query: { page: 1, page_size: 2 } } });
-  assert.deepEqual(Object.keys(links(answer.response)), ['first', 'last', 'next']);
+  let result = await client.GET('/api/hooks', { params: { query: { page: 1, page_size: 2 } } });
+  assert.deepEqual(Object.keys(links(result.response)), ['first', 'last', 'next']);
   for (;;) {
-    seen.push(...ok(answer, 200));
-    assert.equal(answer.response.headers.get('total-number'), '5');
-    const { next } = links(answer.response);
+    seen.push(...ok(result, 200));
+    assert.equal(result.response.headers.get('total-number'), '5');
+    const { next } = links(result.response);
     if (!next) {
       break;
     }
     assert.ok(next.startsWith(`${server.url}/api/hooks?page=`), next);
     const response = await fetch(next, { headers: { authorization: `Bearer ${token}` } });
-    answer = { response, data: await response.json() };
+    result = { response, data: await response.json() };
   }
   assert.deepEqual(seen.map(({ id }) => id).sort(), ids.toSorted());
-  assert.deepEqual(Object.keys(links(answer.response)), ['first', 'prev', 'last']);
+  assert.deepEqual(Object.keys(links(result.response)), ['first', 'prev', 'last']);
   const past = await client.GET('/api/hooks', { params: { query: { page: 9 } } });
   assert.deepEqual(ok(past, 200), []);
   await Promise.all(ids.map(remove));
@@ -226,7 +226,7 @@ test('retries', async () => {
   }
   await trigger('Role.Created', {});
   const rows = await eventually(async () => {
-    const rows = (await Promise.all(both.map(({ id }) => logsOf(id)))).flatMap((answer) => ok(answer, 200));
+    const rows = (await Promise.all(both.map(({ id }) => logsOf(id)))).flatMap((result) => ok(result, 200));
     return rows.length === 2 && rows;
   });
   assert.deepEqual(rows.map(({ payload }) => payload.result), ['Success', 'Error']);

@@ -106,16 +106,16 @@ for (const [method, path, guard] of endpoints) {
     for (const body of bodies) {
       const text = typeof body === 'string' ? body : JSON.stringify(body);
       const { success, error } = guard.safeParse(JSON.parse(text));
-      const answer = await send(method, path(), text);
+      const result = await send(method, path(), text);
       if (success) {
-        assert.ok(answer.body.code !== 'guard.invalid_input' && answer.status < 500, `${text}: ${JSON.stringify(answer)}`);
+        assert.ok(result.body.code !== 'guard.invalid_input' && result.status < 500, `${text}: ${JSON.stringify(result)}`);
         continue;
       }
-      assert.equal(answer.status, 400, text);
-      assert.equal(answer.body.code, 'guard.invalid_input', text);
-      assert.equal(answer.body.message, 'The request body is invalid.');
-      assert.equal(JSON.stringify(answer.body.data), JSON.stringify(error), text);
-      assert.equal(answer.body.details.split('\n').length, error.issues.length, text);
+      assert.equal(result.status, 400, text);
+      assert.equal(result.body.code, 'guard.invalid_input', text);
+      assert.equal(result.body.message, 'The request body is invalid.');
+      assert.equal(JSON.stringify(result.body.data), JSON.stringify(error), text);
+      assert.equal(result.body.details.split('\n').length, error.issues.length, text);
     }
   });
 }

@@ -46,8 +46,8 @@ async function refused(call, status, code) {
   return causes;
 }
 
-// answerChallenge answers the challenge of a verification.
-function answerChallenge(request, response) {
+// respondToChallenge responds to the challenge of a verification.
+function respondToChallenge(request, response) {
   const verification = request.headers['x-okta-verification-challenge'];
   response.writeHead(200, { 'content-type': 'application/json' });
   response.end(JSON.stringify({ verification }));
@@ -65,7 +65,7 @@ const list = async (of = client) => {
 };
 
 test('a hook lives, receives and is deleted', async () => {
-  const endpoint = await startEndpoint(answerChallenge, 200);
+  const endpoint = await startEndpoint(respondToChallenge, 200);
   assert.deepEqual(await list(), []);
   const authScheme = { type: 'HEADER', key: 'Authorization', value: 'a-secret' };
   const headers = [{ key: 'X-Second', value: '2' }, { key: 'X-First', value: '1' }];
@@ -135,11 +135,11 @@ test('a hook lives, receives and is deleted', async () => {
   endpoint.close();
 });
 
-test('an endpoint that does not answer the challenge', async () => {
+test('an endpoint that does not respond to the challenge', async () => {
   const wrong = (_, response) => response.end('{"verification":"wrong"}');
-  const answers = [[wrong, 1, /^body: /], [500, 2, /^status: .* 500/], [() => {}, 2, /^timeout: /]];
-  await Promise.all(answers.map(async ([answer, requests, why], i) => {
-    const endpoint = await startEndpoint(answer);
+  const results = [[wrong, 1, /^body: /], [500, 2, /^status: .* 500/], [() => {}, 2, /^timeout: /]];
+  await Promise.all(results.map(async ([result, requests, why], i) => {
+    const endpoint = await startEndpoint(result);
     const { id } = await client.createEventHook({ eventHook: hook(`wrong ${i}`, endpoint.url) });
     const causes = await refused(client.verifyEventHook(byId(id)), 400, 'E0000001');
     assert.equal(causes[0], `Unable to verify event hook. Hook wrong ${i} execution failed`);
@@ -152,7 +152,7 @@ test('an endpoint that does not answer the challenge', async () => {
 });
 
 test('filters', async () => {
-  const endpoint = await startEndpoint(answerChallenge, 200);
+  const endpoint = await startEndpoint(respondToChallenge, 200);
   const eventHook = hook('filtered', endpoint.url);
   const expression = "event.target.?[type eq 'UserGroup' && displayName eq 'Sales'].size()>0";
   eventHook.events.filter = {
@@ -175,7 +175,7 @@ test('filters', async () => {
 });
 
 test('a delivery that fails is tried once more', async () => {
-  const endpoint = await startEndpoint(answerChallenge, 503, 200);
+  const endpoint = await startEndpoint(respondToChallenge, 503, 200);
   const { id } = await client.createEventHook({ eventHook: hook('flaky', endpoint.url) });
   await client.verifyEventHook(byId(id));
   await endpoint.next();

@@ -43,7 +43,7 @@ export async function startServer() {
 // startEndpoint starts an endpoint that gives these responses, one after another,
 // the last one for ever. A response is a status, or a function of the request and
 // the response. next returns the next request it gets.
-export async function startEndpoint(...answers) {
+export async function startEndpoint(...results) {
   const requests = [];
   const waiting = [];
   const server = createServer(async (request, response) => {
@@ -53,11 +53,11 @@ export async function startEndpoint(...answers) {
     }
     const got = { method: request.method, url: request.url, headers: request.headers, raw: Buffer.concat(chunks) };
     got.body = got.raw.length > 0 ? JSON.parse(got.raw.toString()) : undefined;
-    const answer = answers.length > 1 ? answers.shift() : answers[0];
-    if (typeof answer === 'function') {
-      answer(got, response);
+    const result = results.length > 1 ? results.shift() : results[0];
+    if (typeof result === 'function') {
+      result(got, response);
     } else {
-      response.writeHead(answer, { 'content-type': 'application/json' });
+      response.writeHead(result, { 'content-type': 'application/json' });
       response.end('{"received":true,"accessToken":"hidden"}');
     }
     (waiting.shift() ?? ((request) => requests.push(request)))(got);

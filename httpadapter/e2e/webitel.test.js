@@ -32,9 +32,9 @@ async function ask(method, where, body, query = {}) {
     body: body && JSON.stringify(body),
   });
   assert.equal(response.status, 200);
-  const answer = await response.json();
-  assert.equal(answer.status, 'OK');
-  return answer.data;
+  const result = await response.json();
+  assert.equal(result.status, 'OK');
+  return result.data;
 }
 
 const action = (url, method = 'POST') => ({ type: 'web', method, url });

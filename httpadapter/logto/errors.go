@@ -14,7 +14,7 @@ import (
 )
 
 // An Error is an error in Logto's form. Clients tell errors apart by Code. An
-// [httpadapter.Authenticate] that returns one has it answered as it is, say,
+// [httpadapter.Authenticate] that returns one has it sent as it is, for example
 // because a tenant is suspended.
 type Error struct {
 	// Status is that of the response. Default: 403.

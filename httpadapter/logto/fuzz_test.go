@@ -21,7 +21,7 @@ func idle(t testing.TB) *hooks.Manager {
 	return apitest.Idle(t, &logto.Protocol{Schedule: []time.Duration{0}})
 }
 
-// FuzzAPI sends anything to the API: whatever comes, it is answered in the form
+// FuzzAPI sends anything to the API: whatever comes, the response is in the form
 // of the API, no failure is the API's own, and what is refused changes nothing.
 func FuzzAPI(f *testing.F) {
 	for _, seed := range []struct{ method, target, contentType, body string }{

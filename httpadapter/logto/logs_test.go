@@ -116,7 +116,7 @@ func TestRecentLogsAreCountedUpToTheCap(t *testing.T) {
 	})
 }
 
-// A log shows what was delivered and answered, but no secrets.
+// A log shows what was delivered and the response, but no secrets.
 func TestALogIsMasked(t *testing.T) {
 	for _, c := range []struct{ value, want string }{
 		{`{"a":1,"b":[true,null,"x"]}`, `{"a":1,"b":[true,null,"x"]}`},

@@ -107,7 +107,7 @@ func testFailed(at *hooks.Attempt) error {
 	return e
 }
 
-// testError is what a config that cannot be sent to is answered with.
+// testError is what a config that cannot be sent to gets as its response.
 func testError(err error) error {
 	var invalid *hooks.InvalidError
 	if !errors.As(err, &invalid) || invalid.Field == "url" {

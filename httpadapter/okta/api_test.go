@@ -124,7 +124,7 @@ func (c *client) lifecycle(id, verb string) apitest.Response {
 }
 
 // challenged is an endpoint whose first request is to be the challenge; the
-// others are answered so, with 200 if nothing is given.
+// others get this response, with 200 if nothing is given.
 func (c *client) challenged(responses ...hookstest.Response) *hookstest.Receiver {
 	c.t.Helper()
 	c.hosts++

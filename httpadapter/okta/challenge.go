@@ -6,10 +6,9 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 )
 
-// ChallengeHandler is for endpoints of event hooks: it answers the question
-// whether they want the events, which is a GET with the header
-// X-Okta-Verification-Challenge, with 200 and {"verification": "..."}, and hands
-// all other requests on to next.
+// ChallengeHandler is for endpoints of event hooks. A GET with the header
+// X-Okta-Verification-Challenge asks whether they want the events; it responds with 200
+// and {"verification": "..."}. It passes all other requests to next.
 func ChallengeHandler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		challenge := r.Header.Get(challengeHeader)

@@ -146,8 +146,8 @@ func TestVerifyFails(t *testing.T) {
 			requests  int
 			cause     string
 		}{
-			"a wrong value": {[]hookstest.Response{hookstest.Status(200).Body(`{"verification":"x"}`)}, 1, "body: the endpoint did not answer"},
-			"no JSON":       {[]hookstest.Response{hookstest.Status(200).Body(`ok`)}, 1, "body: the endpoint did not answer"},
+			"a wrong value": {[]hookstest.Response{hookstest.Status(200).Body(`{"verification":"x"}`)}, 1, "body: the endpoint did not respond with"},
+			"no JSON":       {[]hookstest.Response{hookstest.Status(200).Body(`ok`)}, 1, "body: the endpoint did not respond with"},
 			"500":           {[]hookstest.Response{hookstest.Status(500)}, 2, "status: the endpoint responded with 500 Internal Server Error"},
 			"404":           {[]hookstest.Response{hookstest.Status(404)}, 1, "status: the endpoint responded with 404 Not Found"},
 			"a redirect":    {[]hookstest.Response{hookstest.Redirect(302, "/")}, 1, "redirect: the endpoint responded with 302 Found"},

@@ -263,7 +263,7 @@ func (e *endpoint) Verify(ctx context.Context, send hooks.Send) error {
 		Verification string `json:"verification"`
 	}
 	if json.Unmarshal(r.Body, &response) != nil || response.Verification != challenge {
-		return &hooks.AttemptError{Class: hooks.ClassBody, Err: errors.New(`the endpoint did not answer {"verification": ...} with the challenge`), Response: &r}
+		return &hooks.AttemptError{Class: hooks.ClassBody, Err: errors.New(`the endpoint did not respond with {"verification": ...} with the challenge`), Response: &r}
 	}
 	return nil
 }

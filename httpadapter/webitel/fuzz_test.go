@@ -16,7 +16,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel"
 )
 
-// FuzzAPI sends anything to the API: whatever comes, it is answered in the form
+// FuzzAPI sends anything to the API: whatever comes, the response is in the form
 // of the API, no failure is the API's own, what is refused changes nothing, and
 // what is stored can be shown and sent back.
 func FuzzAPI(f *testing.F) {

@@ -35,7 +35,7 @@ type Request struct {
 // Headers are given as "Name: value". The body is JSON unless they say otherwise.
 func NewRequest(line, body string, headers ...string) Request { return Request{line, body, headers} }
 
-// A Response is what a handler answers.
+// A Response is what a handler responds with.
 type Response struct {
 	Status int
 	Header http.Header
@@ -94,7 +94,7 @@ func Idle(t testing.TB, protocol hooks.Protocol) *hooks.Manager {
 }
 
 // Fuzz asks the API of a Manager for whatever a fuzz target came up with. The
-// answer has to be JSON, if it has a body, and no failure of the API's own; what
+// response has to be JSON, if it has a body, and no failure of the API's own; what
 // is refused changes no hook of the tenant "default".
 func Fuzz(t *testing.T, m *hooks.Manager, api http.Handler, method, target, contentType, body string) Response {
 	t.Helper()

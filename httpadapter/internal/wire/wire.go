@@ -25,7 +25,7 @@ const TimeFormat = "2006-01-02T15:04:05.000Z"
 // Redacted stands for the values of headers in logs.
 const Redacted = "[redacted]"
 
-// RetryAfter is what answers to [hooks.ErrBusy] have in their header Retry-After,
+// RetryAfter is what responses to [hooks.ErrBusy] have in their header Retry-After,
 // in seconds.
 const RetryAfter = 5
 
