@@ -93,8 +93,11 @@ func (t applicationTx) Enqueue(ctx context.Context, now time.Time, entries []hoo
 }
 
 var (
-	stmtSavepoint  = newStatement("SAVEPOINT hooks_apart")
-	stmtRelease    = newStatement("RELEASE hooks_apart")
+	// stmtSavepoint begins a part of a transaction that can be undone alone.
+	stmtSavepoint = newStatement("SAVEPOINT hooks_apart")
+	// stmtRelease ends that part and keeps what it has written.
+	stmtRelease = newStatement("RELEASE hooks_apart")
+	// stmtRollbackTo undoes that part.
 	stmtRollbackTo = newStatement("ROLLBACK TO hooks_apart")
 )
 
@@ -216,7 +219,9 @@ func (t applicationTx) explain(r *reader, err error) error {
 }
 
 var (
-	stmtFindSchema  = newStatement("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'hooks_schema'")
+	// stmtFindSchema finds out whether there is a table of versions.
+	stmtFindSchema = newStatement("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'hooks_schema'")
+	// stmtReadVersion returns the version of the tables.
 	stmtReadVersion = newStatement("SELECT coalesce(max(version), 0) FROM hooks_schema")
 )
 

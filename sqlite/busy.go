@@ -45,16 +45,19 @@ func refused(err error) bool {
 		errors.Is(err, hooks.ErrTooManyHooks) || errors.As(err, new(*hooks.InvalidError))
 }
 
+// isBusy reports whether the database is locked by another connection.
 func isBusy(err error) bool {
 	var cause sqlite3.Error
 	return errors.As(err, &cause) && (cause.Code == sqlite3.ErrBusy || cause.Code == sqlite3.ErrLocked)
 }
 
+// isUnique reports whether a value is there that must be unique.
 func isUnique(err error) bool {
 	var cause sqlite3.Error
 	return errors.As(err, &cause) && cause.ExtendedCode == sqlite3.ErrConstraintUnique
 }
 
+// isConstraint reports whether a row breaks a rule of its table.
 func isConstraint(err error) bool {
 	var cause sqlite3.Error
 	return errors.As(err, &cause) && cause.Code == sqlite3.ErrConstraint

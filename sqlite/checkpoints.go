@@ -60,6 +60,7 @@ func newCheckpoints(db *sql.DB, file databaseFile) *checkpoints {
 	return c
 }
 
+// run makes checkpoints when the writer asks for them, and shortens the log.
 func (c *checkpoints) run() {
 	look := time.NewTimer(lookAfter)
 	defer look.Stop()
@@ -98,6 +99,7 @@ func (c *checkpoints) shorten() bool {
 	return done && !c.tooLong()
 }
 
+// tooLong reports whether the file of the log is longer than it should stay.
 func (c *checkpoints) tooLong() bool {
 	info, err := os.Stat(c.log)
 	return err == nil && info.Size() > maxLog
@@ -137,6 +139,7 @@ func (c *checkpoints) watch() {
 	}
 }
 
+// signal wakes the receiver of a channel with capacity for one signal.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

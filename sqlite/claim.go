@@ -40,6 +40,7 @@ func newClaim(t *tx, r hooks.ClaimRequest) *claim {
 	return c
 }
 
+// run makes the claim. It returns what was claimed, and when more will be due.
 func (c *claim) run() ([]hooks.Claimed, time.Time, error) {
 	for _, step := range []func() error{c.expire, c.joinLines, c.takeTurns, c.finish} {
 		if err := step(); err != nil {
@@ -130,8 +131,10 @@ const (
 )
 
 var (
+	// stmtQueuedAfter reads the next deliveries of a lane that are due.
 	stmtQueuedAfter = newStatement("SELECT " + deliveryColumns + `, d.event, d.queued FROM hooks_deliveries d
 		WHERE d.hook = ? + 0 AND d.retry = ? + 0 AND d.queued <= ? AND (d.queued, d.n) > (? + 0, ? + 0) ORDER BY d.queued, d.n LIMIT ? + 0`)
+	// stmtFindEvent reads an event.
 	stmtFindEvent = newStatement("SELECT " + eventColumns + " FROM hooks_events WHERE n = ?")
 )
 
@@ -225,11 +228,15 @@ func (c *claim) event(n int64) (*hooks.Event, error) {
 }
 
 var (
+	// stmtEnded finds the deliveries whose leases have ended.
 	stmtEnded = newStatement(`SELECT n, hook, step, handed, token, created_at, until, id FROM hooks_deliveries
 		WHERE until <= ? AND queued IS NULL`)
+	// stmtQueueAgain queues such a delivery in its lane.
 	stmtQueueAgain = newStatement("UPDATE hooks_deliveries SET queued = until WHERE n = ?")
-	stmtNextLane   = newStatement("SELECT hook, due FROM hooks_lanes WHERE turn IS NULL AND due > -{farFuture} ORDER BY due LIMIT 1")
-	stmtNextLease  = newStatement("SELECT n, until FROM hooks_deliveries WHERE until > ? AND queued IS NULL ORDER BY until LIMIT 1")
+	// stmtNextLane finds the lane without a turn that is due first.
+	stmtNextLane = newStatement("SELECT hook, due FROM hooks_lanes WHERE turn IS NULL AND due > -{farFuture} ORDER BY due LIMIT 1")
+	// stmtNextLease finds the lease that ends first.
+	stmtNextLease = newStatement("SELECT n, until FROM hooks_deliveries WHERE until > ? AND queued IS NULL ORDER BY until LIMIT 1")
 )
 
 // The columns of stmtEnded.

@@ -71,6 +71,7 @@ type conn struct {
 	damage   damage
 }
 
+// damaged implements session: it returns the first damage since the last call.
 func (c *conn) damaged() error { return c.damage.reset() }
 
 type prepared struct {
@@ -78,6 +79,8 @@ type prepared struct {
 	row  row
 }
 
+// each implements session: it calls visit, if there is one, with each row. The row is
+// valid during the call only.
 func (c *conn) each(s *statement, visit func(row) error, args ...driver.Value) (err error) {
 	p, err := c.prepare(s)
 	if err != nil {
@@ -112,6 +115,7 @@ func (c *conn) each(s *statement, visit func(row) error, args ...driver.Value) (
 	}
 }
 
+// prepare returns the statement as prepared on this connection.
 func (c *conn) prepare(s *statement) (*prepared, error) {
 	if c.prepared == nil {
 		c.prepared = make([]*prepared, len(statements))
@@ -155,7 +159,9 @@ func (c *conn) borrow(want Synchronous, use func() error) error {
 }
 
 var (
-	stmtReadSync        = newStatement("PRAGMA synchronous")
+	// stmtReadSync returns how the connection syncs commits.
+	stmtReadSync = newStatement("PRAGMA synchronous")
+	// stmtReadBusyTimeout returns how long the connection waits for a lock.
 	stmtReadBusyTimeout = newStatement("PRAGMA busy_timeout")
 )
 
@@ -184,12 +190,14 @@ type reader struct {
 	damage   damage
 }
 
+// damaged implements session.
 func (r *reader) damaged() error { return r.damage.reset() }
 
 func newReader(ctx context.Context, db Handle) *reader {
 	return &reader{ctx: ctx, db: db, prepared: map[string]*sql.Stmt{}}
 }
 
+// each implements session.
 func (r *reader) each(s *statement, visit func(row) error, args ...driver.Value) error {
 	values := make([]any, len(args))
 	for i, value := range args {
@@ -228,6 +236,7 @@ func (r *reader) query(query string, visit func(row) error, args ...any) (err er
 	return rows.Err()
 }
 
+// rows runs a query, prepared if the handle can prepare statements.
 func (r *reader) rows(query string, args []any) (rows *sql.Rows, err error) {
 	p, ok := r.db.(preparer)
 	if !ok {

@@ -24,12 +24,14 @@ type damagedRows struct {
 // maxAside is how many rows a claim sets aside at most.
 const maxAside = 100
 
+// add records the error of a row that was set aside.
 func (a *damagedRows) add(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.unreported = append(a.unreported, err)
 }
 
+// takeUnreported returns the errors that no caller has got yet, joined.
 func (a *damagedRows) takeUnreported() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -71,6 +73,7 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 // stored as leased and are not in the log yet.
 type removal struct{ log, update *statement }
 
+// newRemoval returns a removal of the deliveries for which the condition holds.
 func newRemoval(set, where string) removal {
 	return removal{
 		newStatement(`INSERT OR IGNORE INTO hooks_log SELECT hook, created_at, n, {entryCreated} FROM hooks_deliveries
@@ -88,16 +91,22 @@ func (r removal) run(t *tx, arg any) error {
 const sqlUnqueued = "queued = NULL, until = NULL, state = CASE state WHEN {leased} THEN {pending} ELSE state END"
 
 var (
+	// stmtAsideDelivery sets a delivery aside.
 	stmtAsideDelivery = newRemoval(sqlUnqueued, "n = ?")
-	stmtAsideEvent    = newRemoval(sqlUnqueued, `n >= (SELECT first FROM hooks_events WHERE n = ?1)
+	// stmtAsideEvent sets the deliveries of an event aside.
+	stmtAsideEvent = newRemoval(sqlUnqueued, `n >= (SELECT first FROM hooks_events WHERE n = ?1)
 		AND n < (SELECT first + deliveries FROM hooks_events WHERE n = ?1) AND event = ?1`)
+	// stmtAsideQueued sets the queued deliveries of a hook aside.
 	stmtAsideQueued = newRemoval(sqlUnqueued, "queued IS NOT NULL AND hook = ?")
+	// stmtAsideLeased makes the leased deliveries of a hook queued.
 	stmtAsideLeased = newRemoval("queued = until", "until IS NOT NULL AND queued IS NULL AND hook = ?")
-	stmtAsideLanes  = newStatement("DELETE FROM hooks_lanes WHERE hook = ?")
+	// stmtAsideLanes removes the lanes of a hook.
+	stmtAsideLanes = newStatement("DELETE FROM hooks_lanes WHERE hook = ?")
 	// The condition of each deletion is true for all rows.
 	stmtDeleteTenants = newStatement("DELETE FROM hooks_tenants WHERE tenant >= ''")
 	stmtDeleteLanes   = newStatement("DELETE FROM hooks_lanes WHERE hook >= -9e999")
-	stmtMakeLanes     = newStatement(`INSERT INTO hooks_lanes (hook, retry, tenant, due)
+	// stmtMakeLanes makes a lane for each hook with queued deliveries, of first attempts and of retries.
+	stmtMakeLanes = newStatement(`INSERT INTO hooks_lanes (hook, retry, tenant, due)
 		SELECT d.hook, d.retry, CASE typeof(h.tenant) WHEN 'text' THEN h.tenant ELSE '' END, 0
 		FROM hooks_deliveries d LEFT JOIN hooks_hooks h ON h.n = d.hook WHERE d.hook > 0 AND typeof(d.hook) = 'integer'
 		AND d.retry IN (0, 1) AND d.queued IS NOT NULL GROUP BY d.hook, d.retry`)

@@ -23,10 +23,13 @@ type endCounts struct {
 const endsLate = 10_000
 
 var (
+	// stmtEndsSince counts, for each hook, the deliveries that ended after a time.
 	stmtEndsSince = newStatement(`SELECT h.n, count(*), max(l.at) FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
 		WHERE h.n > ? AND l.at > ? AND l.at < {farFuture} AND l.entry IN ({entrySucceeded}, {entryDead}, {entryCancelled}) GROUP BY h.n`)
+	// stmtCountAllEnds counts the ended deliveries in the log of a hook.
 	stmtCountAllEnds = newStatement("SELECT count(*) FROM hooks_log WHERE hook = ? AND entry IN ({entrySucceeded}, {entryDead}, {entryCancelled})")
-	stmtFirstEnds    = newStatement(`SELECT l.delivery, l.at, d.held IS NULL AND d.ended_at = l.at
+	// stmtFirstEnds finds the oldest of them.
+	stmtFirstEnds = newStatement(`SELECT l.delivery, l.at, d.held IS NULL AND d.ended_at = l.at
 		FROM hooks_log l CROSS JOIN hooks_deliveries d ON d.n = l.delivery
 		WHERE l.hook = ? AND l.entry IN ({entrySucceeded}, {entryDead}, {entryCancelled}) ORDER BY l.at, l.delivery LIMIT ?`)
 )

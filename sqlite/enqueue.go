@@ -21,12 +21,16 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entr
 }
 
 var (
+	// stmtInsertEvent stores an event.
 	stmtInsertEvent = newStatement(`INSERT INTO hooks_events
 		(n, tenant, id, type, time, triggered_at, first, deliveries, ordering_key, metadata, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	stmtDeleteEvents   = newStatement("DELETE FROM hooks_events WHERE n > ?")
+	// stmtDeleteEvents deletes the events that a failed call has stored.
+	stmtDeleteEvents = newStatement("DELETE FROM hooks_events WHERE n > ?")
+	// stmtInsertDelivery stores a delivery.
 	stmtInsertDelivery = newStatement(`INSERT INTO hooks_deliveries
 		(n, id, event, hook, state, handed, step, retry, attempts, created_at, due, queued, token, until, owner, ordering_key, undecided)
 		VALUES (?, ?, ?, ?, ?, ?, ?7, ?7 > 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	// stmtIsKeyUsed finds out whether a delivery of the hook and ordering key has not ended or is held.
 	stmtIsKeyUsed = newStatement(`SELECT 1 FROM hooks_deliveries
 		WHERE hook = ? + 0 AND ordering_key = ? || '' AND (ended_at IS NULL OR held = 1) LIMIT 1`)
 )
@@ -72,6 +76,7 @@ func (t *tx) enqueue(now time.Time, entries []hooks.Entry) error {
 	return nil
 }
 
+// enqueueDelivery stores a delivery, and queues it unless it is blocked or leased.
 func (t *tx) enqueueDelivery(event int64, d *hooks.Delivery) error {
 	h, err := t.hook(d.HookRef())
 	if err != nil {
@@ -111,6 +116,7 @@ func (t *tx) enqueueDelivery(event int64, d *hooks.Delivery) error {
 	return nil
 }
 
+// packMap returns a map as JSON.
 func packMap(m map[string]string) (driver.Value, error) {
 	if len(m) == 0 {
 		return nil, nil

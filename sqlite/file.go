@@ -141,6 +141,7 @@ type databaseFile struct {
 	info os.FileInfo
 }
 
+// newDatabaseFile returns the file of a database that is open.
 func newDatabaseFile(ctx context.Context, db *sql.DB) (f databaseFile, err error) {
 	const find = "SELECT coalesce(file, '') FROM pragma_database_list WHERE name = 'main'"
 	if err := db.QueryRowContext(ctx, find).Scan(&f.path); err != nil || f.path == "" {

@@ -64,6 +64,7 @@ func packHeader(h http.Header) []byte {
 	return packed
 }
 
+// appendText appends a text with its length before it.
 func appendText(packed []byte, s string) []byte {
 	if place, ok := placeOf[s]; ok {
 		return append(packed, place)
@@ -105,6 +106,7 @@ func parseDate(s string) (seconds uint32, ok bool) {
 	return seconds, true
 }
 
+// formatDate returns a time in the form of the header Date.
 func formatDate(seconds uint32) string {
 	return time.Unix(int64(seconds), 0).UTC().Format(http.TimeFormat)
 }

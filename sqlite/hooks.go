@@ -95,19 +95,26 @@ func unpackHook(r row) hooks.Hook {
 }
 
 var (
+	// stmtNextRevision returns the revision of the next change of a hook.
 	stmtNextRevision = newStatement("UPDATE hooks_revision SET last = last + 1 WHERE typeof(last) = 'integer' AND last >= 0 RETURNING last")
-	stmtHookState    = newStatement("SELECT n, version, disabled FROM hooks_hooks WHERE n = ?")
-	stmtPutHook      = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = NULL, version = ?, created_at = ?, name = ?,
+	// stmtHookState reads what a change of a hook depends on.
+	stmtHookState = newStatement("SELECT n, version, disabled FROM hooks_hooks WHERE n = ?")
+	// stmtPutHook stores a new hook.
+	stmtPutHook = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = NULL, version = ?, created_at = ?, name = ?,
 		protocol = ?, disabled = ?, document = ?, settings = ?, failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?`)
+	// stmtChangeHook stores a changed hook.
 	stmtChangeHook = newStatement(`UPDATE hooks_hooks SET revision = ?, version = ?, name = ?,
 		protocol = ?, disabled = ?, document = ?, settings = ? WHERE n = ?`)
+	// stmtRemoveHook makes the row that of a deleted hook.
 	stmtRemoveHook = newStatement(`UPDATE hooks_hooks SET revision = ?, deleted_at = ?, version = NULL, created_at = NULL, name = NULL,
 		protocol = NULL, disabled = NULL, document = NULL, settings = NULL, failures = 0, failing_since = NULL, throttled_until = NULL
 		WHERE n = ?`)
-	// hookAt finds the hook of a tenant that so many were created before.
+	// stmtHookAt finds out whether a tenant has more hooks than a number.
 	stmtHookAt = newStatement("SELECT 1 FROM hooks_hooks WHERE tenant = ? AND created_at IS NOT NULL ORDER BY created_at, id LIMIT 1 OFFSET ? + 0")
+	// stmtHeldOf finds the held deliveries of a hook.
 	stmtHeldOf = newStatement("SELECT n, ordering_key FROM hooks_deliveries WHERE hook = ? AND held = 1")
-	stmtLetGo  = newStatement("UPDATE hooks_deliveries SET held = NULL WHERE n = ?")
+	// stmtLetGo ends the hold of a delivery.
+	stmtLetGo = newStatement("UPDATE hooks_deliveries SET held = NULL WHERE n = ?")
 )
 
 // The columns of stmtHookState.
@@ -123,6 +130,7 @@ const (
 	heldOrderingKey
 )
 
+// nextRevision counts one more change of hooks.
 func (t *tx) nextRevision() (int64, error) {
 	r, err := first(t, stmtNextRevision)
 	if err != nil {

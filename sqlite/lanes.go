@@ -25,6 +25,7 @@ type lane struct {
 // never is the due of a lane without a row.
 const never = math.MaxInt64
 
+// retry returns the lane of a delivery at this step of its schedule.
 func retry(step int64) int {
 	if step > 0 {
 		return 1
@@ -33,11 +34,15 @@ func retry(step int64) int {
 }
 
 var (
+	// stmtLowerLane makes a lane due at a time, unless it is due earlier.
 	stmtLowerLane = newStatement(`INSERT INTO hooks_lanes (hook, retry, tenant, due) VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET due = excluded.due WHERE due > excluded.due`)
-	stmtSetLane    = newStatement("INSERT OR REPLACE INTO hooks_lanes (hook, retry, tenant, due, turn) VALUES (?, ?, ?, ?, ?)")
+	// stmtSetLane sets when a lane is due, and its turn.
+	stmtSetLane = newStatement("INSERT OR REPLACE INTO hooks_lanes (hook, retry, tenant, due, turn) VALUES (?, ?, ?, ?, ?)")
+	// stmtDeleteLane removes a lane.
 	stmtDeleteLane = newStatement("DELETE FROM hooks_lanes WHERE hook = ? AND retry = ?")
-	stmtFirstOf    = newStatement(`SELECT n, queued FROM hooks_deliveries
+	// stmtFirstOf finds the first delivery that is queued in a lane.
+	stmtFirstOf = newStatement(`SELECT n, queued FROM hooks_deliveries
 		WHERE hook = ? + 0 AND retry = ? + 0 AND queued IS NOT NULL ORDER BY queued LIMIT 1`)
 )
 

@@ -21,6 +21,7 @@ var names = strings.NewReplacer(
 // also when it is shifted.
 const farFuture = 1 << 62
 
+// number returns a number as it is written in SQL.
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
 // named returns the text of a statement with numbers in place of the names.

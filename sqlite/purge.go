@@ -20,8 +20,10 @@ var (
 	stmtEndedFrom = newStatement(`SELECT h.n, l.delivery FROM hooks_hooks h CROSS JOIN hooks_log l ON l.hook = h.n
 		CROSS JOIN hooks_deliveries d ON d.n = l.delivery
 		WHERE h.n >= ? AND h.n < ? AND l.at < ? AND l.entry IN ({entrySucceeded}, {entryDead}, {entryCancelled}) AND d.held IS NULL AND d.ended_at = l.at LIMIT ?`)
+	// stmtBareEvents finds old events that have no deliveries.
 	stmtBareEvents = newStatement("SELECT n FROM hooks_events WHERE deliveries = 0 AND triggered_at < ? LIMIT ?")
-	stmtTraces     = newStatement("SELECT n FROM hooks_hooks WHERE deleted_at < ? LIMIT ?")
+	// stmtTraces finds hooks that were deleted long ago.
+	stmtTraces = newStatement("SELECT n FROM hooks_hooks WHERE deleted_at < ? LIMIT ?")
 )
 
 // The columns of stmtEndedFrom.
@@ -89,6 +91,7 @@ func (o *old) cut(n int) (step old) {
 	return step
 }
 
+// split returns the first n elements, and the others.
 func split[T any](all []T, n int) (front, rest []T) {
 	n = min(n, len(all))
 	return all[:n], all[n:]
@@ -125,6 +128,7 @@ func (s *Store) old(ctx context.Context, q hooks.PurgeRequest, limit int) (o old
 	return o, err
 }
 
+// collect appends the first column of each row.
 func collect(ns *[]int64) func(row) error {
 	return func(r row) error {
 		*ns = append(*ns, r.int(0))
@@ -133,17 +137,25 @@ func collect(ns *[]int64) func(row) error {
 }
 
 var (
+	// stmtOldDelivery reads a delivery, with its event, that may be purged.
 	stmtOldDelivery = newStatement(`SELECT d.n, d.hook, d.created_at, d.ended_at, d.state, d.event, e.first AS "hooks_events.first",
 		e.deliveries AS "hooks_events.deliveries", e.triggered_at AS "hooks_events.triggered_at"
 		FROM hooks_deliveries d LEFT JOIN hooks_events e ON e.n = d.event WHERE d.n = ? AND d.ended_at < ? AND d.held IS NULL`)
+	// stmtDeleteAttempts deletes the attempts of a delivery.
 	stmtDeleteAttempts = newStatement(`DELETE FROM hooks_attempts WHERE n > ?1 << {attemptBits} AND n < ?1 + 1 << {attemptBits}
 		RETURNING n, started_at, class IS NOT NULL`)
+	// stmtDeleteDelivery deletes a delivery.
 	stmtDeleteDelivery = newStatement("DELETE FROM hooks_deliveries WHERE n = ?")
-	stmtHasDelivery    = newStatement("SELECT 1 FROM hooks_deliveries WHERE n >= ? AND n < ? AND event = ? LIMIT 1")
-	stmtMakeBare       = newStatement("UPDATE hooks_events SET deliveries = 0 WHERE n = ?")
-	stmtDeleteEvent    = newStatement("DELETE FROM hooks_events WHERE n = ?")
-	stmtForgetHook     = newStatement("UPDATE hooks_hooks SET revision = NULL, deleted_at = NULL WHERE n = ? AND deleted_at < ? RETURNING n")
-	stmtDeleteHook     = newStatement(`DELETE FROM hooks_hooks WHERE n = ?1 AND version IS NULL AND revision IS NULL
+	// stmtHasDelivery finds out whether an event has deliveries left.
+	stmtHasDelivery = newStatement("SELECT 1 FROM hooks_deliveries WHERE n >= ? AND n < ? AND event = ? LIMIT 1")
+	// stmtMakeBare marks an event as one without deliveries.
+	stmtMakeBare = newStatement("UPDATE hooks_events SET deliveries = 0 WHERE n = ?")
+	// stmtDeleteEvent deletes an event.
+	stmtDeleteEvent = newStatement("DELETE FROM hooks_events WHERE n = ?")
+	// stmtForgetHook forgets that a hook was deleted.
+	stmtForgetHook = newStatement("UPDATE hooks_hooks SET revision = NULL, deleted_at = NULL WHERE n = ? AND deleted_at < ? RETURNING n")
+	// stmtDeleteHook deletes the row of a hook if nothing refers to it.
+	stmtDeleteHook = newStatement(`DELETE FROM hooks_hooks WHERE n = ?1 AND version IS NULL AND revision IS NULL
 		AND NOT EXISTS (SELECT 1 FROM hooks_log WHERE hook = ?1)
 		AND NOT EXISTS (SELECT 1 FROM hooks_deliveries WHERE until IS NOT NULL AND queued IS NULL AND hook = ?1) RETURNING n`)
 	// stmtDeleteRequests deletes the generations before that of the oldest attempt,

@@ -28,6 +28,7 @@ func (s *Store) reads(ctx context.Context, read func(*reader) error) error {
 	return nil
 }
 
+// snapshot calls read in a transaction that sees the data as of its beginning.
 func (s *Store) snapshot(ctx context.Context, read func(*reader) error) (err error) {
 	c, err := s.read.Conn(ctx)
 	if err != nil {
@@ -55,6 +56,7 @@ type conditions struct {
 
 func newConditions(sql string, args ...any) conditions { return conditions{sql, args} }
 
+// and adds a condition.
 func (c *conditions) and(sql string, args ...any) {
 	if c.sql != "" {
 		c.sql += " AND "

@@ -11,12 +11,16 @@ import (
 )
 
 var (
+	// stmtFindDelivery reads a delivery of a tenant, with its hook and event.
 	stmtFindDelivery = newStatement("SELECT " + deliveryColumns + `, d.hook, d.event, e.id, e.type
 		FROM hooks_deliveries d JOIN hooks_events e ON e.n = d.event WHERE d.id = ? AND e.tenant = ?`)
+	// stmtIsKeyTaken finds out whether another delivery of the hook and ordering key is pending, leased or held.
 	stmtIsKeyTaken = newStatement(`SELECT 1 FROM hooks_deliveries
 		WHERE hook = ? + 0 AND ordering_key = ? || '' AND (ended_at IS NULL OR held = 1) AND n <> ? AND state <> {blocked} LIMIT 1`)
+	// stmtRedeliver makes a delivery pending or blocked again.
 	stmtRedeliver = newStatement(`UPDATE hooks_deliveries SET state = ?, step = 0, retry = 0, due = ?, queued = ?,
 		ended_at = NULL, held = NULL, reason = NULL WHERE n = ?`)
+	// stmtCancel ends a delivery as cancelled.
 	stmtCancel = newStatement(`UPDATE hooks_deliveries SET state = {cancelled}, due = NULL, queued = NULL, ended_at = ?, held = NULL, reason = ?
 		WHERE n = ?`)
 )
@@ -75,6 +79,7 @@ func (s *Store) Redeliver(ctx context.Context, now time.Time, tenant, deliveryID
 	return d, err
 }
 
+// redeliver stores d, which is what a redelivery makes of f.
 func (t *tx) redeliver(now time.Time, f *found, d *hooks.Delivery) error {
 	d.State, d.Due, d.Step = hooks.Pending, now, 0
 	d.EndedAt, d.Held, d.Reason = time.Time{}, false, ""
@@ -121,6 +126,8 @@ func (s *Store) Cancel(ctx context.Context, now time.Time, tenant, deliveryID, r
 	return d, err
 }
 
+// cancel stores that f was cancelled, and unblocks the next delivery of its ordering
+// key.
 func (t *tx) cancel(now time.Time, f *found, reason string) error {
 	if err := run(t, stmtCancel, now.UnixMilli(), packText(reason), f.n); err != nil {
 		return err

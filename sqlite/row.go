@@ -169,6 +169,7 @@ var (
 	maxTime = time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC).UnixMilli()
 )
 
+// time returns a time, of the years 1 to 9999.
 func (r row) time(i int) time.Time {
 	ms := r.int(i)
 	if ms < minTime || ms > maxTime {
@@ -186,6 +187,7 @@ func (r row) maybeTime(i int) time.Time {
 	return r.time(i)
 }
 
+// id returns an ID: a TEXT, or the 16 bytes of a UUID.
 func (r row) id(i int) string {
 	b, ok := r.values[i].([]byte)
 	switch {
@@ -206,6 +208,7 @@ func (r row) maybeID(i int) string {
 	return r.id(i)
 }
 
+// state returns the state of a delivery by its number.
 func (r row) state(i int) hooks.State {
 	n := r.int(i)
 	if n < blocked || n > cancelled {

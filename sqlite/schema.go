@@ -51,6 +51,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
+// migrateFrom runs the migrations that the database lacks.
 func migrateFrom(ctx context.Context, c *sql.Conn, scripts []string) error {
 	const table = "CREATE TABLE IF NOT EXISTS hooks_schema (version INTEGER NOT NULL)"
 	if _, err := c.ExecContext(ctx, table); err != nil {
@@ -111,6 +112,7 @@ var known = sync.OnceValues(func() (int, error) {
 	return len(scripts), err
 })
 
+// checkVersion compares the version of the tables with that of the library.
 func checkVersion(version int64) error {
 	known, err := known()
 	switch {

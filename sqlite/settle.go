@@ -76,10 +76,13 @@ type lease struct {
 }
 
 var (
+	// stmtFindLease finds a leased delivery by its ID and token.
 	stmtFindLease = newStatement(`SELECT n, hook, ordering_key, created_at, handed AND token = 1 AND queued IS NULL, queued IS NOT NULL, attempts
 		FROM hooks_deliveries WHERE id = ? AND state = {leased} AND token = ?`)
+	// stmtEndLease stores what became of a delivery.
 	stmtEndLease = newStatement(`UPDATE hooks_deliveries SET state = ?, attempts = attempts + ?, step = ?3, retry = ?3 > 0, due = ?4,
 		queued = ?4, until = NULL, owner = NULL, reason = ?, ended_at = ?, held = ?, undecided = ? WHERE n = ?`)
+	// stmtSetHealth stores the health of a hook.
 	stmtSetHealth = newStatement("UPDATE hooks_hooks SET failures = ?, failing_since = ?, throttled_until = ? WHERE n = ?")
 )
 
@@ -168,8 +171,10 @@ func (t *tx) endLease(now time.Time, h *hookRow, l *lease, s *hooks.Settlement) 
 }
 
 var (
+	// stmtFirstBlocked finds the first blocked delivery of a hook and ordering key.
 	stmtFirstBlocked = newStatement(`SELECT n, step FROM hooks_deliveries
 		WHERE hook = ? + 0 AND ordering_key = ? || '' AND (ended_at IS NULL OR held = 1) AND state = {blocked} ORDER BY n LIMIT 1`)
+	// stmtUnblock makes it pending.
 	stmtUnblock = newStatement("UPDATE hooks_deliveries SET state = {pending}, due = ?2, queued = ?2 WHERE n = ?1")
 )
 
@@ -191,6 +196,8 @@ func (t *tx) unblockNext(h *hookRow, key string, now time.Time) error {
 	return t.queue(h, int64(r.count(blockedStep)), now.UnixMilli())
 }
 
+// setHealth stores the health of a hook if it has changed, and updates the hook's lanes
+// if its throttle has.
 func (t *tx) setHealth(h *hookRow, health hooks.Health, now time.Time) error {
 	if health == h.health {
 		return nil
@@ -205,9 +212,11 @@ func (t *tx) setHealth(h *hookRow, health hooks.Health, now time.Time) error {
 }
 
 var (
+	// stmtInsertAttempt stores an attempt.
 	stmtInsertAttempt = newStatement(`INSERT INTO hooks_attempts
 		(n, started_at, duration, state, next_at, request, body_size, body_sha256, status, truncated, class, error,
 		response_header, response_body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	// stmtDropResponse drops the header and the body of a response.
 	stmtDropResponse = newStatement(`UPDATE hooks_attempts SET truncated = truncated | {responseDropped}, response_header = NULL, response_body = NULL
 		WHERE n = ? AND (response_header IS NOT NULL OR response_body IS NOT NULL)`)
 )
@@ -234,6 +243,8 @@ func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) 
 	return t.addToLog(h.n, l.n, entries...)
 }
 
+// insertAttempt stores an attempt, and drops the response to the one before unless that
+// is kept.
 func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	if a.Number < 1 || a.Number > maxAttempt {
 		return &rowError{"hooks_deliveries", delivery, fmt.Sprintf("it has attempt %d, and must have 1 to %d", a.Number, maxAttempt)}
@@ -285,8 +296,10 @@ const (
 )
 
 var (
+	// stmtInsertRequest stores what attempts have in common.
 	stmtInsertRequest = newStatement("INSERT INTO hooks_requests (n, method, url, header) VALUES (?, ?, ?, ?)")
-	stmtMaxRequest    = newStatement("SELECT coalesce(max(n), 0) FROM hooks_requests WHERE n > ? AND n < ?")
+	// stmtMaxRequest returns the last number in a generation.
+	stmtMaxRequest = newStatement("SELECT coalesce(max(n), 0) FROM hooks_requests WHERE n > ? AND n < ?")
 )
 
 // request returns what attempt n has as its request: the lower bits of the n of

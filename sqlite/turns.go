@@ -86,11 +86,14 @@ var (
 		SELECT DISTINCT tenant, (SELECT coalesce(max(turn), 0) + 1 FROM hooks_tenants) FROM hooks_lanes WHERE turn IS NULL AND due <= ?
 		ON CONFLICT DO UPDATE SET turn = excluded.turn
 			WHERE NOT EXISTS (SELECT 1 FROM hooks_lanes WHERE tenant = excluded.tenant AND turn IS NOT NULL)`)
+	// stmtLineUpLanes gives a turn to the lanes that have become due.
 	stmtLineUpLanes = newStatement(`UPDATE hooks_lanes AS l SET turn =
 		(SELECT coalesce(max(turn), 0) + 1 FROM hooks_lanes WHERE tenant = l.tenant AND turn IS NOT NULL)
 		WHERE turn IS NULL AND due <= ?`)
+	// stmtTenantsAfter reads the next tenants in line.
 	stmtTenantsAfter = newStatement(`SELECT tenant, turn, (SELECT max(turn) FROM hooks_tenants) FROM hooks_tenants
 		WHERE (turn, tenant) > (? + 0, ? || '') ORDER BY turn, tenant`)
+	// stmtLanesAfter reads the next lanes of a tenant in line.
 	stmtLanesAfter = newStatement(`SELECT hook, retry, turn, (SELECT max(turn) FROM hooks_lanes WHERE tenant = ?1 || '' AND turn IS NOT NULL)
 		FROM hooks_lanes WHERE tenant = ?1 || '' AND turn IS NOT NULL AND (turn, hook, retry) > (?2 + 0, ?3 + 0, ?4 + 0)
 		ORDER BY turn, hook, retry`)
@@ -197,9 +200,13 @@ const sqlLeaseQueued = `UPDATE hooks_deliveries SET state = {leased}, queued = N
 	WHERE hook = ? + 0 AND retry = ? + 0`
 
 var (
-	stmtLeaseBefore  = newStatement(sqlLeaseQueued + " AND queued >= ? AND queued < ?")
-	stmtLeaseAt      = newStatement(sqlLeaseQueued + " AND queued = ? AND n <= ?")
-	stmtSetTenant    = newStatement("UPDATE hooks_tenants SET turn = ? WHERE tenant = ?")
+	// stmtLeaseBefore leases the deliveries of a lane that were queued before a time.
+	stmtLeaseBefore = newStatement(sqlLeaseQueued + " AND queued >= ? AND queued < ?")
+	// stmtLeaseAt leases those queued at that time, up to an n.
+	stmtLeaseAt = newStatement(sqlLeaseQueued + " AND queued = ? AND n <= ?")
+	// stmtSetTenant gives a tenant a new turn.
+	stmtSetTenant = newStatement("UPDATE hooks_tenants SET turn = ? WHERE tenant = ?")
+	// stmtDeleteTenant removes a tenant that has no lane in line.
 	stmtDeleteTenant = newStatement("DELETE FROM hooks_tenants WHERE tenant = ?")
 )
 

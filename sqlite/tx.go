@@ -65,9 +65,12 @@ const (
 )
 
 var (
-	stmtFindHook  = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE tenant = ? AND id = ?")
+	// stmtFindHook finds the row of a hook by tenant and ID.
+	stmtFindHook = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE tenant = ? AND id = ?")
+	// stmtFindHookN finds it by its n.
 	stmtFindHookN = newStatement("SELECT " + hookColumns + " FROM hooks_hooks WHERE n = ?")
-	stmtAddHook   = newStatement("INSERT INTO hooks_hooks (tenant, id) VALUES (?, ?) RETURNING " + hookColumns)
+	// stmtAddHook adds a row for a hook that need not exist.
+	stmtAddHook = newStatement("INSERT INTO hooks_hooks (tenant, id) VALUES (?, ?) RETURNING " + hookColumns)
 )
 
 // hook returns the row of a hook, which is added if there is none.
@@ -100,6 +103,7 @@ func (t *tx) hookN(n int64) (*hookRow, error) {
 	return t.remember(r), nil
 }
 
+// remember adds a row to the cache.
 func (t *tx) remember(r *row) *hookRow {
 	if len(t.hooks) >= maxCached { // Which of them will be needed again is not known.
 		clear(t.hooks)
@@ -156,7 +160,9 @@ func (t *tx) apart(do func() error) error {
 }
 
 var (
-	stmtMaxEvent    = newStatement("SELECT coalesce(max(n), 0) FROM hooks_events")
+	// stmtMaxEvent returns the last n of events.
+	stmtMaxEvent = newStatement("SELECT coalesce(max(n), 0) FROM hooks_events")
+	// stmtMaxDelivery returns the last n of deliveries.
 	stmtMaxDelivery = newStatement("SELECT coalesce(max(n), 0) FROM hooks_deliveries")
 )
 

@@ -23,6 +23,7 @@ func packID(id string) driver.Value {
 	return id
 }
 
+// packTime returns a time in milliseconds, or NULL for none.
 func packTime(t time.Time) driver.Value {
 	if t.IsZero() {
 		return nil
@@ -30,6 +31,7 @@ func packTime(t time.Time) driver.Value {
 	return t.UnixMilli()
 }
 
+// packText returns a text, or NULL for "".
 func packText(s string) driver.Value {
 	if s == "" {
 		return nil
@@ -37,6 +39,7 @@ func packText(s string) driver.Value {
 	return s
 }
 
+// packBytes returns a BLOB, or NULL for none.
 func packBytes(b []byte) driver.Value {
 	if len(b) == 0 {
 		return nil
@@ -52,6 +55,7 @@ func packFlag(b bool) driver.Value {
 	return nil
 }
 
+// packBool returns 1 or 0.
 func packBool(b bool) int64 {
 	if b {
 		return 1
@@ -66,6 +70,7 @@ const (
 	responseDropped
 )
 
+// packMissing returns the bits that say what a response lacks.
 func packMissing(r *hooks.AttemptResponse) int64 {
 	return packBool(r.Truncated)*bodyTruncated | packBool(r.HeaderTruncated)*headerTruncated | packBool(r.Dropped)*responseDropped
 }
@@ -85,6 +90,7 @@ var states = [...]hooks.State{
 	succeeded: hooks.Succeeded, dead: hooks.Dead, cancelled: hooks.Cancelled,
 }
 
+// packState returns the number of a state, or 0 for an unknown one.
 func packState(s hooks.State) int64 {
 	for n, state := range states {
 		if state == s {

@@ -86,6 +86,7 @@ func (w *writer) doDeferred(ctx context.Context, run func(*tx) error) error {
 	return w.add(&operation{ctx: ctx, run: run, notices: make(chan notice, 1), since: time.Now(), deferred: true})
 }
 
+// add puts an operation into the queue. Its caller leads if there is no leader.
 func (w *writer) add(o *operation) error {
 	if err := o.ctx.Err(); err != nil {
 		return err
@@ -207,7 +208,8 @@ var (
 	stmtBeginImmediate = newStatement("BEGIN IMMEDIATE")
 	stmtCommit         = newStatement("COMMIT")
 	stmtRollback       = newStatement("ROLLBACK")
-	stmtDataVersion    = newStatement("PRAGMA data_version")
+	// stmtDataVersion returns a number that changes when another connection has written.
+	stmtDataVersion = newStatement("PRAGMA data_version")
 )
 
 // begin begins a transaction and calls use, which ends it. While it waits for another
