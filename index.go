@@ -77,7 +77,7 @@ func (m *Manager) compile(h *Hook) (*compiled, error) {
 // refresh reads them when the last look is older than maxStale or something
 // was changed here.
 type index struct {
-	store   HookStore
+	store   Store
 	outline func(*Hook) *compiled
 	compile func(*Hook) (*compiled, error)
 	// notify is told of each hook that was changed, report of those that
@@ -140,7 +140,7 @@ const (
 	changesPerRead = 1000
 )
 
-func newIndex(store HookStore, m *Manager, notify func(Ref), report func(error)) *index {
+func newIndex(store Store, m *Manager, notify func(Ref), report func(error)) *index {
 	return &index{
 		store: store, outline: m.outline, compile: m.compile, notify: notify, report: report, looking: make(chan struct{}, 1),
 		hooks: map[Ref]*indexed{}, tenants: map[string]*patterns{}, damaged: map[Ref]error{},

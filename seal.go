@@ -59,8 +59,8 @@ const (
 	sealedByApplication = 'h' // the output of Config.Seal
 )
 
-func newSealedHooks(store HookStore, cfg Config) (*sealedHooks, error) {
-	s := &sealedHooks{HookStore: store, seal: cfg.Seal, open: cfg.Open, log: cfg.Logger, unopened: map[Ref]HookChange{}, resealed: map[Ref]bool{}, stale: map[Ref]bool{}}
+func newSealedHooks(store Store, cfg Config) (*sealedHooks, error) {
+	s := &sealedHooks{Store: store, seal: cfg.Seal, open: cfg.Open, log: cfg.Logger, unopened: map[Ref]HookChange{}, resealed: map[Ref]bool{}, stale: map[Ref]bool{}}
 	for i, k := range cfg.Keys {
 		field := fmt.Sprintf("config.keys[%d]", i)
 		if err := checkID(field+".id", k.ID); err != nil {
@@ -138,7 +138,7 @@ func (s *sealedHooks) sealed(ctx context.Context, h Hook) (Hook, error) {
 }
 
 func (s *sealedHooks) tellUnencrypted() {
-	if _, ok := s.HookStore.(Volatile); !ok {
+	if _, ok := s.Store.(Volatile); !ok {
 		s.log.Info("hooks: secrets, header values and settings of hooks are stored unencrypted, because Config.Keys is not set")
 	}
 }

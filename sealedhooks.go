@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// A sealedHooks is the HookStore of a Manager: it encrypts the secret part of hooks
+// A sealedHooks is the Store of a Manager: it encrypts the secret part of hooks
 // before they reach the store below, and decrypts it when they leave it. So all
 // stores keep secrets in the same way, and none knows a key.
 type sealedHooks struct {
-	HookStore
+	Store
 	keys       []sealingKey // the first is the current one
 	seal, open sealFunc     // of the application
 	log        *slog.Logger
@@ -28,27 +28,27 @@ type sealedHooks struct {
 	stale map[Ref]bool
 }
 
-// CreateHook implements HookStore.
+// CreateHook implements Store.
 func (s *sealedHooks) CreateHook(ctx context.Context, h Hook, limit int) error {
 	h, err := s.sealed(ctx, h)
 	if err != nil {
 		return err
 	}
-	return s.HookStore.CreateHook(ctx, h, limit)
+	return s.Store.CreateHook(ctx, h, limit)
 }
 
-// UpdateHook implements HookStore.
+// UpdateHook implements Store.
 func (s *sealedHooks) UpdateHook(ctx context.Context, h Hook) error {
 	h, err := s.sealed(ctx, h)
 	if err != nil {
 		return err
 	}
-	return s.HookStore.UpdateHook(ctx, h)
+	return s.Store.UpdateHook(ctx, h)
 }
 
-// Hooks implements HookStore.
+// Hooks implements Store.
 func (s *sealedHooks) Hooks(ctx context.Context, q HookQuery) (Page[Hook], error) {
-	page, err := s.HookStore.Hooks(ctx, q)
+	page, err := s.Store.Hooks(ctx, q)
 	if err != nil {
 		return page, err
 	}
@@ -60,12 +60,12 @@ func (s *sealedHooks) Hooks(ctx context.Context, q HookQuery) (Page[Hook], error
 	return page, nil
 }
 
-// HookChanges implements HookStore. A hook that nothing can open is damaged. One
+// HookChanges implements Store. A hook that nothing can open is damaged. One
 // that Config.Open has failed for comes with an unopenedError, and once more as soon
 // as it can be opened. When ctx ends, what was opened is returned with its error.
 // Only one call may be under way at a time.
 func (s *sealedHooks) HookChanges(ctx context.Context, after int64, limit int) ([]HookChange, error) {
-	stored, err := s.HookStore.HookChanges(ctx, after, limit)
+	stored, err := s.Store.HookChanges(ctx, after, limit)
 	if err != nil {
 		return nil, err
 	}

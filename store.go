@@ -31,13 +31,8 @@ import (
 //   - Nothing crosses tenants: a method that takes a tenant neither reads nor
 //     changes, nor lets one guess, what belongs to another.
 type Store interface {
-	HookStore
-	Queue
-	LogStore
-}
+	// Hooks.
 
-// HookStore keeps the hooks.
-type HookStore interface {
 	// CreateHook stores a new hook with the Version that it carries. A hook
 	// of the same tenant and ID makes it return [ErrDuplicate]. Otherwise, if
 	// limit is positive and the tenant has limit hooks or more, it returns an
@@ -65,10 +60,9 @@ type HookStore interface {
 	// read. Changes of Health are not changes in this sense. Purge may
 	// forget deletions.
 	HookChanges(ctx context.Context, after int64, limit int) ([]HookChange, error)
-}
 
-// Queue keeps the events and their deliveries.
-type Queue interface {
+	// Events and their deliveries on the way.
+
 	Tx
 	// Claim leases due deliveries to r.Owner until r.Until and returns them
 	// with their events. A delivery is due when it is pending and its Due is
@@ -134,30 +128,9 @@ type Queue interface {
 	// such delivery, [ErrConflict] when it is leased or has ended and is not
 	// held.
 	Cancel(ctx context.Context, now time.Time, tenant, deliveryID, reason string) (Delivery, error)
-}
 
-// A Tx records events, in a transaction of the application or of the store's own.
-type Tx interface {
-	// Enqueue stores events with their deliveries, all or none, in the order
-	// given, which is the order of their ordering keys. An event whose ID the
-	// tenant has used already (also within the call) makes it return an error
-	// that wraps [ErrDuplicate].
-	//
-	// A delivery comes pending, or leased with Token 1. One with an ordering
-	// key comes pending, and is stored as blocked when another of the same
-	// hook and key is blocked, pending, leased or held.
-	//
-	// The event and its byte slices may be retained: the caller must not
-	// change them.
-	Enqueue(ctx context.Context, now time.Time, entries []Entry) error
-	// StoreID identifies the database. All stores over one database, in all
-	// processes, and all its transactions have the same ID; other databases have
-	// another. It is not empty and never changes.
-	StoreID() string
-}
+	// The log, which has all events, deliveries and attempts.
 
-// LogStore reads back what happened.
-type LogStore interface {
 	// Events returns the events of the tenant with these IDs that exist, in
 	// any order.
 	Events(ctx context.Context, tenant string, ids []string) ([]Event, error)
@@ -189,6 +162,26 @@ type LogStore interface {
 	Purge(ctx context.Context, r PurgeRequest) (int, error)
 }
 
+// A Tx records events, in a transaction of the application or of the store's own.
+type Tx interface {
+	// Enqueue stores events with their deliveries, all or none, in the order
+	// given, which is the order of their ordering keys. An event whose ID the
+	// tenant has used already (also within the call) makes it return an error
+	// that wraps [ErrDuplicate].
+	//
+	// A delivery comes pending, or leased with Token 1. One with an ordering
+	// key comes pending, and is stored as blocked when another of the same
+	// hook and key is blocked, pending, leased or held.
+	//
+	// The event and its byte slices may be retained: the caller must not
+	// change them.
+	Enqueue(ctx context.Context, now time.Time, entries []Entry) error
+	// StoreID identifies the database. All stores over one database, in all
+	// processes, and all its transactions have the same ID; other databases have
+	// another. It is not empty and never changes.
+	StoreID() string
+}
+
 // A Notifier is a Store that can tell when it has been written to, which saves
 // its Managers from asking again and again.
 type Notifier interface {
@@ -208,7 +201,7 @@ type Entry struct {
 	Deliveries []Delivery
 }
 
-// A ClaimRequest says what a claim may take; see [Queue].
+// A ClaimRequest says what a claim may take; see [Store].
 type ClaimRequest struct {
 	// Owner gets the leases, which begin at Now and end at Until.
 	Owner string
@@ -265,7 +258,7 @@ func (r *Capacity) Take(data []byte) {
 	}
 }
 
-// A PurgeRequest says what a purge removes; see [LogStore].
+// A PurgeRequest says what a purge removes; see [Store].
 type PurgeRequest struct {
 	// Before is the time before which everything is too old. Zero: nothing is.
 	Before time.Time

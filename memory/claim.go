@@ -7,7 +7,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// Claim implements [hooks.Queue].
+// Claim implements [hooks.Store].
 func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, time.Time{}, err

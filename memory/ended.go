@@ -119,7 +119,7 @@ func (s *Store) dropEvent(e *event) {
 	s.bytes -= e.bytes
 }
 
-// Purge implements [hooks.LogStore].
+// Purge implements [hooks.Store].
 func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (int, error) {
 	if err := s.lock(ctx); err != nil {
 		return 0, err

@@ -18,7 +18,7 @@ type change struct {
 	deleted  time.Time // zero: it was not
 }
 
-// CreateHook implements [hooks.HookStore].
+// CreateHook implements [hooks.Store].
 func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	if err := s.lock(ctx); err != nil {
 		return err
@@ -35,7 +35,7 @@ func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	return nil
 }
 
-// UpdateHook implements [hooks.HookStore].
+// UpdateHook implements [hooks.Store].
 func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 	if err := s.lock(ctx); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 	return nil
 }
 
-// DeleteHook implements [hooks.HookStore].
+// DeleteHook implements [hooks.Store].
 func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) error {
 	if err := s.lock(ctx); err != nil {
 		return err
@@ -118,7 +118,7 @@ func (s *Store) forget(before time.Time, limit int) int {
 	return n
 }
 
-// HookChanges implements [hooks.HookStore].
+// HookChanges implements [hooks.Store].
 func (s *Store) HookChanges(ctx context.Context, after int64, limit int) ([]hooks.HookChange, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (s *Store) HookChanges(ctx context.Context, after int64, limit int) ([]hook
 	return found, nil
 }
 
-// Hooks implements [hooks.HookStore].
+// Hooks implements [hooks.Store].
 func (s *Store) Hooks(ctx context.Context, q hooks.HookQuery) (hooks.Page[hooks.Hook], error) {
 	if err := s.lock(ctx); err != nil {
 		return hooks.Page[hooks.Hook]{}, err

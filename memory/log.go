@@ -12,7 +12,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// Events implements [hooks.LogStore].
+// Events implements [hooks.Store].
 func (s *Store) Events(ctx context.Context, tenant string, ids []string) ([]hooks.Event, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func (s *Store) Events(ctx context.Context, tenant string, ids []string) ([]hook
 	return found, nil
 }
 
-// Deliveries implements [hooks.LogStore].
+// Deliveries implements [hooks.Store].
 func (s *Store) Deliveries(ctx context.Context, q hooks.LogQuery) (hooks.Page[hooks.Delivery], error) {
 	if err := s.lock(ctx); err != nil {
 		return hooks.Page[hooks.Delivery]{}, err
@@ -48,7 +48,7 @@ func (s *Store) Deliveries(ctx context.Context, q hooks.LogQuery) (hooks.Page[ho
 	return mapPage(page, func(d *delivery) hooks.Delivery { return d.Delivery }), nil
 }
 
-// Attempts implements [hooks.LogStore].
+// Attempts implements [hooks.Store].
 func (s *Store) Attempts(ctx context.Context, q hooks.LogQuery) (hooks.Page[hooks.Attempt], error) {
 	if err := s.lock(ctx); err != nil {
 		return hooks.Page[hooks.Attempt]{}, err
@@ -73,7 +73,7 @@ func (s *Store) Attempts(ctx context.Context, q hooks.LogQuery) (hooks.Page[hook
 	}), nil
 }
 
-// Stats implements [hooks.LogStore].
+// Stats implements [hooks.Store].
 func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, since, until time.Time) (map[string]hooks.Stats, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err

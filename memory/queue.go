@@ -137,7 +137,7 @@ func (s *Store) letGo(d *delivery, now time.Time) {
 	}
 }
 
-// Settle implements [hooks.Queue].
+// Settle implements [hooks.Store].
 func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.Settlement) ([]hooks.Settled, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
@@ -204,7 +204,7 @@ func (s *Store) replace(q *queue) {
 	}
 }
 
-// Redeliver implements [hooks.Queue].
+// Redeliver implements [hooks.Store].
 func (s *Store) Redeliver(ctx context.Context, now time.Time, tenant, deliveryID string) (hooks.Delivery, error) {
 	if err := s.lock(ctx); err != nil {
 		return hooks.Delivery{}, err
@@ -225,7 +225,7 @@ func (s *Store) Redeliver(ctx context.Context, now time.Time, tenant, deliveryID
 	return d.Delivery, nil
 }
 
-// Cancel implements [hooks.Queue].
+// Cancel implements [hooks.Store].
 func (s *Store) Cancel(ctx context.Context, now time.Time, tenant, deliveryID, reason string) (hooks.Delivery, error) {
 	if err := s.lock(ctx); err != nil {
 		return hooks.Delivery{}, err

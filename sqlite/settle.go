@@ -13,7 +13,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// Settle implements [hooks.Queue].
+// Settle implements [hooks.Store].
 func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.Settlement) ([]hooks.Settled, error) {
 	if len(settlements) == 0 {
 		return nil, ctx.Err()
