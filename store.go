@@ -364,9 +364,10 @@ type PageQuery struct {
 	CountTo int
 }
 
+// PageSize returns Limit, or 50 if it is 0. It is for authors of stores.
+func (q PageQuery) PageSize() int { return cmp.Or(q.Limit, 50) }
+
 const (
-	// DefaultLimit is the size of a page for which no Limit is given.
-	DefaultLimit = 50
 	// MaxLimit is the size of the largest page that a Manager reads, and the
 	// length of the longest list in a query. A store has no such bounds.
 	MaxLimit = 1000

@@ -78,7 +78,7 @@ func TestSettleReturnsAllDeliveries(t *testing.T) {
 		harness := hookstest.New(t)
 		e := harness.Endpoint("order.paid")
 		assert.Empty(t, e.Settle(), "nothing to wait for")
-		n := 2*hooks.DefaultLimit + 1
+		n := 2*50 + 1 // Pages have 50.
 		for i := range n {
 			trigger(t, harness, hooks.Event{ID: fmt.Sprint(i), Type: "order.paid"})
 		}

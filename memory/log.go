@@ -161,7 +161,7 @@ func pageOf[T any](all []T, q hooks.PageQuery, cursor func(T) hooks.Cursor) hook
 		all = all[start:]
 	}
 	all = all[min(q.Offset, len(all)):]
-	limit := cmp.Or(q.Limit, hooks.DefaultLimit)
+	limit := q.PageSize()
 	if len(all) > limit {
 		all = all[:limit]
 		page.Next = cursor(all[limit-1])

@@ -33,11 +33,11 @@ var pagingRules = []rule{
 			c.equal(l.name+" in pages of 2", c.pages(l, query{}, 2), slices.Collect(slices.Chunk(l.order(elements), 2)))
 		}
 	}},
-	{"default", "The default Limit is DefaultLimit.", func(c *check) {
-		elements := spread(hooks.DefaultLimit + 3)
+	{"default", "The default Limit is 50.", func(c *check) {
+		elements := spread(50 + 3)
 		c.list(elements)
 		for _, l := range listings {
-			c.equal(l.name, c.pages(l, query{}, 0), slices.Collect(slices.Chunk(l.order(elements), hooks.DefaultLimit)))
+			c.equal(l.name, c.pages(l, query{}, 0), slices.Collect(slices.Chunk(l.order(elements), 50)))
 		}
 	}},
 	{"empty", "A result without elements is one page without Next.", func(c *check) {
