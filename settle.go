@@ -43,12 +43,11 @@ func (e *engine) settled(ctx context.Context, at time.Time, b batch, settled []S
 	for i := range b.settlements {
 		s, d := &b.settlements[i], &b.about[i].Delivery
 		switch err := settled[i].Err; {
-		case err != nil && !errors.Is(err, ErrLeaseLost):
-			e.m.report("store the result of delivery "+s.DeliveryID, err)
+		case settled[i].LeaseLost:
+			e.m.log.Warn("hooks: a result was refused because the lease had been lost; another took the delivery", "delivery", s.DeliveryID)
 			continue
 		case err != nil:
-			e.m.log.Warn("hooks: a result was refused because the lease had been lost; another took the delivery",
-				"delivery", s.DeliveryID, "error", err)
+			e.m.report("store the result of delivery "+s.DeliveryID, err)
 			continue
 		}
 		if s.State == Pending {
@@ -94,7 +93,7 @@ func (e *engine) observeEach(settled []Settled, observer func(i int)) {
 		e.m.observe(func() {
 			for i < len(settled) {
 				i++
-				if settled[i-1].Err == nil {
+				if s := settled[i-1]; !s.LeaseLost && s.Err == nil {
 					observer(i - 1)
 				}
 			}

@@ -102,10 +102,9 @@ type Store interface {
 	// that Token, whether or not the lease's time has passed, it stores the
 	// new state and the attempt, and applies [Health.After] to the hook, if
 	// it still exists. The result has one element for each settlement, in
-	// order; its Err is [ErrLeaseLost] when the delivery is not leased with
-	// that Token, or another error when what is stored of the delivery, or of
-	// its hook, is damaged, and then nothing of it was written. The others are
-	// not affected.
+	// order: LeaseLost is set when the delivery is not leased with that Token,
+	// and Err when what is stored of the delivery, or of its hook, is damaged.
+	// Nothing of such a settlement is written, and the others are not affected.
 	//
 	// An attempt that is stored replaces the response to the one before it, unless
 	// [KeepsResponse] says that it stays: of that attempt, Response.Header and
@@ -297,9 +296,13 @@ type Settlement struct {
 	ThrottleUntil time.Time
 }
 
-// Settled is the store's answer to one settlement.
+// Settled is the result of one settlement.
 type Settled struct {
-	// Err is nil, [ErrLeaseLost], or says what is damaged.
+	// LeaseLost says that the delivery is not leased with that Token; nothing
+	// of the settlement was written.
+	LeaseLost bool
+	// Err says what is damaged; nothing of the settlement was written. Nil:
+	// nothing is.
 	Err error
 	// Health is the hook's after the settlement.
 	Health Health
@@ -445,8 +448,6 @@ var (
 	// [Manager.Verify] under way as it may have, or there was no place for
 	// one of them. It can try again in a while.
 	ErrBusy = errors.New("busy")
-	// ErrLeaseLost: the delivery was taken by another.
-	ErrLeaseLost = errors.New("lease lost")
 	// ErrForeignTx: the transaction is in another database than the store, so its
 	// events would never be delivered.
 	ErrForeignTx = errors.New("the transaction is not one of the store's database")

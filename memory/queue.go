@@ -154,7 +154,7 @@ func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.S
 func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 	d := s.deliveries[st.DeliveryID]
 	if d == nil || d.State != hooks.Leased || d.Lease.Token != st.Token {
-		return hooks.Settled{Err: hooks.ErrLeaseLost}
+		return hooks.Settled{LeaseLost: true}
 	}
 	s.unwait(d)
 	d.Lease = hooks.Lease{Token: d.Lease.Token}

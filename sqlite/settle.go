@@ -116,7 +116,7 @@ func (t *tx) settle(now time.Time, s *hooks.Settlement) (hooks.Settled, error) {
 		return hooks.Settled{}, err
 	}
 	if l == nil {
-		return hooks.Settled{Err: fmt.Errorf("delivery %q: %w", s.DeliveryID, hooks.ErrLeaseLost)}, nil
+		return hooks.Settled{LeaseLost: true}, nil
 	}
 	delete(t.leases, s.DeliveryID)
 	h, err := t.hookN(l.hook)

@@ -25,7 +25,7 @@
 // has run out. Settle leads from leased to pending (another attempt follows) or
 // to an end. Cancel leads from blocked, pending and held to cancelled,
 // Redeliver from an end back to pending, or to blocked if the key is in use.
-// Every other step is refused: by Settle with [hooks.ErrLeaseLost] for that
+// Every other step is refused: by Settle with [hooks.Settled].LeaseLost for that
 // settlement alone, by Redeliver and Cancel with [hooks.ErrConflict].
 //
 // Some fields belong to states. Lease.Owner and Lease.Until are empty unless

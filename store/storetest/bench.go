@@ -142,7 +142,7 @@ func (w *work) deliver(count int) {
 			settlements[i] = outcome(cl.Delivery, w.now, succeeded)
 		}
 		for _, s := range w.settle(w.now, settlements...) {
-			w.ok(s.Err)
+			w.ok(refusal(s))
 		}
 		count -= len(claimed)
 	}

@@ -206,7 +206,7 @@ func (s allOrNothing) Settle(ctx context.Context, now time.Time, list []hooks.Se
 	for _, st := range list {
 		if d := lookup(ctx, s.Store, st.DeliveryID); d.State != leased || d.Lease.Token != st.Token {
 			for i := range settled {
-				settled[i].Err = hooks.ErrLeaseLost
+				settled[i].LeaseLost = true
 			}
 			return settled, nil
 		}

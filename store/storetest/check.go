@@ -197,6 +197,17 @@ func (c *check) settle(now time.Duration, s ...hooks.Settlement) []hooks.Settled
 	return settled
 }
 
+// errLeaseLost is the refusal of a settlement with LeaseLost.
+var errLeaseLost = errors.New("lease lost")
+
+// refusal says why a settlement was not stored, or is nil.
+func refusal(s hooks.Settled) error {
+	if s.LeaseLost {
+		return errors.Join(errLeaseLost, s.Err)
+	}
+	return s.Err
+}
+
 // end settles a leased delivery with an attempt that led to state, and returns
 // its hook's health.
 func (c *check) end(now time.Duration, n int, state hooks.State) hooks.Health {
@@ -208,7 +219,7 @@ func (c *check) end(now time.Duration, n int, state hooks.State) hooks.Health {
 func (c *check) endWith(now time.Duration, s hooks.Settlement) hooks.Health {
 	c.Helper()
 	settled := c.settle(now, s)[0]
-	c.ok(settled.Err)
+	c.ok(refusal(settled))
 	return settled.Health
 }
 

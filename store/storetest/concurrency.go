@@ -108,7 +108,7 @@ var concurrencyRules = []rule{
 		errs := c.race(crowd, func(_ int, store hooks.Store) error {
 			return settleOne(c.Context(), store, s)
 		})
-		c.oneWins("Settle", errs, hooks.ErrLeaseLost)
+		c.oneWins("Settle", errs, errLeaseLost)
 		c.equal("attempts", attemptNames(c.attempts(home)), []string{"1#1"})
 		c.equal("failures", c.hook(home, "a").Health.Failures, 1)
 	}},
@@ -253,7 +253,7 @@ func settleOne(ctx context.Context, s hooks.Store, st hooks.Settlement) error {
 	if len(settled) != 1 {
 		return fmt.Errorf("Settle responded with %d of 1 settlements", len(settled))
 	}
-	return settled[0].Err
+	return refusal(settled[0])
 }
 
 // concurrentChanges has three goroutines change hooks while a fourth follows

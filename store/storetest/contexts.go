@@ -36,7 +36,7 @@ var contextRules = []rule{
 				c.unchanged("interrupted Settle", before)
 				c.endWith(0, s)
 			} else {
-				c.is("settlement", first(c, settled).Err, nil)
+				c.is("settlement", refusal(first(c, settled)), nil)
 			}
 			c.equal("events", len(c.events(home, eventID(n), "too-"+eventID(n))), 2)
 			c.expect("in the end", []int{2 * n, 2*n + 1}, pending, dead)

@@ -30,7 +30,7 @@ var durabilityRules = []rule{
 		c.is("CreateHook", c.CreateHook(c.Context(), fullHook("a"), 0), hooks.ErrDuplicate)
 		c.is("UpdateHook", c.UpdateHook(c.Context(), fullHook("a")), hooks.ErrConflict)
 		c.is("Enqueue", c.Enqueue(c.Context(), start, entries(0, job{n: 10}, job{n: 11, event: eventID(2)})), hooks.ErrDuplicate)
-		c.is("Settle", c.settle(ms, outcome(c.delivery(2), 0, dead))[0].Err, hooks.ErrLeaseLost)
+		c.is("Settle", refusal(c.settle(ms, outcome(c.delivery(2), 0, dead))[0]), errLeaseLost)
 		c.reopen()
 		c.unchanged("reopening", before)
 	}},
@@ -59,7 +59,7 @@ var durabilityRules = []rule{
 		claimed := c.claim(leaseTime, many)
 		c.equal("claimed after the lease", numbers(claimed), []int{2})
 		c.equal("Token", c.delivery(2).Lease.Token, int64(2))
-		c.is("stale settlement", c.settle(leaseTime, old)[0].Err, hooks.ErrLeaseLost)
+		c.is("stale settlement", refusal(c.settle(leaseTime, old)[0]), errLeaseLost)
 	}},
 	{"keys", "Ordering keys keep their order after the process.", func(c *check) {
 		c.create("a")

@@ -264,7 +264,7 @@ var faults = []fault{
 	}})},
 	{"hides lost leases", "leases/stale_token leases/not_leased leases/twice concurrency/settle model/*", edited(edit{settled: func(list []hooks.Settled) {
 		for i := range list {
-			list[i].Err = nil
+			list[i].LeaseLost = false
 		}
 	}})},
 	{"drops the attempt", "leases/attempt leases/health concurrency/health", edited(eachSettlement(func(s *hooks.Settlement) { s.Attempt = nil }))},

@@ -226,12 +226,12 @@ func (m *model) settle() {
 	settled := m.c.settle(m.now.Sub(start), batch...)
 	for i, s := range batch {
 		d := m.find(s.DeliveryID)
-		m.note("settle %d with token %d as %s, hold %t: %v", m.numbers[s.DeliveryID], s.Token, s.State, s.Hold, settled[i].Err)
+		m.note("settle %d with token %d as %s, hold %t: %v", m.numbers[s.DeliveryID], s.Token, s.State, s.Hold, refusal(settled[i]))
 		if d == nil || d.State != leased || d.Lease.Token != s.Token {
-			m.c.is("stale settlement", settled[i].Err, hooks.ErrLeaseLost)
+			m.c.is("stale settlement", refusal(settled[i]), errLeaseLost)
 			continue
 		}
-		m.c.ok(settled[i].Err)
+		m.c.ok(refusal(settled[i]))
 		d.Lease = hooks.Lease{Token: s.Token}
 		d.Reason, d.Undecided = s.Reason, s.Undecided
 		if s.Attempt != nil {

@@ -85,7 +85,7 @@ var orderingRules = []rule{
 		c.equal("claimed", c.take(0, many), []int{1})
 		old := outcome(c.delivery(1), 0, succeeded)
 		c.equal("claimed after the lease", c.take(leaseTime, many), []int{1})
-		c.is("stale settlement", c.settle(leaseTime, old)[0].Err, hooks.ErrLeaseLost)
+		c.is("stale settlement", refusal(c.settle(leaseTime, old)[0]), errLeaseLost)
 		c.expect("after a lost lease", []int{2}, blocked)
 		c.end(leaseTime, 1, pending)
 		c.expect("after a retry", []int{2}, blocked)
