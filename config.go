@@ -152,11 +152,12 @@ type Config struct {
 	// The attempt log shows the values, so they must not be secret.
 	//
 	// Decorate cannot replace headers of the protocol or the hook, not even by a
-	// name with the same [HeaderKey]. Such headers, those that [CheckHeader]
-	// refuses, and those beyond 50 values or 16 KiB in all are not sent. The log
-	// says so once for each name, up to 100 names. If Decorate panics, the request
-	// is sent without its headers. It is called concurrently, must be quick, and
-	// must not change the event or keep the header. Default: nothing is added.
+	// name that differs only in letter case or in characters other than letters
+	// and digits. Such headers, those that [Hook].Headers must not have, and those
+	// beyond 50 values or 16 KiB in all are not sent. The log says so once for each
+	// name, up to 100 names. If Decorate panics, the request is sent without its
+	// headers. It is called concurrently, must be quick, and must not change the
+	// event or keep the header. Default: nothing is added.
 	Decorate func(*Event, http.Header)
 
 	// Logger gets what an operator should know. Default: slog.Default().

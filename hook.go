@@ -58,7 +58,8 @@ type Hook struct {
 	// Headers are sent with every delivery. Their values may be credentials:
 	// they appear in no log. At most 50, 16 KiB in all. Framing and
 	// hop-by-hop headers and those that carry the signature are refused, as are
-	// names that a receiver may take for those, or for each other ([HeaderKey]).
+	// names that a receiver may take for those, or for each other, because they
+	// differ only in letter case or in characters other than letters and digits.
 	Headers map[string]string
 	// Secrets sign the deliveries, the current ones first. Register makes one
 	// when there is none and the protocol signs. At most 10, each of at most

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/header"
 )
 
 // A sender makes requests under the egress policy.
@@ -134,11 +136,11 @@ func asksForTLS(response Response) bool {
 // wellFormed reports whether net/http sends the request at all.
 func wellFormed(r *http.Request) bool {
 	for name, values := range r.Header {
-		if !validToken(name) || slices.ContainsFunc(values, func(v string) bool { return !validHeaderValue(v) }) {
+		if !header.ValidToken(name) || slices.ContainsFunc(values, func(v string) bool { return !header.ValidValue(v) }) {
 			return false
 		}
 	}
-	return validToken(r.Method)
+	return header.ValidToken(r.Method)
 }
 
 func failed(class ErrorClass, err error) Response {

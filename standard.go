@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-2c6e3a5a/hooks/internal/header"
 	"github.com/seed-2c6e3a5a/hooks/internal/signature"
 )
 
@@ -85,7 +86,7 @@ func (p standard) Compile(h Hook) (Endpoint, error) {
 	}
 	for name, value := range h.Headers {
 		key := textproto.CanonicalMIMEHeaderKey(name)
-		if setByStandard[HeaderKey(name)] || e.header[key] == nil && replaceable[HeaderKey(name)] {
+		if setByStandard[header.Key(name)] || e.header[key] == nil && replaceable[header.Key(name)] {
 			return nil, &InvalidError{Field: fmt.Sprintf("headers[%q]", name), Reason: "is set by the protocol"}
 		}
 		e.header[key] = []string{value}
@@ -97,8 +98,8 @@ func (p standard) Compile(h Hook) (Endpoint, error) {
 // setByStandard are the headers that the protocol sets itself. Of replaceable, a
 // hook's takes their place, under that name only.
 var (
-	setByStandard = headerKeys(signature.HeaderID, signature.HeaderTimestamp, signature.HeaderSignature)
-	replaceable   = headerKeys("Content-Type", "User-Agent")
+	setByStandard = header.Keys(signature.HeaderID, signature.HeaderTimestamp, signature.HeaderSignature)
+	replaceable   = header.Keys("Content-Type", "User-Agent")
 )
 
 type standardEndpoint struct {

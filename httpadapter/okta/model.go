@@ -90,12 +90,12 @@ type channelView struct {
 
 type configView struct {
 	URI        string          `json:"uri"`
-	Headers    []header        `json:"headers"`
+	Headers    []headerView    `json:"headers"`
 	Method     string          `json:"method"`
 	AuthScheme *authSchemeView `json:"authScheme"`
 }
 
-type header struct {
+type headerView struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
 }
@@ -160,12 +160,12 @@ func viewOf(h hooks.Hook, base string) (hookView, error) {
 
 // headersOf returns the hook's headers: in the order of the settings those that
 // are named there, then the others by name.
-func headersOf(h hooks.Hook, s settings) []header {
-	list := []header{}
+func headersOf(h hooks.Hook, s settings) []headerView {
+	list := []headerView{}
 	for _, name := range append(s.Headers, slices.Sorted(maps.Keys(h.Headers))...) {
 		value, ok := h.Headers[name]
-		if ok && !slices.Contains(list, header{name, value}) {
-			list = append(list, header{name, value})
+		if ok && !slices.Contains(list, headerView{name, value}) {
+			list = append(list, headerView{name, value})
 		}
 	}
 	return list

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/okta/filter"
+	"github.com/seed-2c6e3a5a/hooks/internal/header"
 )
 
 // Name is the name of the protocol, as in [hooks.Hook].Protocol.
@@ -131,12 +132,12 @@ func authHeaderOf(h hooks.Hook, s settings) (string, error) {
 	if len(h.Secrets) == 0 {
 		return "", &hooks.InvalidError{Field: "secrets", Reason: "must have the value of the authentication header"}
 	}
-	switch hooks.HeaderKey(s.AuthHeader) {
-	case hooks.HeaderKey(challengeHeader), hooks.HeaderKey(requestIDHeader):
+	switch header.Key(s.AuthHeader) {
+	case header.Key(challengeHeader), header.Key(requestIDHeader):
 		return "", &hooks.InvalidError{Field: "settings.authHeader", Reason: "is set by the protocol"}
 	}
 	for _, secret := range h.Secrets {
-		if err := hooks.CheckHeader("settings.authHeader", s.AuthHeader, string(secret.Secret)); err != nil {
+		if err := wire.CheckHeader("settings.authHeader", s.AuthHeader, string(secret.Secret)); err != nil {
 			return "", err
 		}
 	}
