@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -143,6 +145,29 @@ func (h Hook) LogValue() slog.Value { return slog.StringValue(h.String()) }
 
 // Ref returns the hook's name among all hooks of all tenants.
 func (h Hook) Ref() Ref { return Ref{h.Tenant, h.ID} }
+
+// Clone returns a copy that shares no memory with h.
+func (h Hook) Clone() Hook {
+	h.Events = slices.Clone(h.Events)
+	h.Headers = maps.Clone(h.Headers)
+	h.Secrets = slices.Clone(h.Secrets)
+	h.Schedule = slices.Clone(h.Schedule)
+	h.Settings = slices.Clone(h.Settings)
+	h.Metadata = maps.Clone(h.Metadata)
+	h.Sealed = slices.Clone(h.Sealed)
+	return h
+}
+
+// CurrentSecret returns the first of Secrets that has not expired at now, or false
+// if there is none. It is for protocols that use one secret at a time.
+func (h Hook) CurrentSecret(now time.Time) (Secret, bool) {
+	for _, s := range h.Secrets {
+		if s.ExpiresAt.IsZero() || s.ExpiresAt.After(now) {
+			return s.Secret, true
+		}
+	}
+	return "", false
+}
 
 // A Ref names a hook among all hooks of all tenants.
 type Ref struct{ Tenant, ID string }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -31,7 +30,7 @@ func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 		return fmt.Errorf("hook %q: %w: the tenant has %d or more", h.ID, hooks.ErrTooManyHooks, limit)
 	}
 	s.owned[h.Tenant]++
-	s.put(clone(&h))
+	s.put(h.Clone())
 	return nil
 }
 
@@ -48,7 +47,7 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 	case old.Version != h.Version:
 		return fmt.Errorf("hook %q has version %d, not %d: %w", h.ID, old.Version, h.Version, hooks.ErrConflict)
 	}
-	updated := clone(&h)
+	updated := h.Clone()
 	updated.Version++
 	updated.CreatedAt, updated.Health = old.CreatedAt, old.Health
 	if old.Disabled && !h.Disabled {
@@ -83,8 +82,8 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 	return nil
 }
 
-func (s *Store) put(h *hooks.Hook) {
-	s.hooks[h.Ref()] = h
+func (s *Store) put(h hooks.Hook) {
+	s.hooks[h.Ref()] = &h
 	s.changed(h.Ref(), time.Time{})
 }
 
@@ -135,7 +134,7 @@ func (s *Store) HookChanges(ctx context.Context, after int64, limit int) ([]hook
 		}
 		changed := hooks.HookChange{Revision: c.revision}
 		if h := s.hooks[c.ref]; h != nil {
-			changed.Hook = *clone(h)
+			changed.Hook = h.Clone()
 		} else {
 			changed.Deleted, changed.Hook = true, hooks.Hook{Tenant: c.ref.Tenant, ID: c.ref.ID}
 		}
@@ -165,22 +164,10 @@ func (s *Store) Hooks(ctx context.Context, q hooks.HookQuery) (hooks.Page[hooks.
 		}
 	}
 	page := pageOf(found, q.PageQuery, func(h *hooks.Hook) hooks.Cursor { return hooks.Cursor{Time: h.CreatedAt, ID: h.ID} })
-	return mapPage(page, func(h *hooks.Hook) hooks.Hook { return *clone(h) }), nil
+	return mapPage(page, func(h *hooks.Hook) hooks.Hook { return h.Clone() }), nil
 }
 
 func matches(h *hooks.Hook, q hooks.HookQuery) bool {
 	return (q.Protocol == "" || h.Protocol == q.Protocol) && (q.Name == "" || h.Name == q.Name) &&
 		(q.Disabled == nil || h.Disabled == *q.Disabled)
-}
-
-func clone(h *hooks.Hook) *hooks.Hook {
-	c := *h
-	c.Events = slices.Clone(h.Events)
-	c.Headers = maps.Clone(h.Headers)
-	c.Secrets = slices.Clone(h.Secrets)
-	c.Schedule = slices.Clone(h.Schedule)
-	c.Settings = slices.Clone(h.Settings)
-	c.Sealed = slices.Clone(h.Sealed)
-	c.Metadata = maps.Clone(h.Metadata)
-	return &c
 }

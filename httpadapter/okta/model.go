@@ -218,7 +218,7 @@ func (c change) apply(h *hooks.Hook, self string) error {
 		s.AuthHeader, h.Secrets = "", nil
 	case c.auth.value != nil:
 		s.AuthHeader = c.auth.key
-		if current, _ := wire.CurrentSecret(h.Secrets, time.Now()); current != hooks.Secret(*c.auth.value) {
+		if current, _ := h.CurrentSecret(time.Now()); current != hooks.Secret(*c.auth.value) {
 			h.Secrets = []hooks.SigningSecret{{Secret: hooks.Secret(*c.auth.value)}}
 		}
 	case !strings.EqualFold(c.auth.key, s.AuthHeader):

@@ -20,6 +20,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/okta/filter"
 	"github.com/seed-2c6e3a5a/hooks/internal/header"
+	"github.com/seed-2c6e3a5a/hooks/internal/latest"
 )
 
 // Name is the name of the protocol, as in [hooks.Hook].Protocol.
@@ -52,8 +53,8 @@ type Protocol struct {
 	MaxBatch    int
 	BatchWindow time.Duration
 
-	events    wire.Latest[[]byte]
-	decisions wire.Latest[decided]
+	events    latest.Value[*hooks.Event, []byte]
+	decisions latest.Value[*hooks.Event, decided]
 }
 
 // decided is an event as filters see it, or why they cannot.
@@ -98,7 +99,7 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	if h.Method != "" && h.Method != http.MethodPost {
 		return nil, &hooks.InvalidError{Field: "method", Reason: "must be POST for Okta"}
 	}
-	e := &endpoint{protocol: p, secrets: h.Secrets, source: wire.JSON(cmp.Or(s.Self, selfLink("", h.ID))), filters: map[string]*filter.Filter{}}
+	e := &endpoint{protocol: p, hook: h, source: wire.JSON(cmp.Or(s.Self, selfLink("", h.ID))), filters: map[string]*filter.Filter{}}
 	if e.url, err = url.Parse(h.URL); err != nil {
 		return nil, &hooks.InvalidError{Field: "url", Reason: "must be a URL"}
 	}
@@ -150,7 +151,7 @@ type endpoint struct {
 	url        *url.URL
 	header     wire.Header
 	authHeader string // empty: none
-	secrets    []hooks.SigningSecret
+	hook       hooks.Hook
 	filters    map[string]*filter.Filter
 }
 
@@ -182,7 +183,7 @@ func (e *endpoint) Request(_ context.Context, _ hooks.Send, msgs []hooks.Message
 func (e *endpoint) headerAt(now time.Time) (http.Header, error) {
 	header := maps.Clone(e.header.Sent)
 	if e.authHeader != "" {
-		secret, ok := wire.CurrentSecret(e.secrets, now)
+		secret, ok := e.hook.CurrentSecret(now)
 		if !ok {
 			return nil, errors.New("all secrets of the hook have expired")
 		}

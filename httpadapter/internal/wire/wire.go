@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/textproto"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
@@ -142,16 +141,6 @@ func NewHeader(own http.Header, h hooks.Hook, reserved ...string) (Header, error
 	return made, nil
 }
 
-// CurrentSecret returns the first secret that has not expired at now.
-func CurrentSecret(secrets []hooks.SigningSecret, now time.Time) (hooks.Secret, bool) {
-	for _, s := range secrets {
-		if s.ExpiresAt.IsZero() || s.ExpiresAt.After(now) {
-			return s.Secret, true
-		}
-	}
-	return "", false
-}
-
 // Judge is for systems to which 2xx is success.
 func Judge(r hooks.Response) hooks.Verdict {
 	if r.Err != nil {
@@ -182,23 +171,4 @@ func Retriable(class hooks.ErrorClass, status int) bool {
 		return false
 	}
 	return true
-}
-
-// A Latest keeps what was made of the latest event, which the next delivery of
-// the same event uses again. It may be used concurrently.
-type Latest[T any] struct{ made atomic.Pointer[ofEvent[T]] }
-
-type ofEvent[T any] struct {
-	event *hooks.Event
-	value T
-}
-
-// Of returns what build makes of the event.
-func (l *Latest[T]) Of(e *hooks.Event, build func(*hooks.Event) T) T {
-	latest := l.made.Load()
-	if latest == nil || latest.event != e {
-		latest = &ofEvent[T]{e, build(e)}
-		l.made.Store(latest)
-	}
-	return latest.value
 }
