@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// resealInterval is how often Run looks for hooks that are to be encrypted anew.
+	// resealInterval is how often Run looks for hooks that it must encrypt again.
 	resealInterval = time.Minute
-	// maxResealInterval is how seldom it does if another process encrypts them with
+	// maxResealInterval is how often it does if another process encrypts them with
 	// another key again and again.
 	maxResealInterval = time.Hour
 )
 
-// reseal has each hook encrypted with the current key, one after the other, until
-// ctx ends. A hook that is stored so is not touched, so it does not matter where an
+// reseal encrypts each hook with the current key, one after the other, until ctx ends.
+// It does not touch a hook that has that key already, so it does not matter where an
 // earlier Run was cut off.
 func (e *engine) reseal(ctx context.Context) {
 	s, interval := e.m.hooks, resealInterval
-	for told := false; s.seals() && sleep(ctx, interval); {
+	for logged := false; s.seals() && sleep(ctx, interval); {
 		n, again, err := s.reseal(ctx)
 		if interval = min(2*interval, maxResealInterval); again == 0 {
 			interval = resealInterval
@@ -37,20 +37,20 @@ func (e *engine) reseal(ctx context.Context) {
 		case err != nil:
 			e.m.report("encrypt hooks with the current key", err)
 		case again > 0:
-			told = false
+			logged = false
 			e.m.log.Warn("hooks: hooks were encrypted with the current key again: another process had stored them with another current key", "hooks", again)
 		case n > 0, len(s.outdated()) > 0:
-			told = false
-		case !told:
-			told = true
+			logged = false
+		case !logged:
+			logged = true
 			e.m.log.Info("hooks: all hooks that can be read are encrypted with the current key")
 		}
 	}
 }
 
 // reseal stores the hooks that are stale. It returns how many, and how many of them
-// it had stored before. It gives up after some failures; which hooks come first is
-// left to chance.
+// it had stored before. It gives up after maxFailures. The hooks come in random order,
+// so that the same few failures do not stop it each time.
 func (s *sealedHooks) reseal(ctx context.Context) (n, again int, err error) {
 	var failures []error
 	for _, ref := range s.outdated() {
@@ -62,7 +62,7 @@ func (s *sealedHooks) reseal(ctx context.Context) (n, again int, err error) {
 			err = s.UpdateHook(ctx, page.Items[0])
 		}
 		switch {
-		case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound): // The next look at the changes tells.
+		case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound): // The next HookChanges says whether the hook is stale.
 		case err == nil:
 			n++
 			if s.resealed[ref] {
@@ -95,7 +95,7 @@ func (s *sealedHooks) note(ref Ref, stale bool) {
 	}
 }
 
-// current reports whether the store keeps a hook in this form when it is written
+// current reports whether a hook is stored in the form in which it would be stored
 // now.
 func (s *sealedHooks) current(h Hook) bool {
 	switch {

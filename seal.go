@@ -119,7 +119,7 @@ func (s *sealedHooks) sealed(ctx context.Context, h Hook) (Hook, error) {
 		return h, nil
 	}
 	if !s.seals() {
-		s.tell.Do(s.tellUnencrypted)
+		s.logUnencrypted.Do(s.warnUnencrypted)
 		return h, nil
 	}
 	part := secretPart{Headers: h.Headers, Settings: h.Settings}
@@ -137,7 +137,7 @@ func (s *sealedHooks) sealed(ctx context.Context, h Hook) (Hook, error) {
 	return h, nil
 }
 
-func (s *sealedHooks) tellUnencrypted() {
+func (s *sealedHooks) warnUnencrypted() {
 	if _, ok := s.Store.(Volatile); !ok {
 		s.log.Info("hooks: secrets, header values and settings of hooks are stored unencrypted, because Config.Keys is not set")
 	}

@@ -296,6 +296,31 @@ type Settlement struct {
 	ThrottleUntil time.Time
 }
 
+// After returns the health after a settlement made at now. It is the rule that
+// every store applies in Settle: a success clears, but for a throttle that has
+// not ended; a failed attempt counts and may throttle, unless it was
+// interrupted or nothing could be sent because of the filter; anything else
+// changes nothing.
+func (h Health) After(s Settlement, now time.Time) Health {
+	switch {
+	case s.State == Succeeded:
+		if h.ThrottledUntil.After(now) {
+			return Health{ThrottledUntil: h.ThrottledUntil}
+		}
+		return Health{}
+	case s.Attempt == nil || s.Attempt.Class == ClassInterrupted || s.Attempt.Class == ClassFilter:
+		return h
+	}
+	h.Failures++
+	if h.FailingSince.IsZero() {
+		h.FailingSince = now
+	}
+	if s.ThrottleUntil.After(h.ThrottledUntil) {
+		h.ThrottledUntil = s.ThrottleUntil
+	}
+	return h
+}
+
 // Settled is the result of one settlement.
 type Settled struct {
 	// LeaseLost says that the delivery is not leased with that Token; nothing
