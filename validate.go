@@ -271,21 +271,6 @@ func checkData(field string, data []byte, limit int) error {
 
 func validJSON(data []byte) bool { return json.Valid(data) && utf8.Valid(data) }
 
-// check refuses what no store should have to interpret, or to look for.
-func (q PageQuery) check() error {
-	return firstError(
-		checkRange("limit", q.Limit, MaxLimit),
-		checkRange("offset", q.Offset, MaxCount),
-		checkRange("countTo", q.CountTo, MaxCount),
-	)
-}
-
-func (q HookQuery) check() error { return firstError(checkList("ids", q.IDs), q.PageQuery.check()) }
-
-func (q LogQuery) check() error {
-	return firstError(checkList("deliveryIDs", q.DeliveryIDs), checkList("states", q.States), q.PageQuery.check())
-}
-
 func checkRange(field string, n, limit int) error {
 	if n < 0 || n > limit {
 		return &InvalidError{Field: field, Reason: fmt.Sprintf("must be 0 to %d", limit)}
