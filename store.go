@@ -231,9 +231,9 @@ func (r *ClaimRequest) HookCapacity(hook Ref) int {
 	return cmp.Or(r.PerHook, math.MaxInt)
 }
 
-// A Capacity is for so many deliveries, or until the data of their events has reached
-// so many bytes. So the last one may exceed Bytes. An event counts for each of its
-// deliveries.
+// A Capacity is used up by as many deliveries as it says, or as soon as the data of
+// their events has reached as many bytes as it says, so that the last event may exceed
+// Bytes. An event counts for each of its deliveries.
 type Capacity struct {
 	// Deliveries is how many fit. 0: none.
 	Deliveries int
