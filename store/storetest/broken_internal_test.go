@@ -393,7 +393,7 @@ func (s oneTenant) Enqueue(ctx context.Context, now time.Time, entries []hooks.E
 	return s.Store.Enqueue(ctx, now, entries)
 }
 
-// talkative tells apart what is another tenant's from what is nobody's.
+// talkative has different errors for what is another tenant's and what does not exist.
 type talkative struct{ hooks.Store }
 
 func (s talkative) Redeliver(ctx context.Context, now time.Time, tenant, id string) (hooks.Delivery, error) {

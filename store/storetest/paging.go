@@ -63,7 +63,7 @@ var pagingRules = []rule{
 				slices.Collect(slices.Chunk(want, 4)))
 		}
 	}},
-	{"removed", "A cursor stays good when the element before it is removed.", func(c *check) {
+	{"removed", "A cursor stays valid when the element before it is removed.", func(c *check) {
 		elements := spread(12)
 		for _, l := range listings {
 			i := slices.IndexFunc(elements, func(e element) bool { return e.n == l.order(elements)[4] })
@@ -88,7 +88,7 @@ var pagingRules = []rule{
 			c.equal(l.name+" behind the first page", ns, want)
 		}
 	}},
-	{"offset", "Offset skips so many elements, behind After if that is given.", func(c *check) {
+	{"offset", "Offset is how many elements are skipped, behind After if that is given.", func(c *check) {
 		elements := spread(12)
 		c.list(elements)
 		for _, l := range listings {
