@@ -17,11 +17,13 @@ import (
 // Config sets a Manager up. Its zero value works. New copies it; later changes
 // have no effect.
 type Config struct {
-	// Protocols are spoken besides Standard Webhooks. Default: none.
+	// Protocols are those besides Standard Webhooks. Each needs a name of its own and,
+	// in its [Traits], a Schedule and a Timeout. Default: none.
 	Protocols []Protocol
 	// Catalogue lists the event types that the application triggers. When it is set,
 	// other types are refused by Trigger and as exact names in Hook.Events,
-	// which catches misspellings. At most 10,000. Default: any type.
+	// which catches misspellings. At most 10,000, each Name once. Default: any
+	// type.
 	Catalogue []EventType
 
 	// AllowNetworks lists CIDRs ("10.1.0.0/16") and addresses that hooks may reach
@@ -61,8 +63,8 @@ type Config struct {
 	// [StandardWebhooks]), and 15 s.
 	Schedule []time.Duration
 	Timeout  time.Duration
-	// UserAgent is sent with every request of the default protocol. Default:
-	// "hooks (+https://github.com/seed-2c6e3a5a/hooks)".
+	// UserAgent is sent with every request of the default protocol. Printable ASCII.
+	// Default: "hooks (+https://github.com/seed-2c6e3a5a/hooks)".
 	UserAgent string
 
 	// MaxInFlight bounds the requests that Run has under way at a time. More
@@ -70,15 +72,16 @@ type Config struct {
 	// them (of less than 640, up to 128, half of them) are for requests younger
 	// than 50 ms, so that slow endpoints leave some to the others. A quarter as
 	// many, and at least 1, are for [Manager.Test] and [Manager.Verify] beside
-	// them, of which a tenant gets a quarter, and at least 1. Default: 640.
+	// them, of which a tenant gets a quarter, and at least 1. 1 to 10,000. Default:
+	// 640.
 	MaxInFlight int
-	// MaxInFlightPerHook is the same for one hook that sets none itself.
-	// Default: 32.
+	// MaxInFlightPerHook is the same for one hook that sets none itself. 1 to
+	// 10,000. Default: 32.
 	MaxInFlightPerHook int
 	// MaxHooks bounds the hooks of each tenant. Default: 1,000; negative: any
 	// number.
 	MaxHooks int
-	// MaxPayload bounds Event.Data, in bytes. Default: 256 KiB, at most 16 MiB.
+	// MaxPayload bounds Event.Data, in bytes. 1 B to 16 MiB. Default: 256 KiB.
 	MaxPayload int
 	// MaxResponse is how many bytes of a response's body the attempt log keeps.
 	// Default: 16 KiB, at most 1 MiB; negative: none.
@@ -86,15 +89,15 @@ type Config struct {
 
 	// Lease is how long a delivery belongs to a Manager that took it. One
 	// that crashes leaves its deliveries to others after this time. An
-	// attempt takes at most three quarters of it. Default: 60 s; at least 1 s.
+	// attempt takes at most three quarters of it. 1 s to 1 h. Default: 60 s.
 	Lease time.Duration
 	// Grace is how long Run lets the requests under way go on once its
 	// context has ended. Default: 10 s; negative: not at all.
 	Grace time.Duration
 	// PollInterval is how often Run asks the store for work that it does not know
 	// of: retries left by others, and events from other processes and from
-	// transactions of the application. [Manager.Wake] makes it ask at once. Default: 100
-	// ms, or 5 s if the store is a [Notifier].
+	// transactions of the application. [Manager.Wake] makes it ask at once. 1 ms
+	// to 1 min. Default: 100 ms, or 5 s if the store is a [Notifier].
 	PollInterval time.Duration
 	// DisableAfter is how long an endpoint may fail without any success
 	// before its hook is disabled. Default: 5 days; negative: for ever.
@@ -108,15 +111,15 @@ type Config struct {
 	// more than that; deliveries that hold an ordering key back stay. An event
 	// goes with its last delivery, and a second one with its ID is then no
 	// duplicate any more: so keep more than a hook gets in the time in which
-	// you might repeat a Trigger. Default 0: any number, since how long that
-	// protects should not depend on the traffic unless you say so.
+	// you might repeat a Trigger. Not negative. Default 0: any number, because how
+	// long that protects should not depend on the traffic unless you say so.
 	MaxLogPerHook int
 
 	// Keys encrypt the Secrets, Headers and Settings of hooks before they reach
-	// the store. The first key is the current one, which encrypts. The others only
-	// decrypt what was encrypted with them. Run encrypts again, with the current
-	// key, whatever has another key or none. The ciphertext is bound to the hook's
-	// tenant and ID, so that it is of no use in another hook.
+	// the store. No two have the same ID. The first key is the current one, which
+	// encrypts. The others only decrypt what was encrypted with them. Run encrypts
+	// again, with the current key, whatever has another key or none. The ciphertext
+	// is bound to the hook's tenant and ID, so that it is of no use in another hook.
 	//
 	// To change the key, first add the new one at the end of Keys in all processes
 	// on the store, then move it to the front in all of them. Drop the old one
@@ -206,10 +209,10 @@ type Observer struct {
 
 // An EventType is an entry of [Config].Catalogue.
 type EventType struct {
-	// Name is the type, as in Event.Type.
+	// Name is the type, with the characters and bounds of Event.Type.
 	Name        string
 	Description string
-	// Example is a sample of Event.Data: JSON of at most MaxPayload bytes.
+	// Example is a sample of Event.Data: JSON in UTF-8 of at most MaxPayload bytes.
 	// [Manager.Test] sends it in events without Data. Default: none.
 	Example json.RawMessage
 }

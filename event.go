@@ -7,24 +7,27 @@ import (
 	"time"
 )
 
-// An Event is something that happened in the application, to be told to its hooks. It
-// is stored once, whatever the number of hooks.
+// An Event is something that happened in the application, for the hooks that want it.
+// It is stored once, whatever the number of hooks. Text is UTF-8 without NUL.
 type Event struct {
 	// ID names the event within its tenant; the default is a UUIDv7. The same
 	// ID again is refused with [ErrDuplicate], for as long as the event is
 	// kept. Receivers see it as their idempotency key. 1 to 128 of the
 	// characters a-z, A-Z, 0-9, "_" and "-".
 	ID string
-	// Tenant is the scope: only hooks of the same tenant receive the event.
+	// Tenant is the scope: only hooks of the same tenant receive the event. At most
+	// 256 bytes.
 	Tenant string
 	// Type says what happened: segments separated by dots, each of the
 	// characters a-z, A-Z, 0-9, "_", "-", ":" and ">", for example
-	// "order.paid". At most 256 bytes. Keep to letters, digits and "_" for
-	// receivers that check Standard Webhooks by the letter.
+	// "order.paid". 1 to 256 bytes. If [Config].Catalogue is set, it must have the
+	// type. Use letters, digits and "_" only for receivers that check Standard
+	// Webhooks strictly.
 	Type string
-	// Time is when it happened. Default: now. Kept in UTC milliseconds.
+	// Time is when it happened, in the years 1 to 9999. Default: now. Kept in UTC
+	// milliseconds.
 	Time time.Time
-	// Data is the payload, any JSON value, kept and sent byte for byte.
+	// Data is the payload, any JSON value in UTF-8, kept and sent byte for byte.
 	// Default: {}. At most [Config].MaxPayload bytes.
 	Data json.RawMessage
 	// OrderingKey keeps order: a hook gets the events of one key one at a
@@ -32,7 +35,7 @@ type Event struct {
 	// most 256 bytes.
 	OrderingKey string
 	// Metadata is for filters and for the application; it is not sent. At most 50
-	// entries, 16 KiB in all.
+	// entries, 16 KiB in all with their keys.
 	Metadata map[string]string
 }
 
