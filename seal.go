@@ -100,7 +100,7 @@ func (s *sealedHooks) key(id string) *sealingKey {
 // seals reports whether it encrypts.
 func (s *sealedHooks) seals() bool { return s.seal != nil || len(s.keys) > 0 }
 
-// A secretPart is what of a hook is encrypted, as JSON.
+// A secretPart is the part of a hook that is encrypted, as JSON.
 type secretPart struct {
 	Headers  map[string]string `json:"headers,omitempty"`
 	Secrets  []sealedSecret    `json:"secrets,omitempty"`
@@ -209,8 +209,8 @@ func ofKey(sealed []byte) (id string, data []byte, ok bool) {
 	return string(name), data, ok
 }
 
-// placeOf names a hook where it is bound to its ciphertext, so that rows of the
-// store cannot be exchanged.
+// placeOf returns the associated data that binds a ciphertext to its hook, so that
+// ciphertexts in the store cannot be exchanged.
 func placeOf(ref Ref) string { return "hooks/" + url.PathEscape(ref.Tenant) + "/" + ref.ID }
 
 // callSeal calls code of the application.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// settle is the settler: it stores results until they are closed and empty, or
+// settle is the settler: it stores results until their queue is closed and empty, or
 // ctx ends.
 func (e *engine) settle(ctx context.Context) error {
 	var b batch
@@ -86,8 +86,8 @@ func (e *engine) settled(ctx context.Context, at time.Time, b batch, settled []S
 	}
 }
 
-// observeEach calls the observer for each result that was stored. If its code
-// panics at one of them, it is called for the others all the same.
+// observeEach calls the observer for each result that was stored. If it panics for one
+// of them, it is still called for the others.
 func (e *engine) observeEach(settled []Settled, observer func(i int)) {
 	for i := 0; i < len(settled); {
 		e.m.observe(func() {
@@ -110,7 +110,7 @@ func (e *engine) failedTooLong(h Health, lastError string) string {
 	return fmt.Sprintf("no delivery has succeeded since %s; the last error: %s", h.FailingSince.Format(time.RFC3339), lastError)
 }
 
-// disable disables a hook, beside the settler and once at a time.
+// disable disables a hook in a goroutine of its own, unless one is doing so already.
 func (e *engine) disable(ctx context.Context, ref Ref, reason string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -37,8 +37,8 @@ const (
 	maxCatalogue = 10_000
 )
 
-// checkHook checks all of the hook, its protocol's part included. It may tidy
-// what has one meaning in several forms.
+// checkHook checks all of the hook, its protocol's part included. It changes what has
+// one meaning in several forms to one of these.
 func (m *Manager) checkHook(h *Hook) error {
 	if !h.Disabled {
 		h.DisabledReason = ""
@@ -79,7 +79,7 @@ func (m *Manager) checkHook(h *Hook) error {
 	return err
 }
 
-// checkSize bounds the hook in all, but for what the Manager sets.
+// checkSize bounds all of the hook except for what the Manager sets.
 func checkSize(h *Hook) error {
 	size := len(h.ID) + len(h.Tenant) + len(h.Name) + len(h.Description) + len(h.Filter) + len(h.URL) +
 		len(h.Method) + len(h.Protocol) + len(h.Settings) + 8*len(h.Schedule) + sizeOf(h.Headers) + sizeOf(h.Metadata)
