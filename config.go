@@ -19,11 +19,13 @@ import (
 // Config sets a Manager up. Its zero value works. New copies it; later changes
 // have no effect.
 type Config struct {
-	// Protocols are spoken besides Standard Webhooks. Default: none.
+	// Protocols are those besides Standard Webhooks. Each needs a name of its own and,
+	// in its [Traits], a Schedule and a Timeout. Default: none.
 	Protocols []Protocol
 	// Catalogue lists the event types that the application triggers. When it is set,
 	// other types are refused by Trigger and as exact names in Hook.Events,
-	// which catches misspellings. At most 10,000. Default: any type.
+	// which catches misspellings. At most 10,000, each Name once. Default: any
+	// type.
 	Catalogue []EventType
 
 	// AllowNetworks lists CIDRs ("10.1.0.0/16") and addresses that hooks may reach
@@ -63,8 +65,8 @@ type Config struct {
 	// [StandardWebhooks]), and 15 s.
 	Schedule []time.Duration
 	Timeout  time.Duration
-	// UserAgent is sent with every request of the default protocol. Default:
-	// "hooks (+https://github.com/seed-2c6e3a5a/hooks)".
+	// UserAgent is sent with every request of the default protocol. Printable ASCII.
+	// Default: "hooks (+https://github.com/seed-2c6e3a5a/hooks)".
 	UserAgent string
 
 	// MaxInFlight bounds the requests that Run has under way at a time. A higher
@@ -80,7 +82,7 @@ type Config struct {
 	// MaxHooks bounds the hooks of each tenant. Default: 1,000; negative: any
 	// number.
 	MaxHooks int
-	// MaxPayload bounds Event.Data, in bytes. Default: 256 KiB, at most 16 MiB.
+	// MaxPayload bounds Event.Data, in bytes. 1 B to 16 MiB. Default: 256 KiB.
 	MaxPayload int
 	// MaxResponse is how many bytes of a response's body the attempt log keeps.
 	// Default: 16 KiB, at most 1 MiB; negative: none.
@@ -114,7 +116,7 @@ type Config struct {
 	MaxLogPerHook int
 
 	// Keys encrypt the Secrets, Headers and Settings of hooks before they reach
-	// the store. The first key is the current one, which encrypts. The others only
+	// the store. No two have the same ID. The first key is the current one, which encrypts. The others only
 	// decrypt what was encrypted with them. Run encrypts again, with the current
 	// key, what was encrypted with another key or not at all. The ciphertext is bound to
 	// the hook's tenant and ID, so that it is of no use in another hook.
@@ -208,10 +210,10 @@ type Observer struct {
 
 // An EventType is an entry of [Config].Catalogue.
 type EventType struct {
-	// Name is the type, as in Event.Type.
+	// Name is the type, with the characters and bounds of Event.Type.
 	Name        string
 	Description string
-	// Example is a sample of Event.Data: JSON of at most MaxPayload bytes.
+	// Example is a sample of Event.Data: JSON in UTF-8 of at most MaxPayload bytes.
 	// [Manager.Test] sends it in events without Data. Default: none.
 	Example json.RawMessage
 }

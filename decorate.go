@@ -7,6 +7,8 @@ import (
 	"net/textproto"
 	"slices"
 	"sync"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/header"
 )
 
 // maxDropped bounds the names of headers in droppedHeaders.
@@ -46,14 +48,14 @@ func (m *Manager) decorate(req *Request, msgs []Message) {
 func (m *Manager) addHeaders(req *Request, added http.Header) {
 	taken := make(map[string]bool, len(req.Header))
 	for name := range req.Header {
-		taken[HeaderKey(name)] = true
+		taken[header.Key(name)] = true
 	}
-	header, log := maps.Clone(req.Header), maps.Clone(req.LogHeader)
-	if header == nil {
-		header = http.Header{}
+	sent, logged := maps.Clone(req.Header), maps.Clone(req.LogHeader)
+	if sent == nil {
+		sent = http.Header{}
 	}
-	if log == nil {
-		log = redactedHeader(req.Header)
+	if logged == nil {
+		logged = redactedHeader(req.Header)
 	}
 	count, size := 0, 0
 	for _, name := range slices.Sorted(maps.Keys(added)) {
@@ -75,19 +77,19 @@ func (m *Manager) addHeaders(req *Request, added http.Header) {
 		}
 		count, size = count+len(values), size+more
 		key := textproto.CanonicalMIMEHeaderKey(name)
-		header[key] = append(header[key], values...)
-		log[key] = append(log[key], values...)
+		sent[key] = append(sent[key], values...)
+		logged[key] = append(logged[key], values...)
 	}
-	req.Header, req.LogHeader = header, log
+	req.Header, req.LogHeader = sent, logged
 }
 
 // checkAdded refuses a header that the request must not have.
 func checkAdded(name string, values []string, taken map[string]bool) error {
-	if taken[HeaderKey(name)] {
+	if taken[header.Key(name)] {
 		return &InvalidError{Field: name, Reason: "is already set by the protocol or the hook"}
 	}
 	for _, value := range values {
-		if err := CheckHeader(name, name, value); err != nil {
+		if err := checkHeader(name, name, value); err != nil {
 			return err
 		}
 	}

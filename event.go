@@ -8,7 +8,7 @@ import (
 )
 
 // An Event is something that happened in the application and that its hooks may
-// receive. It is stored once, whatever the number of hooks.
+// receive. It is stored once, whatever the number of hooks. Texts are UTF-8 without NUL.
 type Event struct {
 	// ID identifies the event within its tenant. Default: a UUIDv7. The same ID again
 	// is refused with [ErrDuplicate], for as long as the event is kept. Receivers see
@@ -19,13 +19,14 @@ type Event struct {
 	// bytes.
 	Tenant string
 	// Type says what happened: segments separated by dots, each of the characters a-z,
-	// A-Z, 0-9, "_", "-", ":" and ">", for example "order.paid". At most 256 bytes.
-	// Standard Webhooks itself allows only letters, digits and "_" in segments, and
+	// A-Z, 0-9, "_", "-", ":" and ">", for example "order.paid". 1 to 256 bytes. If
+	// [Config].Catalogue is set, it must have the type. Standard Webhooks itself allows only letters, digits and "_" in segments, and
 	// some receivers check that.
 	Type string
-	// Time is when it happened. Default: now. Kept in UTC milliseconds.
+	// Time is when it happened, in the years 1 to 9999. Default: now. Kept in UTC
+	// milliseconds.
 	Time time.Time
-	// Data is the payload, any JSON value, kept and sent byte for byte.
+	// Data is the payload, any JSON value in UTF-8, kept and sent byte for byte.
 	// Default: {}. At most [Config].MaxPayload bytes.
 	Data json.RawMessage
 	// OrderingKey keeps events in order: a hook gets the events of one key one at a
@@ -33,7 +34,7 @@ type Event struct {
 	// bytes.
 	OrderingKey string
 	// Metadata is for filters and for the application; it is not sent. At most 50
-	// entries, 16 KiB in all.
+	// entries, 16 KiB in all with their keys.
 	Metadata map[string]string
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -12,8 +14,8 @@ import (
 //
 // The zero value of every field but URL and Events is a working default. A
 // Hook is a plain value: changing one that a Manager returned changes nothing
-// until it is given to [Manager.Update]. Beside the bounds of each field, all
-// fields together have at most 128 KiB.
+// until it is given to [Manager.Update]. Text is UTF-8 without NUL. Beside the bounds of
+// each field, all fields together have at most 128 KiB.
 type Hook struct {
 	// ID names the hook within its tenant. Register makes one (a UUIDv7) when
 	// it is empty. 1 to 128 of the characters a-z, A-Z, 0-9, "_" and "-". It
@@ -31,7 +33,7 @@ type Hook struct {
 	// hook is disabled is cancelled.
 	Disabled bool
 	// DisabledReason says why, when the Manager disabled the hook by itself.
-	// Enabling the hook clears it.
+	// Enabling the hook clears it. At most 4096 bytes.
 	DisabledReason string
 	// Verified says that the endpoint has proved that it wants the traffic.
 	// [Manager.Verify] sets it, a change of URL clears it, and an application may set
@@ -41,11 +43,14 @@ type Hook struct {
 
 	// Events lists the event types that the hook wants: exact names, prefixes
 	// that end in ".*" ("order.*" is every type that starts with "order."),
-	// or "*" for all. At least one, at most 1000.
+	// or "*" for all. 1 to 1000, none twice, each of 1 to 256 bytes and of the
+	// characters of [Event].Type. If [Config].Catalogue is set, exact names must
+	// be in it.
 	Events []string
 	// Filter narrows Events by an expression over the event, for example
 	// `data.total > 100 && metadata.region == "eu"`. Empty: no filter. At most
-	// 4096 bytes; docs/filters.md has the language.
+	// 4096 bytes, and 400 values, names and operators; docs/filters.md has the
+	// language.
 	Filter string
 
 	// URL is where deliveries go: absolute, http or https, without userinfo
@@ -56,9 +61,12 @@ type Hook struct {
 	// Webhooks.
 	Method string
 	// Headers are sent with every delivery. Their values may be credentials:
-	// they appear in no log. At most 50, 16 KiB in all. Framing and
-	// hop-by-hop headers and those that carry the signature are refused, as are
-	// names that a receiver may take for those, or for each other ([HeaderKey]).
+	// they appear in no log. At most 50, 16 KiB in all with their names. A name is
+	// a token (RFC 9110, section 5.6.2), a value is UTF-8 without control
+	// characters except tabs. Framing and hop-by-hop headers and those that carry
+	// the signature are refused, as are names that a receiver may take for those,
+	// or for each other, because they differ only in letter case or in characters
+	// other than letters and digits.
 	Headers map[string]string
 	// Secrets sign the deliveries, the current ones first. Register makes one
 	// when there is none and the protocol signs. At most 10, each of at most
@@ -77,20 +85,20 @@ type Hook struct {
 	// [Traits].Jitter. A delay of 0 is none; but from the third retry on, delays
 	// of less than 1 s are lengthened to 1 s, 2 s, 4 s and so on, up to a minute.
 	// Default: the protocol's, see [Config].Schedule. At most 101 entries (100
-	// retries), each at most 7 days.
+	// retries), each 0 to 7 days.
 	Schedule []time.Duration
 	// Timeout bounds one attempt, from the look-up of the name to the last
 	// byte of the response. Default: the protocol's, see [Config].Timeout. At most
 	// 30 s.
 	Timeout time.Duration
-	// RateLimit bounds the attempts a second that one Manager makes. Default
-	// 0: no limit.
+	// RateLimit bounds the attempts a second that one Manager makes: 0.0001 to
+	// 1,000,000. Default 0: no limit.
 	RateLimit float64
 	// MaxInFlight bounds the requests that one Manager has under way at a
-	// time. Default: [Config].MaxInFlightPerHook.
+	// time. At most 10,000. Default: [Config].MaxInFlightPerHook.
 	MaxInFlight int
 	// MaxBatch is how many events may share a request, if the protocol can put
-	// several into one ([Traits].MaxBatch). A batch succeeds and fails as one,
+	// several into one: at most [Traits].MaxBatch. A batch succeeds and fails as one,
 	// and has at most 1 MiB of data, or one event. Default: 1.
 	MaxBatch int
 	// BatchWindow is how long a delivery that is due waits for others to share
@@ -98,19 +106,19 @@ type Hook struct {
 	// memory: after a crash it is sent when its lease has ended. At most 10 s.
 	// Default 0: only those share a request that are waiting anyway.
 	BatchWindow time.Duration
-	// HoldDead says what follows when a delivery with an ordering key is
-	// dead: false lets the next of its key go, true holds the key back until
-	// someone redelivers or cancels the dead one.
+	// HoldDead says what follows when a delivery with an ordering key is dead. If
+	// false, the next of its key is sent. If true, the dead delivery holds its
+	// key until it is redelivered or cancelled.
 	HoldDead bool
 
 	// Protocol names what deliveries look like on the wire, one of
 	// [Config].Protocols. Default: [StandardWebhooks].
 	Protocol string
-	// Settings are the protocol's own, JSON that only the protocol reads. At
-	// most 64 KiB.
+	// Settings are the protocol's own, JSON in UTF-8 that only the protocol reads.
+	// At most 64 KiB.
 	Settings json.RawMessage
 	// Metadata is the application's, stored and returned. At most 50 entries, 16 KiB
-	// in all.
+	// in all with their keys.
 	Metadata map[string]string
 
 	// Sealed is what stores get instead of Headers, Secrets and Settings when
@@ -143,13 +151,37 @@ func (h Hook) LogValue() slog.Value { return slog.StringValue(h.String()) }
 // Ref returns the hook's name among all hooks of all tenants.
 func (h Hook) Ref() Ref { return Ref{h.Tenant, h.ID} }
 
+// Clone returns a copy that shares no memory with h.
+func (h Hook) Clone() Hook {
+	h.Events = slices.Clone(h.Events)
+	h.Headers = maps.Clone(h.Headers)
+	h.Secrets = slices.Clone(h.Secrets)
+	h.Schedule = slices.Clone(h.Schedule)
+	h.Settings = slices.Clone(h.Settings)
+	h.Metadata = maps.Clone(h.Metadata)
+	h.Sealed = slices.Clone(h.Sealed)
+	return h
+}
+
+// CurrentSecret returns the first of Secrets that has not expired at now, or false
+// if there is none. It is for protocols that use one secret at a time.
+func (h Hook) CurrentSecret(now time.Time) (Secret, bool) {
+	for _, s := range h.Secrets {
+		if s.ExpiresAt.IsZero() || s.ExpiresAt.After(now) {
+			return s.Secret, true
+		}
+	}
+	return "", false
+}
+
 // A Ref names a hook among all hooks of all tenants.
 type Ref struct{ Tenant, ID string }
 
 // A SigningSecret is a secret and the time until which it signs.
 type SigningSecret struct {
 	Secret Secret
-	// ExpiresAt is when the secret stops signing. Zero: never.
+	// ExpiresAt is when the secret stops signing, in the years 1 to 9999. It is
+	// kept in UTC milliseconds. Zero: never.
 	ExpiresAt time.Time
 }
 
@@ -157,35 +189,10 @@ type SigningSecret struct {
 type Health struct {
 	// Failures counts the failed attempts since the last success.
 	Failures int
-	// FailingSince is when the first of them ended. Zero: the endpoint is
-	// well, or has not been tried.
+	// FailingSince is when the first of them ended. Zero: none has failed
+	// since.
 	FailingSince time.Time
 	// ThrottledUntil is when the endpoint may be asked again after it said
 	// that it is overloaded. Zero: now.
 	ThrottledUntil time.Time
-}
-
-// After returns the health after a settlement made at now. It is the rule that
-// every store applies in Settle: a success clears, but for a throttle that has
-// not ended; a failed attempt counts and may throttle, unless it was
-// interrupted or nothing could be sent because of the filter; anything else
-// changes nothing.
-func (h Health) After(s Settlement, now time.Time) Health {
-	switch {
-	case s.State == Succeeded:
-		if h.ThrottledUntil.After(now) {
-			return Health{ThrottledUntil: h.ThrottledUntil}
-		}
-		return Health{}
-	case s.Attempt == nil || s.Attempt.Class == ClassInterrupted || s.Attempt.Class == ClassFilter:
-		return h
-	}
-	h.Failures++
-	if h.FailingSince.IsZero() {
-		h.FailingSince = now
-	}
-	if s.ThrottleUntil.After(h.ThrottledUntil) {
-		h.ThrottledUntil = s.ThrottleUntil
-	}
-	return h
 }

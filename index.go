@@ -107,7 +107,7 @@ func (e brokenEndpoint) Verify(context.Context, Send) error { return e.err }
 // hook when it is first needed. It follows the store's changes: refresh reads them
 // when the last read is older than maxAge or this Manager has changed something.
 type index struct {
-	store   HookStore
+	store   Store
 	outline func(*Hook) *compiled
 	compile func(*Hook) (*compiled, error)
 	// notify is called for each hook that was changed, report with the errors of
@@ -172,7 +172,7 @@ const (
 	changesPerRead = 1000
 )
 
-func newIndex(store HookStore, m *Manager, notify func(Ref), report func(error)) *index {
+func newIndex(store Store, m *Manager, notify func(Ref), report func(error)) *index {
 	return &index{
 		store: store, outline: m.outline, compile: m.compile, notify: notify, report: report, refreshing: semaphore.NewWeighted(1),
 		hooks: map[Ref]*indexed{}, tenants: map[string]*subscriptions{}, damaged: map[Ref]error{},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -36,7 +35,8 @@ func (m *Manager) Register(ctx context.Context, h Hook) (Hook, error) {
 
 // prepare fills in what a new hook lacks and checks it.
 func (m *Manager) prepare(h Hook) (Hook, error) {
-	h = h.clone()
+	h = h.Clone()
+	h.Sealed = nil // the store's affair
 	h.ID = cmp.Or(h.ID, newID())
 	h.Protocol = cmp.Or(h.Protocol, StandardWebhooks)
 	p, ok := m.protocols[h.Protocol]
@@ -131,7 +131,7 @@ func (m *Manager) Update(ctx context.Context, tenant, id string, change func(*Ho
 
 // changed returns the hook that change makes of old, checked and ready to be stored.
 func (m *Manager) changed(old Hook, change func(*Hook) error) (Hook, error) {
-	h := old.clone()
+	h := old.Clone()
 	if err := change(&h); err != nil {
 		return Hook{}, err
 	}
@@ -254,18 +254,6 @@ func secretKind(s Secret) string {
 		}
 	}
 	return ""
-}
-
-// clone returns a copy that shares nothing with h.
-func (h Hook) clone() Hook {
-	h.Events = slices.Clone(h.Events)
-	h.Headers = maps.Clone(h.Headers)
-	h.Secrets = slices.Clone(h.Secrets)
-	h.Schedule = slices.Clone(h.Schedule)
-	h.Settings = slices.Clone(h.Settings)
-	h.Sealed = nil // the store's affair
-	h.Metadata = maps.Clone(h.Metadata)
-	return h
 }
 
 func unknownProtocol(name string) error {

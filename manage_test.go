@@ -180,7 +180,7 @@ func TestHooksArePaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
 		var oldestFirst []string
-		for i := range hooks.DefaultLimit + 2 {
+		for i := range 50 + 2 {
 			if i%3 > 0 { // some at the same time
 				pass(time.Millisecond)
 			}
@@ -196,7 +196,7 @@ func TestHooksArePaged(t *testing.T) {
 				q.Limit, q.CountTo = limit, 20
 				size := limit
 				if limit == 0 {
-					size = hooks.DefaultLimit
+					size = 50
 				}
 				var got []string
 				for more := true; more; more = !q.After.IsZero() {

@@ -10,16 +10,16 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/internal/backoff"
 )
 
-// resealInterval is how often Run looks for hooks that must be encrypted anew. It
+// resealInterval is how often Run looks for hooks that it must encrypt again. It
 // grows while another process encrypts them with another key again and again.
 var resealInterval = backoff.Exponential{First: time.Minute, Max: time.Hour}
 
-// reseal has each hook encrypted with the current key, one after the other, until
-// ctx ends. A hook that is stored so is not touched, so it does not matter where an
+// reseal encrypts each hook with the current key, one after the other, until ctx ends.
+// It does not touch a hook that has that key already, so it does not matter where an
 // earlier Run was cut off.
 func (e *engine) reseal(ctx context.Context) {
 	s, inVain := e.m.hooks, 0 // how often in a row hooks had to be encrypted again
-	for told := false; s.seals() && sleep(ctx, resealInterval.Delay(inVain)); {
+	for logged := false; s.seals() && sleep(ctx, resealInterval.Delay(inVain)); {
 		n, again, err := s.reseal(ctx)
 		if inVain++; again == 0 {
 			inVain = 0
@@ -35,20 +35,20 @@ func (e *engine) reseal(ctx context.Context) {
 		case err != nil:
 			e.m.report("encrypt hooks with the current key", err)
 		case again > 0:
-			told = false
+			logged = false
 			e.m.log.Warn("hooks: hooks were encrypted with the current key again: another process had stored them with another current key", "hooks", again)
 		case n > 0, len(s.outdated()) > 0:
-			told = false
-		case !told:
-			told = true
+			logged = false
+		case !logged:
+			logged = true
 			e.m.log.Info("hooks: all hooks that can be read are encrypted with the current key")
 		}
 	}
 }
 
 // reseal stores the hooks that are stale. It returns how many, and how many of them
-// it had stored before. It gives up after some failures; which hooks come first is
-// left to chance.
+// it had stored before. It gives up after maxFailures. The hooks come in random order,
+// so that the same few failures do not stop it each time.
 func (s *sealedHooks) reseal(ctx context.Context) (n, again int, err error) {
 	var failures []error
 	for _, ref := range s.outdated() {
@@ -60,7 +60,7 @@ func (s *sealedHooks) reseal(ctx context.Context) (n, again int, err error) {
 			err = s.UpdateHook(ctx, page.Items[0])
 		}
 		switch {
-		case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound): // The next look at the changes tells.
+		case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound): // The next HookChanges says whether the hook is stale.
 		case err == nil:
 			n++
 			if s.resealed[ref] {
@@ -93,7 +93,7 @@ func (s *sealedHooks) note(ref Ref, stale bool) {
 	}
 }
 
-// current reports whether the store keeps a hook in this form when it is written
+// current reports whether a hook is stored in the form in which it would be stored
 // now.
 func (s *sealedHooks) current(h Hook) bool {
 	switch {

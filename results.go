@@ -11,7 +11,7 @@ type result struct {
 	about about
 }
 
-// about is what is to be known of a settlement when it is stored.
+// about is what the settler needs to know of a settlement when it is stored.
 type about struct {
 	*Claimed        // the delivery as it is then, but for EndedAt, and its event
 	disable  string // why the endpoint wants its hook disabled
@@ -24,8 +24,8 @@ type batch struct {
 	size        int // bytes of the responses
 }
 
-// results are what workers leave for the settler. wait holds workers up while
-// there are more than limit, or their responses have more than maxSize bytes; put
+// results is a queue from the workers to the settler. wait blocks workers while there
+// are more than limit results, or their responses have more than maxSize bytes; put
 // never blocks.
 type results struct {
 	limit   int
@@ -63,8 +63,8 @@ func (r *results) wait() {
 	}
 }
 
-// take waits for results and swaps all there are for b, whose memory is used
-// again. It returns false when they are closed and there are none.
+// take waits for results and puts all of them into b, whose memory the queue reuses. It
+// returns false when the queue is closed and empty.
 func (r *results) take(b *batch) bool {
 	clear(b.settlements)
 	clear(b.about)
@@ -78,7 +78,7 @@ func (r *results) take(b *batch) bool {
 	return len(b.about) > 0
 }
 
-// unblock has wait return from now on.
+// unblock makes wait return at once from now on.
 func (r *results) unblock() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -59,8 +59,8 @@ const (
 	sealedByApplication = 'h' // the output of Config.Seal
 )
 
-func newSealedHooks(store HookStore, cfg Config) (*sealedHooks, error) {
-	s := &sealedHooks{HookStore: store, seal: cfg.Seal, open: cfg.Open, log: cfg.Logger, unopened: map[Ref]HookChange{}, resealed: map[Ref]bool{}, stale: map[Ref]bool{}}
+func newSealedHooks(store Store, cfg Config) (*sealedHooks, error) {
+	s := &sealedHooks{Store: store, seal: cfg.Seal, open: cfg.Open, log: cfg.Logger, unopened: map[Ref]HookChange{}, resealed: map[Ref]bool{}, stale: map[Ref]bool{}}
 	for i, k := range cfg.Keys {
 		field := fmt.Sprintf("config.keys[%d]", i)
 		if err := checkID(field+".id", k.ID); err != nil {
@@ -100,7 +100,7 @@ func (s *sealedHooks) key(id string) *sealingKey {
 // seals reports whether it encrypts.
 func (s *sealedHooks) seals() bool { return s.seal != nil || len(s.keys) > 0 }
 
-// A secretPart is what of a hook is encrypted, as JSON.
+// A secretPart is the part of a hook that is encrypted, as JSON.
 type secretPart struct {
 	Headers  map[string]string `json:"headers,omitempty"`
 	Secrets  []sealedSecret    `json:"secrets,omitempty"`
@@ -119,7 +119,7 @@ func (s *sealedHooks) sealed(ctx context.Context, h Hook) (Hook, error) {
 		return h, nil
 	}
 	if !s.seals() {
-		s.tell.Do(s.tellUnencrypted)
+		s.logUnencrypted.Do(s.warnUnencrypted)
 		return h, nil
 	}
 	part := secretPart{Headers: h.Headers, Settings: h.Settings}
@@ -137,8 +137,8 @@ func (s *sealedHooks) sealed(ctx context.Context, h Hook) (Hook, error) {
 	return h, nil
 }
 
-func (s *sealedHooks) tellUnencrypted() {
-	if _, ok := s.HookStore.(Volatile); !ok {
+func (s *sealedHooks) warnUnencrypted() {
+	if _, ok := s.Store.(Volatile); !ok {
 		s.log.Info("hooks: secrets, header values and settings of hooks are stored unencrypted, because Config.Keys is not set")
 	}
 }
@@ -209,8 +209,8 @@ func ofKey(sealed []byte) (id string, data []byte, ok bool) {
 	return string(name), data, ok
 }
 
-// placeOf names a hook where it is bound to its ciphertext, so that rows of the
-// store cannot be exchanged.
+// placeOf returns the associated data that binds a ciphertext to its hook, so that
+// ciphertexts in the store cannot be exchanged.
 func placeOf(ref Ref) string { return "hooks/" + url.PathEscape(ref.Tenant) + "/" + ref.ID }
 
 // callSeal calls code of the application.

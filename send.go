@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/seed-2c6e3a5a/hooks/internal/egress"
+	"github.com/seed-2c6e3a5a/hooks/internal/header"
 )
 
 // A sender makes requests under the egress policy.
@@ -106,11 +107,11 @@ func asksForTLS(response Response) bool {
 // wellFormed reports whether net/http would send the request.
 func wellFormed(r *http.Request) bool {
 	for name, values := range r.Header {
-		if !validToken(name) || slices.ContainsFunc(values, func(v string) bool { return !validHeaderValue(v) }) {
+		if !header.ValidToken(name) || slices.ContainsFunc(values, func(v string) bool { return !header.ValidValue(v) }) {
 			return false
 		}
 	}
-	return validToken(r.Method)
+	return header.ValidToken(r.Method)
 }
 
 func failed(class ErrorClass, err error) Response {

@@ -12,7 +12,7 @@ import (
 // settleBackoff is how long the settler waits after the store has failed.
 var settleBackoff = backoff.Exponential{First: 50 * time.Millisecond, Max: 5 * time.Second}
 
-// settle is the settler: it stores results until they are closed and empty, or
+// settle is the settler: it stores results until their queue is closed and empty, or
 // ctx ends.
 func (e *engine) settle(ctx context.Context) error {
 	var b batch
@@ -48,12 +48,11 @@ func (e *engine) settled(ctx context.Context, at time.Time, b batch, settled []S
 	for i := range b.settlements {
 		s, d := &b.settlements[i], &b.about[i].Delivery
 		switch err := settled[i].Err; {
-		case err != nil && !errors.Is(err, ErrLeaseLost):
-			e.m.report("store the result of delivery "+s.DeliveryID, err)
+		case settled[i].LeaseLost:
+			e.m.log.Warn("hooks: a result was refused because the lease had been lost; another took the delivery", "delivery", s.DeliveryID)
 			continue
 		case err != nil:
-			e.m.log.Warn("hooks: a result was refused because the lease had been lost; another took the delivery",
-				"delivery", s.DeliveryID, "error", err)
+			e.m.report("store the result of delivery "+s.DeliveryID, err)
 			continue
 		}
 		if s.State == Pending {
@@ -92,14 +91,14 @@ func (e *engine) settled(ctx context.Context, at time.Time, b batch, settled []S
 	}
 }
 
-// observeEach calls the observer for each result that was stored. If its code
-// panics at one of them, it is called for the others all the same.
+// observeEach calls the observer for each result that was stored. If it panics for one
+// of them, it is still called for the others.
 func (e *engine) observeEach(settled []Settled, observer func(i int)) {
 	for i := 0; i < len(settled); {
 		e.m.observe(func() {
 			for i < len(settled) {
 				i++
-				if settled[i-1].Err == nil {
+				if s := settled[i-1]; !s.LeaseLost && s.Err == nil {
 					observer(i - 1)
 				}
 			}
@@ -116,7 +115,7 @@ func (e *engine) failedTooLong(h Health, lastError string) string {
 	return fmt.Sprintf("no delivery has succeeded since %s; the last error: %s", h.FailingSince.Format(time.RFC3339), lastError)
 }
 
-// disable disables a hook, beside the settler and once at a time.
+// disable disables a hook in a goroutine of its own, unless one is doing so already.
 func (e *engine) disable(ctx context.Context, ref Ref, reason string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

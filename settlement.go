@@ -39,7 +39,8 @@ func finished(claimed *Claimed, c *compiled, a attempted, i int, throttled time.
 	return result{s, about{claimed, a.verdict.Disable}}
 }
 
-// throttledUntil is how long a throttling response wants to be left alone.
+// throttledUntil is when the endpoint may be asked again after a response that
+// throttles it.
 func (a attempted) throttledUntil(failures int) time.Time {
 	wait, ok := a.response.RetryAfter(a.ended)
 	if !ok {
@@ -48,7 +49,7 @@ func (a attempted) throttledUntil(failures int) time.Time {
 	return roundUp(a.ended.Add(wait))
 }
 
-// released gives a delivery back as it was.
+// givenBack ends the lease of a delivery and leaves it as it was.
 func givenBack(claimed *Claimed) result {
 	d := &claimed.Delivery
 	return result{Settlement{

@@ -12,9 +12,10 @@ import (
 	"net/textproto"
 	"net/url"
 	"strconv"
-	"sync/atomic"
 	"time"
 
+	"github.com/seed-2c6e3a5a/hooks/internal/header"
+	"github.com/seed-2c6e3a5a/hooks/internal/latest"
 	"github.com/seed-2c6e3a5a/hooks/internal/signature"
 )
 
@@ -44,11 +45,11 @@ type standard struct {
 	userAgent string
 	// latest is the payload made last, which the next delivery of the same
 	// event uses again.
-	latest *atomic.Pointer[payload]
+	latest *latest.Value[*Event, payload]
 }
 
 func newStandard(cfg Config) standard {
-	return standard{Traits{Schedule: cfg.Schedule, Timeout: cfg.Timeout}, cfg.UserAgent, new(atomic.Pointer[payload])}
+	return standard{Traits{Schedule: cfg.Schedule, Timeout: cfg.Timeout}, cfg.UserAgent, new(latest.Value[*Event, payload])}
 }
 
 func (standard) Name() string { return StandardWebhooks }
@@ -85,7 +86,7 @@ func (p standard) Compile(h Hook) (Endpoint, error) {
 	}
 	for name, value := range h.Headers {
 		key := textproto.CanonicalMIMEHeaderKey(name)
-		if setByStandard[HeaderKey(name)] || e.header[key] == nil && replaceable[HeaderKey(name)] {
+		if setByStandard[header.Key(name)] || e.header[key] == nil && replaceable[header.Key(name)] {
 			return nil, &InvalidError{Field: fmt.Sprintf("headers[%q]", name), Reason: "is set by the protocol"}
 		}
 		e.header[key] = []string{value}
@@ -97,8 +98,8 @@ func (p standard) Compile(h Hook) (Endpoint, error) {
 // setByStandard are the headers that the protocol sets itself. Of replaceable, a
 // hook's takes their place, under that name only.
 var (
-	setByStandard = headerKeys(signature.HeaderID, signature.HeaderTimestamp, signature.HeaderSignature)
-	replaceable   = headerKeys("Content-Type", "User-Agent")
+	setByStandard = header.Keys(signature.HeaderID, signature.HeaderTimestamp, signature.HeaderSignature)
+	replaceable   = header.Keys("Content-Type", "User-Agent")
 )
 
 type standardEndpoint struct {
@@ -116,7 +117,7 @@ func (e *standardEndpoint) Request(_ context.Context, _ Send, msgs []Message) (R
 }
 
 func (e *standardEndpoint) signed(event *Event, now time.Time) (Request, error) {
-	p := e.protocol.payload(event)
+	p := e.protocol.latest.Of(event, newPayload)
 	signed := e.signer.Sign(event.ID, now, p.body)
 	if signed == "" {
 		return Request{}, errors.New("all secrets of the hook have expired")
@@ -131,19 +132,13 @@ func (e *standardEndpoint) signed(event *Event, now time.Time) (Request, error) 
 
 // A payload is the body of the deliveries of an event.
 type payload struct {
-	event  *Event
 	body   []byte
 	sha256 [32]byte
 }
 
-func (p standard) payload(e *Event) *payload {
-	if latest := p.latest.Load(); latest != nil && latest.event == e {
-		return latest
-	}
+func newPayload(e *Event) payload {
 	body := standardBody(e)
-	made := &payload{e, body, sha256.Sum256(body)}
-	p.latest.Store(made)
-	return made
+	return payload{body, sha256.Sum256(body)}
 }
 
 // standardBody is the body of a delivery, with the event's data byte for byte.

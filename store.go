@@ -1,17 +1,10 @@
 package hooks
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/base64"
-	"errors"
-	"fmt"
 	"math"
-	"strings"
 	"time"
-
-	"github.com/seed-2c6e3a5a/hooks/internal/egress"
 )
 
 // A Store keeps hooks, events, deliveries and attempts for a [Manager].
@@ -31,15 +24,10 @@ import (
 //     empty slice or map are the same), and neither arguments nor results are
 //     shared with later calls, except where a comment says so.
 //   - Nothing crosses tenants: a method that takes a tenant neither reads nor
-//     changes, nor lets one guess, what belongs to another.
+//     changes what belongs to another, nor does its result depend on that.
 type Store interface {
-	HookStore
-	Queue
-	LogStore
-}
+	// Hooks.
 
-// HookStore keeps the hooks.
-type HookStore interface {
 	// CreateHook stores a new hook with the Version that it carries. A hook
 	// of the same tenant and ID makes it return [ErrDuplicate]. Otherwise, if
 	// limit is positive and the tenant has limit hooks or more, it returns an
@@ -53,8 +41,8 @@ type HookStore interface {
 	// true to false.
 	UpdateHook(ctx context.Context, h Hook) error
 	// DeleteHook removes the hook, or returns [ErrNotFound]. Its deliveries
-	// and attempts stay, but a held one is held no longer, and the next of its
-	// ordering key goes as in Settle.
+	// and attempts stay, but a held delivery is held no longer, and the next of
+	// its ordering key becomes pending as in Settle.
 	DeleteHook(ctx context.Context, ref Ref, now time.Time) error
 	// Hooks returns the hooks that match q, those with the latest CreatedAt
 	// first and of those the greatest ID.
@@ -62,15 +50,14 @@ type HookStore interface {
 	// HookChanges returns, oldest first, at most limit changes to hooks of
 	// all tenants with a revision above after. Each create, update and delete
 	// gives the hook a revision above all earlier ones, and a hook appears
-	// once, with its last. What has been returned never gets a change below
-	// it later. A hook that is damaged does not keep the others from being
-	// read. Changes of Health are not changes in this sense. Purge may
+	// once, with its last. Once a revision has been returned, no change with a
+	// lower one appears. A hook that is damaged does not keep the others from
+	// being read. Changes of Health are not changes in this sense. Purge may
 	// forget deletions.
 	HookChanges(ctx context.Context, after int64, limit int) ([]HookChange, error)
-}
 
-// Queue keeps the events and their deliveries.
-type Queue interface {
+	// Events and their deliveries, until they have ended.
+
 	Tx
 	// Claim leases due deliveries to r.Owner until r.Until and returns them
 	// with their events. A delivery is due when it is pending and its Due is
@@ -78,47 +65,46 @@ type Queue interface {
 	// r.Now). Each claim adds one to the lease's Token.
 	//
 	// All deliveries that a claim returns fit into r.Limit, those of one tenant
-	// into r.PerTenant or, for a tenant in r.Tenants, into its [Room] there.
+	// into r.PerTenant or, for a tenant in r.Tenants, into its [Capacity] there.
 	// Those of one hook are at most r.PerHook (0: any number) or, for a hook
 	// in r.Hooks, at most that many. None is of a hook whose
-	// Health.ThrottledUntil is after r.Now. As long as r.Limit has room, a
-	// claim leaves no due delivery behind for which its tenant and its hook
-	// have room.
+	// Health.ThrottledUntil is after r.Now. As long as r.Limit has capacity
+	// left, a claim skips no due delivery for which its tenant and its hook have
+	// capacity.
 	//
 	// Tenants take turns, within a claim and from one claim to the next: of
-	// two that have due deliveries for which there is room, neither gets two
+	// two that have due deliveries for which there is capacity, neither gets two
 	// before the other gets one. Within a tenant its lanes take turns in the
 	// same sense: a hook's deliveries waiting for their first attempt (Step 0)
-	// are one lane, the others a second. What has become due since the last
-	// claim comes after what has waited; what is passed over for lack of room
-	// keeps its turn. Within a lane the earliest Due comes first, and of those
-	// the first triggered; the lane's Due of a lease that has ended is the
-	// lease's end.
+	// are one lane, the others a second. A lane that has become due since the
+	// last claim comes after those that have waited; one that is skipped for
+	// lack of capacity keeps its turn. Within a lane the earliest Due comes
+	// first, and of those the first triggered; for a lease that has ended, the
+	// lease's end counts as its Due.
 	//
 	// next is the earliest time after r.Now at which a lane that has nothing
 	// due at r.Now will have (a Due, the end of a lease or of a throttle);
 	// zero when there is none. It may be too early, but is never too late.
 	//
 	// The cost of a claim does not depend on how many deliveries are due, nor
-	// on how many hooks and tenants they belong to, except that what has no
-	// room in r.Tenants and r.Hooks may be passed over one by one, and that a
-	// lane may cost something once when it has become due. The events of the
-	// result may be shared among its elements and with the store: they must
+	// on how many hooks and tenants they belong to, except that deliveries
+	// without capacity in r.Tenants and r.Hooks may be skipped one by one, and
+	// that a lane may cost something once when it has become due. The events of
+	// the result may be shared among its elements and with the store: they must
 	// not be changed.
 	Claim(ctx context.Context, r ClaimRequest) (claimed []Claimed, next time.Time, err error)
 	// Settle ends leases: for each settlement whose delivery is leased with
 	// that Token, whether or not the lease's time has passed, it stores the
 	// new state and the attempt, and applies [Health.After] to the hook, if
 	// it still exists. The result has one element for each settlement, in
-	// order; its Err is [ErrLeaseLost] when the delivery is not leased with
-	// that Token, or another error when what is stored of the delivery, or of
-	// its hook, is damaged, and then nothing of it was written. The others are
-	// not affected.
+	// order: LeaseLost is set when the delivery is not leased with that Token,
+	// and Err when what is stored of the delivery, or of its hook, is damaged.
+	// Nothing of such a settlement is written, and the others are not affected.
 	//
-	// An attempt that is stored replaces the response to the one before it, unless
-	// [KeepsResponse] says that it stays: of that attempt, Response.Header and
-	// Response.Body go, and Response.Dropped is set if it had either. Nothing
-	// else of it changes.
+	// Storing an attempt drops the response to the one before it, unless
+	// [KeepsResponse] keeps that: Response.Header and Response.Body are cleared,
+	// and Response.Dropped is set if there was either. Nothing else of that attempt
+	// changes.
 	//
 	// When a delivery with an ordering key ends without Hold, or its hook does
 	// not exist, the earliest triggered blocked one of the same hook and key
@@ -131,11 +117,43 @@ type Queue interface {
 	// such delivery, [ErrConflict] when it has not ended.
 	Redeliver(ctx context.Context, now time.Time, tenant, deliveryID string) (Delivery, error)
 	// Cancel ends a blocked, pending or held delivery as cancelled, now and for
-	// the given reason, lets the next of its ordering key go as Settle does if it
-	// was not blocked itself, and returns it. [ErrNotFound] when there is no
-	// such delivery, [ErrConflict] when it is leased or has ended and is not
+	// the given reason, and returns it. If it was not blocked itself, the next of
+	// its ordering key becomes pending as in Settle. [ErrNotFound] when there is
+	// no such delivery, [ErrConflict] when it is leased or has ended and is not
 	// held.
 	Cancel(ctx context.Context, now time.Time, tenant, deliveryID, reason string) (Delivery, error)
+
+	// The log of all events, deliveries and attempts.
+
+	// Events returns the events of the tenant with these IDs that exist, in
+	// any order.
+	Events(ctx context.Context, tenant string, ids []string) ([]Event, error)
+	// Deliveries returns the deliveries that match q, those with the latest
+	// CreatedAt first and of those the greatest ID.
+	Deliveries(ctx context.Context, q LogQuery) (Page[Delivery], error)
+	// Attempts returns the attempts that match q, those with the latest
+	// StartedAt first, of those the greatest DeliveryID and Number.
+	Attempts(ctx context.Context, q LogQuery) (Page[Attempt], error)
+	// Stats sums up the deliveries that ended and the attempts that started
+	// at since or later and before until, for each of these hooks. A hook
+	// without any has zeros in the result.
+	Stats(ctx context.Context, tenant string, hookIDs []string, since, until time.Time) (map[string]Stats, error)
+	// Purge removes what r says, and returns how many rows it counted, at most
+	// r.Limit: deliveries that ended before r.Before and are not held; if
+	// r.KeepPerHook is above 0, of the ended deliveries of each hook those that
+	// are not held and not among the r.KeepPerHook that ended last; events
+	// triggered before r.Before that have no delivery left; traces of hooks
+	// deleted before r.Before. A result below r.Limit means that nothing is left
+	// to remove.
+	//
+	// With a delivery go its attempts, and its event if that has no other
+	// delivery and was triggered before r.Before, or if the delivery went because
+	// of r.KeepPerHook. These need not be counted.
+	//
+	// A store may wait until a hook has an eighth more than r.KeepPerHook, so
+	// that it need not look through the log of a hook for each delivery that
+	// ends.
+	Purge(ctx context.Context, r PurgeRequest) (int, error)
 }
 
 // A Tx records events, in a transaction of the application or of the store's own.
@@ -158,45 +176,12 @@ type Tx interface {
 	StoreID() string
 }
 
-// LogStore reads back what happened.
-type LogStore interface {
-	// Events returns the events of the tenant with these IDs that exist, in
-	// any order.
-	Events(ctx context.Context, tenant string, ids []string) ([]Event, error)
-	// Deliveries returns the deliveries that match q, those with the latest
-	// CreatedAt first and of those the greatest ID.
-	Deliveries(ctx context.Context, q LogQuery) (Page[Delivery], error)
-	// Attempts returns the attempts that match q, those with the latest
-	// StartedAt first, of those the greatest DeliveryID and Number.
-	Attempts(ctx context.Context, q LogQuery) (Page[Attempt], error)
-	// Stats sums up the deliveries that ended and the attempts that started
-	// at since or later and before until, for each of these hooks. A hook
-	// without any is in the result with zeros.
-	Stats(ctx context.Context, tenant string, hookIDs []string, since, until time.Time) (map[string]Stats, error)
-	// Purge removes what is too old or too much by r, and returns how many
-	// rows it counted, at most r.Limit: deliveries that ended before r.Before
-	// and are not held; if r.KeepPerHook is above 0, of the ended deliveries
-	// of each hook those that are not held and not among the r.KeepPerHook
-	// that ended last; events triggered before r.Before that have no delivery
-	// left; traces of hooks deleted before r.Before. A result below r.Limit
-	// means that nothing is left to remove.
-	//
-	// A delivery takes its attempts along, and its event if that has no other
-	// and was triggered before r.Before, or if the delivery was too much.
-	// These need not be counted.
-	//
-	// A store may wait until a hook has an eighth more than r.KeepPerHook, so
-	// that it need not look through the log of a hook for each delivery that
-	// ends.
-	Purge(ctx context.Context, r PurgeRequest) (int, error)
-}
-
-// A Notifier is a Store that can tell when it has been written to, which saves
-// its Managers from asking again and again.
+// A Notifier is a Store that reports when it has been written to, so that its
+// Managers need not poll it often.
 type Notifier interface {
-	// Notify has wake called soon after deliveries may have become due or
-	// hooks may have changed, by whomever, until stop is called. wake returns
-	// at once and does not call the store.
+	// Notify makes the store call wake soon after deliveries may have become due
+	// or hooks may have changed, by whatever process, until stop is called. wake
+	// returns at once and does not call the store.
 	Notify(wake func()) (stop func())
 }
 
@@ -210,16 +195,16 @@ type Entry struct {
 	Deliveries []Delivery
 }
 
-// A ClaimRequest says what a claim may take; see [Queue].
+// A ClaimRequest says which deliveries a claim may lease; see [Store].
 type ClaimRequest struct {
 	// Owner gets the leases, which begin at Now and end at Until.
 	Owner string
 	Now   time.Time
 	Until time.Time
-	// Limit is the room for all deliveries.
+	// Limit is the capacity for all deliveries.
 	Limit Capacity
-	// PerTenant is the room for those of each tenant that is not in Tenants. If
-	// its Deliveries is 0, any number fits.
+	// PerTenant is the capacity for those of each tenant that is not in Tenants.
+	// If its Deliveries is 0, any number fits.
 	PerTenant Capacity
 	Tenants   map[string]Capacity
 	// PerHook is the number of deliveries of each hook that is not in Hooks.
@@ -228,14 +213,14 @@ type ClaimRequest struct {
 	Hooks   map[Ref]int
 }
 
-// TenantCapacity returns the room of a tenant.
+// TenantCapacity returns the capacity for a tenant.
 func (r *ClaimRequest) TenantCapacity(tenant string) Capacity {
-	if room, ok := r.Tenants[tenant]; ok {
-		return room
+	if capacity, ok := r.Tenants[tenant]; ok {
+		return capacity
 	}
-	room := r.PerTenant
-	room.Deliveries = cmp.Or(room.Deliveries, math.MaxInt)
-	return room
+	capacity := r.PerTenant
+	capacity.Deliveries = cmp.Or(capacity.Deliveries, math.MaxInt)
+	return capacity
 }
 
 // HookCapacity returns how many deliveries of a hook fit.
@@ -246,17 +231,17 @@ func (r *ClaimRequest) HookCapacity(hook Ref) int {
 	return cmp.Or(r.PerHook, math.MaxInt)
 }
 
-// A Capacity is used up by so many deliveries, or when the data of their events has reached
-// so many bytes. So the last one may exceed Bytes. An event counts for each of its
-// deliveries.
+// A Capacity is used up by as many deliveries as it says, or as soon as the data of
+// their events has reached as many bytes as it says, so that the last event may exceed
+// Bytes. An event counts for each of its deliveries.
 type Capacity struct {
-	// Deliveries is how many deliveries fit. 0: none.
+	// Deliveries is how many fit. 0: none.
 	Deliveries int
-	// Bytes bounds the data of the events. 0: no bound.
+	// Bytes is the bound for the data of the events. 0: there is none.
 	Bytes int64
 }
 
-// Take subtracts a delivery whose event has this data.
+// Take takes the capacity for a delivery whose event has this data.
 func (r *Capacity) Take(data []byte) {
 	r.Deliveries--
 	if r.Bytes == 0 {
@@ -267,14 +252,14 @@ func (r *Capacity) Take(data []byte) {
 	}
 }
 
-// A PurgeRequest says what a purge removes; see [LogStore].
+// A PurgeRequest says what a purge removes; see [Store].
 type PurgeRequest struct {
 	// Before is the time before which everything is too old. Zero: nothing is.
 	Before time.Time
-	// KeepPerHook is how many ended deliveries of a hook are not too many. 0:
-	// any number.
+	// KeepPerHook is how many ended deliveries of a hook are kept. 0: any number.
 	KeepPerHook int
-	Limit       int
+	// Limit is how many rows one call removes at most, of those that are counted.
+	Limit int
 }
 
 // Claimed is a leased delivery with its event.
@@ -295,20 +280,50 @@ type Settlement struct {
 	Step int
 	// Undecided becomes the delivery's.
 	Undecided bool
-	// Hold keeps the ordering key of a dead delivery back.
+	// Hold makes a dead delivery hold its ordering key.
 	Hold bool
 	// Reason becomes the delivery's.
 	Reason string
 	// Attempt is logged and counted. Nil: none was made. It may be retained:
 	// the caller must not change it.
 	Attempt *Attempt
-	// ThrottleUntil is until when the endpoint asked to be left alone.
+	// ThrottleUntil is until when the hook is throttled, because the endpoint said
+	// that it is overloaded. Zero: the attempt does not throttle it.
 	ThrottleUntil time.Time
 }
 
-// Settled is the store's answer to one settlement.
+// After returns the health after a settlement made at now. It is the rule that
+// every store applies in Settle: a success clears the health, except for a throttle
+// that has not ended; a failed attempt counts and may throttle, unless it was
+// interrupted or the filter failed before anything was sent; anything else changes
+// nothing.
+func (h Health) After(s Settlement, now time.Time) Health {
+	switch {
+	case s.State == Succeeded:
+		if h.ThrottledUntil.After(now) {
+			return Health{ThrottledUntil: h.ThrottledUntil}
+		}
+		return Health{}
+	case s.Attempt == nil || s.Attempt.Class == ClassInterrupted || s.Attempt.Class == ClassFilter:
+		return h
+	}
+	h.Failures++
+	if h.FailingSince.IsZero() {
+		h.FailingSince = now
+	}
+	if s.ThrottleUntil.After(h.ThrottledUntil) {
+		h.ThrottledUntil = s.ThrottleUntil
+	}
+	return h
+}
+
+// Settled is the result of one settlement.
 type Settled struct {
-	// Err is nil, [ErrLeaseLost], or says what is damaged.
+	// LeaseLost says that the delivery is not leased with that Token; nothing
+	// of the settlement was written.
+	LeaseLost bool
+	// Err says what is damaged; nothing of the settlement was written. Nil:
+	// nothing is.
 	Err error
 	// Health is the hook's after the settlement.
 	Health Health
@@ -323,159 +338,4 @@ type HookChange struct {
 	// Err says that the hook is stored, but cannot be read; Hook then has only
 	// its Tenant and ID, or not even these.
 	Err error
-}
-
-// A HookQuery selects hooks of one tenant. Its zero value is all of the tenant
-// "".
-type HookQuery struct {
-	Tenant string
-	// IDs (at most [MaxLimit]), Protocol, Name and Disabled narrow the result.
-	// Zero: any.
-	IDs      []string
-	Protocol string
-	Name     string
-	Disabled *bool
-	PageQuery
-}
-
-// A LogQuery selects deliveries or attempts of one tenant. Its zero value is
-// all of the tenant "".
-type LogQuery struct {
-	Tenant string
-	// The fields of this group narrow the result. Zero: any. A list has at
-	// most [MaxLimit] elements.
-	HookID      string
-	EventID     string
-	EventType   string
-	DeliveryIDs []string
-	// States of the delivery; for attempts, of what they made of it.
-	States []State
-	// Since and Until bound CreatedAt of deliveries and StartedAt of
-	// attempts: at Since or later, before Until. Zero: no bound.
-	Since, Until time.Time
-	PageQuery
-}
-
-// A PageQuery says which part of a result is wanted.
-type PageQuery struct {
-	// OldestFirst turns the order round.
-	OldestFirst bool
-	// Limit is the size of the page. Default: 50; at most [MaxLimit], and more
-	// counts as that where all pages are read anyway.
-	Limit int
-	// After continues behind an earlier page: its Next.
-	After Cursor
-	// Offset skips so many elements (behind After). A large one costs time;
-	// After does not. At most [MaxCount].
-	Offset int
-	// CountTo asks for Page.Total, counted up to so many, at most
-	// [MaxCount]. 0: not counted.
-	CountTo int
-}
-
-const (
-	// DefaultLimit is the size of a page for which no Limit is given.
-	DefaultLimit = 50
-	// MaxLimit is the size of the largest page that a Manager reads, and the
-	// length of the longest list in a query. A store has no such bounds.
-	MaxLimit = 1000
-	// MaxCount is up to where a Manager has elements of a result counted and
-	// skipped.
-	MaxCount = 1_000_000
-)
-
-// A Page is part of a result.
-type Page[T any] struct {
-	Items []T
-	// Next is the cursor for the page that follows. Zero: this is the last.
-	Next Cursor
-	// Total is how many elements match without regard to After, Offset and
-	// Limit, at most PageQuery.CountTo.
-	Total int
-}
-
-// A Cursor is a place in a result: that behind the element with this time and
-// ID. New elements at the front of the result do not move it.
-type Cursor struct {
-	Time time.Time
-	ID   string
-}
-
-// IsZero reports whether c is the start of the result.
-func (c Cursor) IsZero() bool { return c == Cursor{} }
-
-// MarshalText returns the cursor as text fit for a URL, empty for the zero
-// Cursor.
-func (c Cursor) MarshalText() ([]byte, error) {
-	if c.IsZero() {
-		return []byte{}, nil
-	}
-	text := c.Time.UTC().Format(time.RFC3339Nano) + " " + c.ID
-	return base64.RawURLEncoding.AppendEncode(nil, []byte(text)), nil
-}
-
-// UnmarshalText is the inverse of MarshalText. Other text gives an
-// [InvalidError].
-func (c *Cursor) UnmarshalText(text []byte) error {
-	if len(text) == 0 {
-		*c = Cursor{}
-		return nil
-	}
-	var decoded Cursor
-	raw, err := base64.RawURLEncoding.AppendDecode(nil, text)
-	if err == nil {
-		at, id, _ := strings.Cut(string(raw), " ")
-		decoded.ID = id
-		decoded.Time, err = time.Parse(time.RFC3339Nano, at)
-		decoded.Time = decoded.Time.UTC()
-	}
-	// Only what MarshalText writes is accepted, not all that can be read.
-	if again, _ := decoded.MarshalText(); err != nil || decoded.ID == "" || !bytes.Equal(again, text) {
-		return &InvalidError{Field: "cursor", Reason: "is not one that a page returned"}
-	}
-	*c = decoded
-	return nil
-}
-
-// The errors that an application can tell apart with [errors.Is].
-var (
-	// ErrNotFound: the tenant has no such hook, event or delivery.
-	ErrNotFound = errors.New("not found")
-	// ErrDuplicate: the ID is taken.
-	ErrDuplicate = errors.New("duplicate id")
-	// ErrConflict: what should be changed is not (or no longer) in the state
-	// for it.
-	ErrConflict = errors.New("conflict")
-	// ErrTooManyHooks: the tenant has as many hooks as it may have, see
-	// [Config].MaxHooks.
-	ErrTooManyHooks = errors.New("too many hooks")
-	// ErrBusy: the tenant has as many calls of [Manager.Test] and
-	// [Manager.Verify] under way as it may have, or there was no place for
-	// one of them. It can try again in a while.
-	ErrBusy = errors.New("busy")
-	// ErrLeaseLost: the delivery was taken by another.
-	ErrLeaseLost = errors.New("lease lost")
-	// ErrForeignTx: the transaction is in another database than the store, so its
-	// events would never be delivered.
-	ErrForeignTx = errors.New("the transaction is not one of the store's database")
-)
-
-// An InvalidError refuses input; nothing was changed.
-type InvalidError struct {
-	// Field names what is wrong, as a path such as "events[2]" or
-	// "config.lease".
-	Field string
-	// Reason is the rule it breaks, as the end of a sentence that starts with
-	// the field: "must not be empty".
-	Reason string
-	// Hint says what would permit the input, such as a field of [Config]. It is
-	// for the operator of the application. Users of an API get Field and Reason
-	// only. It may be empty.
-	Hint string
-}
-
-// Error returns the field and the reason, and the hint in parentheses, with escapes
-// for what is not printable.
-func (e *InvalidError) Error() string {
-	return printable(fmt.Sprintf("invalid %s: %s%s", e.Field, e.Reason, egress.InParentheses(e.Hint)))
 }

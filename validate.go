@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/seed-2c6e3a5a/hooks/internal/egress"
+	"github.com/seed-2c6e3a5a/hooks/internal/header"
 )
 
 // The limits of a hook and an event, as their fields' comments state them.
@@ -38,8 +38,8 @@ const (
 	maxCatalogue = 10_000
 )
 
-// checkHook checks all of the hook, its protocol's part included. It may tidy
-// what has one meaning in several forms.
+// checkHook checks all of the hook, its protocol's part included. It changes what has
+// one meaning in several forms to one of these.
 func (m *Manager) checkHook(h *Hook) error {
 	if !h.Disabled {
 		h.DisabledReason = ""
@@ -80,7 +80,7 @@ func (m *Manager) checkHook(h *Hook) error {
 	return err
 }
 
-// checkSize bounds the hook in all, but for what the Manager sets.
+// checkSize bounds all of the hook except for what the Manager sets.
 func checkSize(h *Hook) error {
 	size := len(h.ID) + len(h.Tenant) + len(h.Name) + len(h.Description) + len(h.Filter) + len(h.URL) +
 		len(h.Method) + len(h.Protocol) + len(h.Settings) + 8*len(h.Schedule) + sizeOf(h.Headers) + sizeOf(h.Metadata)
@@ -191,40 +191,6 @@ func checkLimits(h *Hook) error {
 	return nil
 }
 
-// reservedHeaders are those of the connection, which net/http sets or a proxy
-// would act on (RFC 9110, sections 7.2, 7.6.1 and 8.6; RFC 7540, section 3.2.1),
-// and Proxy, which programs that are called by CGI may take for the setting of
-// their own proxy (CVE-2016-5385).
-var reservedHeaders = headerKeys(
-	"Connection", "Content-Length", "Expect", "Host", "HTTP2-Settings", "Keep-Alive", "Proxy", "Proxy-Authenticate",
-	"Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
-)
-
-// HeaderKey returns the same key for all header names that a receiver may not tell
-// apart: names that differ in letter case only, and names that differ only in
-// characters other than letters and digits, such as Webhook-Id and webhook_id,
-// because CGI makes one variable of them (RFC 3875, section 4.1.18). It is for
-// protocols that have headers in their settings.
-func HeaderKey(name string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case 'A' <= r && r <= 'Z':
-			return r - 'A' + 'a'
-		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
-			return r
-		}
-		return '-'
-	}, name)
-}
-
-func headerKeys(names ...string) map[string]bool {
-	keys := map[string]bool{}
-	for _, name := range names {
-		keys[HeaderKey(name)] = true
-	}
-	return keys
-}
-
 func checkHeaders(headers map[string]string) error {
 	if len(headers) > maxEntries || sizeOf(headers) > maxEntryBytes {
 		return &InvalidError{Field: "headers", Reason: fmt.Sprintf("must be at most %d and %d bytes in all", maxEntries, maxEntryBytes)}
@@ -232,29 +198,22 @@ func checkHeaders(headers map[string]string) error {
 	seen := make(map[string]bool, len(headers))
 	for name, value := range headers {
 		field := fmt.Sprintf("headers[%q]", name)
-		if err := CheckHeader(field, name, value); err != nil {
+		if err := checkHeader(field, name, value); err != nil {
 			return err
 		}
-		key := HeaderKey(name)
+		key := header.Key(name)
 		if seen[key] {
-			return &InvalidError{Field: field, Reason: `is there twice: header names have no letter case, and receivers may take "_" and the like for "-"`}
+			return &InvalidError{Field: field, Reason: header.Twice}
 		}
 		seen[key] = true
 	}
 	return nil
 }
 
-// CheckHeader returns an [InvalidError] for the field unless a hook may have this
-// header. It is for protocols that have headers in their settings. A name whose
-// [HeaderKey] is that of a refused one is refused as well.
-func CheckHeader(field, name, value string) error {
-	switch {
-	case !validToken(name):
-		return &InvalidError{Field: field, Reason: "must be a token (RFC 9110, section 5.6.2)"}
-	case reservedHeaders[HeaderKey(name)]:
-		return &InvalidError{Field: field, Reason: "belongs to the connection and cannot be set"}
-	case !validHeaderValue(value) || !utf8.ValidString(value):
-		return &InvalidError{Field: field, Reason: "must have a value in UTF-8 without control characters (RFC 9110, section 5.5)"}
+// checkHeader checks a header that a user sets.
+func checkHeader(field, name, value string) error {
+	if rule := header.Check(name, value); rule != "" {
+		return &InvalidError{Field: field, Reason: rule}
 	}
 	return nil
 }
@@ -312,46 +271,6 @@ func checkData(field string, data []byte, limit int) error {
 }
 
 func validJSON(data []byte) bool { return json.Valid(data) && utf8.Valid(data) }
-
-// validToken reports whether s is a token of RFC 9110, section 5.6.2.
-func validToken(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case c == '!', c == '#', c == '$', c == '%', c == '&', c == '\'', c == '*', c == '+',
-			c == '-', c == '.', c == '^', c == '_', c == '`', c == '|', c == '~':
-		default:
-			return false
-		}
-	}
-	return s != ""
-}
-
-// validHeaderValue reports whether s can be a field value: RFC 9110, section
-// 5.5, without the obsolete folding.
-func validHeaderValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-// check refuses what no store should have to interpret, or to look for.
-func (q PageQuery) check() error {
-	return firstError(
-		checkRange("limit", q.Limit, MaxLimit),
-		checkRange("offset", q.Offset, MaxCount),
-		checkRange("countTo", q.CountTo, MaxCount),
-	)
-}
-
-func (q HookQuery) check() error { return firstError(checkList("ids", q.IDs), q.PageQuery.check()) }
-
-func (q LogQuery) check() error {
-	return firstError(checkList("deliveryIDs", q.DeliveryIDs), checkList("states", q.States), q.PageQuery.check())
-}
 
 func checkRange(field string, n, limit int) error {
 	if n < 0 || n > limit {

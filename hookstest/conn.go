@@ -10,19 +10,18 @@ import (
 	"time"
 )
 
-// window is how many bytes a direction of a connection holds: beyond it a
-// writer waits for the reader.
+// window is how many bytes each direction of a connection buffers. When there are
+// more, the writer waits for the reader.
 const window = 64 << 10
 
-// A conn is one end of a connection in memory. It behaves as TCP does where
-// HTTP can tell the difference. net.Pipe does not: it holds no bytes, so that
-// two ends that write at the same time wait for each other for ever, and it
-// knows no reset.
+// A conn is one end of a connection in memory. It behaves as TCP does where that
+// matters to HTTP. net.Pipe does not: it has no buffer, so two ends that write at the
+// same time wait for each other for ever, and it has no reset.
 type conn struct {
 	local, remote net.Addr
 	peer          *conn
 	// mu guards what follows, at both ends; changed is signalled after each
-	// change. A wait for it is durable in a synctest bubble.
+	// change. A goroutine that waits for it is durably blocked in a synctest bubble.
 	mu      *sync.Mutex
 	changed *sync.Cond
 

@@ -13,34 +13,34 @@ import (
 )
 
 // A Harness is a running Manager with a store and a network of its own, for one test.
-// Its methods are for the goroutine of the test.
+// Call its methods from the goroutine of the test only.
 type Harness struct {
 	Manager *hooks.Manager
 	// Store is the Manager's store if that is in memory, otherwise nil; see
 	// [Over]. Use its Begin to test code that calls [hooks.Manager.TriggerTx].
 	Store *memory.Store
-	// Network is the only one that the Manager reaches.
+	// Network is the only network that the Manager reaches, unless Dial was changed.
 	Network *Network
 
 	t         testing.TB
 	endpoints int
 }
 
-// New returns a Harness with a store in memory, which stops when the test ends. Each
-// adjust may change the configuration of its Manager, whose defaults are those of
-// [hooks.Config] but for Dial (the network), AllowHTTP (true) and Logger (the output
-// of the test).
+// New returns a Harness with a store in memory. It stops when the test ends. Each
+// adjust may change the configuration of the Manager. The defaults are those of
+// [hooks.Config], except for Dial (the network), AllowHTTP (true) and Logger (the
+// output of the test). A configuration that [hooks.New] refuses ends the test.
 //
-// Called within [testing/synctest.Test], with the t of the bubble, all of it
-// lives in the bubble: retries that take days take no time.
+// In [testing/synctest.Test], with the t of the bubble, all of it runs in the bubble:
+// retries that take days take no time.
 func New(t testing.TB, adjust ...func(*hooks.Config)) *Harness {
 	t.Helper()
 	return Over(t, memory.New(memory.Options{}), adjust...)
 }
 
-// Over is New with a store of the test's own, such as one in a SQLite file below
-// t.TempDir(). If the test closes the store in t.Cleanup, it must call t.Cleanup
-// before Over, so that the Manager stops first.
+// Over is New with the given store, such as one in a SQLite file below t.TempDir(). If
+// the test closes the store in t.Cleanup, it must call t.Cleanup before Over, so that
+// the Manager stops first.
 //
 // A SQLite file works in a bubble if it is opened there. The bubble's clock stands
 // still during calls of SQLite, so end each transaction before you wait for
@@ -90,31 +90,31 @@ type Endpoint struct {
 // Endpoint registers a hook of the tenant "" for these events ("order.paid",
 // "order.*", "*") at a receiver of its own, which verifies the signatures and
 // responds with 200 unless [Receiver.Respond] says otherwise.
-func (r *Harness) Endpoint(events ...string) *Endpoint {
-	r.t.Helper()
-	return r.EndpointFor(hooks.Hook{Events: events})
+func (h *Harness) Endpoint(events ...string) *Endpoint {
+	h.t.Helper()
+	return h.EndpointFor(hooks.Hook{Events: events})
 }
 
-// EndpointFor is Endpoint for a hook with more to it than Events. Its URL is
-// replaced by the receiver's. Signatures are verified if the hook's protocol
-// is Standard Webhooks. A hook that the Manager refuses ends the test.
-func (r *Harness) EndpointFor(h hooks.Hook) *Endpoint {
-	r.t.Helper()
-	r.endpoints++
-	receiver := r.Network.Receiver(r.t, fmt.Sprintf("endpoint-%d.example.com", r.endpoints))
-	h.URL = receiver.URL
-	h, err := r.Manager.Register(context.Background(), h)
+// EndpointFor is Endpoint for a hook with other fields than Events, too. It replaces
+// the URL by the receiver's. The receiver verifies signatures if the hook's protocol is
+// Standard Webhooks. A hook that the Manager refuses ends the test.
+func (h *Harness) EndpointFor(hook hooks.Hook) *Endpoint {
+	h.t.Helper()
+	h.endpoints++
+	receiver := h.Network.Receiver(h.t, fmt.Sprintf("endpoint-%d.example.com", h.endpoints))
+	hook.URL = receiver.URL
+	hook, err := h.Manager.Register(context.Background(), hook)
 	if err != nil {
-		r.t.Fatalf("hookstest: no endpoint: %v", err)
+		h.t.Fatalf("hookstest: no endpoint: %v", err)
 	}
-	if h.Protocol == hooks.StandardWebhooks {
-		secrets := make([]hooks.Secret, len(h.Secrets))
-		for i, s := range h.Secrets {
+	if hook.Protocol == hooks.StandardWebhooks {
+		secrets := make([]hooks.Secret, len(hook.Secrets))
+		for i, s := range hook.Secrets {
 			secrets[i] = s.Secret
 		}
 		receiver.Verify(secrets...)
 	}
-	return &Endpoint{Receiver: receiver, Hook: h, manager: r.Manager}
+	return &Endpoint{Receiver: receiver, Hook: hook, manager: h.Manager}
 }
 
 // Settle waits until every delivery to the endpoint has ended (succeeded, dead
@@ -135,8 +135,8 @@ func (e *Endpoint) Settle() []hooks.Delivery {
 			e.t.Fatalf("hookstest: after %v, delivery %s of %s to %s is %s, with %d attempts: %s",
 				waited, d.ID, d.EventType, e.URL, d.State, d.Attempts, d.Reason)
 		}
-		// A tenth more each time: prompt in real time, and few steps for days
-		// of virtual time.
+		// Each step is a tenth of the time waited so far: short ones in real time,
+		// and few for days of virtual time.
 		time.Sleep(max(time.Millisecond, waited/10))
 	}
 }

@@ -78,7 +78,7 @@ func TestSettleReturnsAllDeliveries(t *testing.T) {
 		harness := hookstest.New(t)
 		e := harness.Endpoint("order.paid")
 		assert.Empty(t, e.Settle(), "nothing to wait for")
-		n := 2*hooks.DefaultLimit + 1
+		n := 2*50 + 1 // Pages have 50.
 		for i := range n {
 			trigger(t, harness, hooks.Event{ID: fmt.Sprint(i), Type: "order.paid"})
 		}
@@ -126,7 +126,7 @@ func TestTheStoreOfAHarness(t *testing.T) {
 		store := memory.New(memory.Options{})
 		assert.Same(t, store, hookstest.Over(t, store).Store)
 
-		// Two rigs over one store are two processes.
+		// Two harnesses over one store are like two processes.
 		first := hookstest.New(t)
 		e := first.Endpoint("order.paid")
 		second := hookstest.Over(t, first.Store, func(c *hooks.Config) { c.Dial = first.Network.Dial })
@@ -142,7 +142,7 @@ func TestTheStoreOfAHarness(t *testing.T) {
 }
 
 // A store that does not notify is polled once a minute in a bubble, so that days
-// pass quickly, and as ever in real time.
+// pass quickly, and as often as usual in real time.
 func TestAHarnessOverAStoreThatDoesNotNotify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New(memory.Options{})
@@ -189,8 +189,8 @@ func TestBadInputEndsTheTest(t *testing.T) {
 	}
 }
 
-// A test that ends while its endpoint hangs stops everything: the bubble
-// fails otherwise.
+// The end of a test stops everything, also while its endpoint hangs. Otherwise the
+// bubble would fail.
 func TestATestMayEndAtAnyMoment(t *testing.T) {
 	responses := map[string]hookstest.Response{
 		"hang":    hookstest.Hang(),

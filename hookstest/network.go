@@ -10,23 +10,23 @@ import (
 	"syscall"
 )
 
-// A Network is a network in memory: listeners that have a host name, and a
-// dialer that reaches them. Its zero value is an empty network. Its methods
-// may be called concurrently.
+// A Network is a network in memory: listeners with host names, and a dialer that
+// reaches them. Its zero value is an empty network. Its methods may be called
+// concurrently.
 //
-// Waiting for a Network is durable in the sense of testing/synctest, so that
-// time goes on in a bubble. A Network belongs to the bubble in which it is
-// used, and not to several.
+// A goroutine that waits for a Network is durably blocked in the sense of
+// testing/synctest, so that time goes on in a bubble. Use a Network in one bubble
+// only.
 type Network struct {
 	mu        sync.Mutex
 	listeners map[string]*listener
 	dialled   int
 }
 
-// Listen announces a host, which then listens at every port. A host whose
-// listener is closed refuses connections until it is announced again. One on
-// whose listener nobody calls Accept swallows them: Dial waits until its
-// context ends. Listen panics if the host has a listener that is not closed.
+// Listen returns a listener for all ports of a host. When the listener is closed, the
+// host refuses connections until Listen is called for it again. While nothing calls
+// Accept, Dial waits until its context ends. Listen panics if the host has a listener
+// that is not closed.
 func (n *Network) Listen(host string) net.Listener {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -62,7 +62,7 @@ func (n *Network) Dial(ctx context.Context, network, addr string) (net.Conn, err
 	n.mu.Lock()
 	l := n.listeners[strings.ToLower(host)]
 	n.dialled++
-	// The port of the client, which only tells connections apart.
+	// The port of the client only distinguishes connections.
 	port := 1024 + n.dialled%60_000
 	n.mu.Unlock()
 	if l == nil {

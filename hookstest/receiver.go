@@ -19,13 +19,13 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/receive"
 )
 
-// A Receiver is an HTTP endpoint for a test: it records what it receives and
-// responds by a script. It is closed when the test ends. Its methods may be
-// called concurrently, but those that wait only from the goroutine of the
-// test.
+// A Receiver is an HTTP endpoint for a test. It records the requests that it receives,
+// and responds by a script. It is closed when the test ends. Its methods may be called
+// concurrently, except that Wait, Next and [Endpoint.Settle] are for the goroutine of
+// the test.
 type Receiver struct {
-	// URL is the receiver's, without a slash at the end. Every path below it
-	// gets the same response.
+	// URL is the receiver's, without a slash at the end. The response does not depend
+	// on the path.
 	URL string
 	// Patience is how long Wait and Next wait at most. Default: 10 s of real
 	// time and, in a synctest bubble, 7 days, which is longer than the retries
@@ -35,8 +35,8 @@ type Receiver struct {
 	t      testing.TB
 	server *httptest.Server
 	stop   context.CancelFunc
-	// handlers counts the requests being served, also on connections that
-	// a response has taken away from the server.
+	// handlers counts the requests whose responses are under way, also on connections
+	// that a response has hijacked from the server.
 	handlers sync.WaitGroup
 
 	mu       sync.Mutex
@@ -113,9 +113,9 @@ func newReceiver(t testing.TB, l net.Listener, dial dialFunc, responses []Respon
 	return r
 }
 
-// Close drops all connections and stops listening: from then on connections
-// are refused. It returns when nothing of the receiver is running any more. The
-// end of the test calls it; an endpoint that goes away calls it earlier.
+// Close drops all connections and stops listening, so that connections are refused
+// from then on. It returns when all goroutines of the receiver have ended. The end of
+// the test calls it; call it earlier for an endpoint that goes away.
 func (r *Receiver) Close() {
 	r.stop()
 	// Its only error is that of closing a listener that is not needed any more.
@@ -133,18 +133,18 @@ func (r *Receiver) Client() *http.Client { return r.server.Client() }
 // trusts it when it is among the RootCAs of [hooks.Config].TLS.
 func (r *Receiver) Certificate() *x509.Certificate { return r.server.Certificate() }
 
-// Respond replaces what is left of the script: each request, in the order of
-// their arrival, gets the next of these responses, and all further ones the last.
-// Without any, the response is Status(200), as it is for a new receiver.
+// Respond replaces the script: each request, in the order of their arrival, gets the
+// next of these responses, and all further requests get the last one. Without
+// responses, it is Status(200), as for a new receiver.
 func (r *Receiver) Respond(responses ...Response) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.script = slices.Clone(responses)
 }
 
-// Verify sets the secrets against which the signatures of all further requests are
-// checked: see [Request].SignatureErr. Of a private key ("whsk_…") the public one is
-// used. A secret that [receive.NewVerifier] refuses ends the test.
+// Verify makes the receiver check the signatures of all further requests with these
+// secrets: see [Request].SignatureErr. Of a private key ("whsk_…") it uses the public
+// one. A secret that [receive.NewVerifier] refuses ends the test.
 func (r *Receiver) Verify(secrets ...hooks.Secret) {
 	r.t.Helper()
 	forReceiver := make([]string, len(secrets))

@@ -210,8 +210,8 @@ func TestResponsesThatDoNotEnd(t *testing.T) {
 	})
 }
 
-// What waits for its client is also ended by Close, and is not taken for an
-// answer by the client.
+// Close also ends what waits for its client, and the client does not take that for a
+// complete response.
 func TestCloseEndsResponses(t *testing.T) {
 	responses := map[string]hookstest.Response{
 		"hang":             hookstest.Hang(),

@@ -14,10 +14,10 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/receive"
 )
 
-// A Request is what a [Receiver] has received. What it refers to is shared
+// A Request is a request that a [Receiver] has received. Its slices and maps are shared
 // with the receiver and must not be changed.
 type Request struct {
-	// ReceivedAt is when the request had arrived whole.
+	// ReceivedAt is when the last byte of the request had arrived.
 	ReceivedAt time.Time
 	Method     string
 	// URL is absolute.
@@ -29,14 +29,15 @@ type Request struct {
 	// when an event is sent again.
 	ID string
 	// Type, Timestamp and Data are those of the Standard Webhooks envelope,
-	// Data byte for byte. They are zero if the body is none.
+	// Data byte for byte. They are zero if the body is not such an envelope.
 	Type      string
 	Timestamp time.Time
 	Data      json.RawMessage
 
 	// SignatureErr is nil if the request was signed with one of the secrets given to
-	// [Receiver.Verify], and its timestamp was right. Otherwise it says what is wrong.
-	// Without secrets it is never nil.
+	// [Receiver.Verify] and its timestamp was within the tolerance of
+	// [receive.Verifier]. Otherwise it says what is wrong. If Verify has not been
+	// called, it is not nil either.
 	SignatureErr error
 }
 
@@ -117,7 +118,7 @@ func (r *Receiver) snapshot() ([]Request, <-chan struct{}) {
 	return slices.Clone(r.requests), r.arrived
 }
 
-// list describes requests, each on a line of its own.
+// list describes requests, one on each line.
 func list(requests []Request) string {
 	var b strings.Builder
 	for _, q := range requests {
@@ -129,8 +130,8 @@ func list(requests []Request) string {
 	return b.String()
 }
 
-// patience is how long to wait for what ought to happen. The time in a synctest
-// bubble costs nothing, and retries may take days of it.
+// patience is how long to wait for what should happen. In a synctest bubble waiting
+// costs nothing, and retries may take days.
 func patience() time.Duration {
 	if inBubble() {
 		return 7 * 24 * time.Hour

@@ -100,7 +100,7 @@ func TestBodiesThatAreNoEnvelope(t *testing.T) {
 	}
 }
 
-func TestVerified(t *testing.T) {
+func TestSignatureErr(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := new(hookstest.Network).Receiver(t, "shop.example")
 		const body = `{}`

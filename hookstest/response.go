@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// A Response is what a [Receiver] does with one request. The functions of this
-// package make responses, the methods of Response extend them, and any function
-// of this type will do:
+// A Response is what a [Receiver] does with one request. The functions of this package
+// make responses, the methods of Response extend them, and a handler can be one:
 //
 //	hookstest.Status(429).Header("Retry-After", "120")
 //	hookstest.Status(200).Body(`{"ok":`).ThenHang()
@@ -19,10 +18,9 @@ import (
 //	hookstest.Response(func(w http.ResponseWriter, r *http.Request) { … })
 //	hookstest.Response(handler.ServeHTTP)
 //
-// It is called when the request has been received whole and recorded; its
-// r.Body reads what was received. r.Context() ends when the client goes away
-// and when the receiver is closed. A response may be used several times, also
-// at once.
+// It is called when the whole request has been received and recorded; r.Body reads the
+// body that was received. r.Context() ends when the client goes away and when the
+// receiver is closed. A response may be used several times, also concurrently.
 type Response func(w http.ResponseWriter, r *http.Request)
 
 // Status responds with a status, 200 to 999, and an empty body.
@@ -35,15 +33,15 @@ func Redirect(code int, location string) Response {
 	return Status(code).Header("Location", location)
 }
 
-// Hang never responds. It holds the connection until the client gives up or
+// Hang does not respond. It keeps the connection open until the client gives up or
 // the receiver is closed.
 func Hang() Response {
 	return func(_ http.ResponseWriter, r *http.Request) { waitForEnd(r) }
 }
 
-// Reset resets the connection in place of a response: the client sees
-// ECONNRESET. A Manager then makes the request once more, on a fresh connection,
-// before the attempt has failed.
+// Reset resets the connection instead of responding: the client sees ECONNRESET. A
+// Manager then makes the request once more within the same attempt, on a fresh
+// connection.
 func Reset() Response {
 	return func(w http.ResponseWriter, _ *http.Request) { reset(w) }
 }
@@ -57,58 +55,58 @@ func Garbage() Response {
 	}
 }
 
-// Header returns a with one more header.
-func (a Response) Header(key, value string) Response {
+// Header returns f with one more header.
+func (f Response) Header(key, value string) Response {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add(key, value)
-		a(w, r)
+		f(w, r)
 	}
 }
 
-// HugeHeader returns a with 1 MiB more of headers: X-Huge, 1024 times.
-func (a Response) HugeHeader() Response {
+// HugeHeader returns f with 1 MiB more of headers: X-Huge, 1024 times.
+func (f Response) HugeHeader() Response {
 	return func(w http.ResponseWriter, r *http.Request) {
 		value := strings.Repeat("x", 1024-len("X-Huge: \r\n"))
 		for range 1024 {
 			w.Header().Add("X-Huge", value)
 		}
-		a(w, r)
+		f(w, r)
 	}
 }
 
-// After returns a, given only after the request has waited for d.
-func (a Response) After(d time.Duration) Response {
+// After returns f with a delay of d before it.
+func (f Response) After(d time.Duration) Response {
 	return func(w http.ResponseWriter, r *http.Request) {
 		sleep(r.Context(), d)
-		a(w, r)
+		f(w, r)
 	}
 }
 
-// Body returns a with text at the end of the body.
-func (a Response) Body(text string) Response {
+// Body returns f with text at the end of the body.
+func (f Response) Body(text string) Response {
 	return func(w http.ResponseWriter, r *http.Request) {
-		a(w, r)
-		_, _ = io.WriteString(w, text) // it fails when the client has gone
+		f(w, r)
+		_, _ = io.WriteString(w, text) // It fails when the client has gone.
 	}
 }
 
-// LargeBody returns a with so many bytes, each "x", at the end of the body.
-// They are streamed without a Content-Length.
-func (a Response) LargeBody(bytes int64) Response {
+// LargeBody returns f with that many bytes, each "x", at the end of the body. They are
+// streamed without a Content-Length.
+func (f Response) LargeBody(bytes int64) Response {
 	return func(w http.ResponseWriter, r *http.Request) {
-		a(w, r)
+		f(w, r)
 		flush(w)
 		stream(w, bytes)
 	}
 }
 
-// EndlessBody returns a with a body that does not end: pieces of 1 KiB, each
-// followed by a pause, until the client goes away or the receiver is closed.
-// In a synctest bubble time stands still while bytes flow; a client there that
-// has a limit of time but none of size needs a pause above 0 to get to it.
-func (a Response) EndlessBody(pause time.Duration) Response {
+// EndlessBody returns f with a body that does not end: pieces of 1 KiB, each followed
+// by a pause, until the client goes away or the receiver is closed. In a synctest
+// bubble time stands still while bytes flow, so a client that has a limit of time but
+// none of size reaches it only if the pause is above 0.
+func (f Response) EndlessBody(pause time.Duration) Response {
 	return func(w http.ResponseWriter, r *http.Request) {
-		a(w, r)
+		f(w, r)
 		for {
 			stream(w, 1024)
 			flush(w)
@@ -117,22 +115,22 @@ func (a Response) EndlessBody(pause time.Duration) Response {
 	}
 }
 
-// ThenHang returns a, after which nothing more comes and the connection stays
-// open, until the client gives up or the receiver is closed. The body has no
+// ThenHang returns f without an end: after it the connection stays open and nothing
+// more comes, until the client gives up or the receiver is closed. The body has no
 // Content-Length, so the client goes on waiting for it.
-func (a Response) ThenHang() Response {
+func (f Response) ThenHang() Response {
 	return func(w http.ResponseWriter, r *http.Request) {
-		a(w, r)
+		f(w, r)
 		flush(w)
 		waitForEnd(r)
 	}
 }
 
-// ThenReset returns a, after which the connection is reset before the body is
+// ThenReset returns f with a reset of the connection after it, before the body is
 // complete.
-func (a Response) ThenReset() Response {
+func (f Response) ThenReset() Response {
 	return func(w http.ResponseWriter, r *http.Request) {
-		a(w, r)
+		f(w, r)
 		flush(w)
 		reset(w)
 	}
@@ -179,28 +177,27 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// waitForEnd waits for the client or the receiver to go, and drops the
-// connection: a return would complete the response.
+// waitForEnd waits until the client has gone or the receiver is closed, and drops the
+// connection, because a return would complete the response.
 func waitForEnd(r *http.Request) {
 	<-r.Context().Done()
 	panic(http.ErrAbortHandler)
 }
 
-// takeOver takes the connection away from the server.
+// takeOver hijacks the connection from the server.
 func takeOver(w http.ResponseWriter) net.Conn {
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(err) // the receiver speaks HTTP/1, where it cannot fail
+		panic(err) // The receiver has HTTP/1 only, where it cannot fail.
 	}
 	return c
 }
 
-// reset closes the connection without lingering, for which TCP has the RST
-// segment.
+// reset closes the connection without lingering, which sends the RST segment of TCP.
 func reset(w http.ResponseWriter) {
 	c := takeOver(w)
 	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = wrapped.NetConn() // TLS would say goodbye first
+		c = wrapped.NetConn() // TLS would send close_notify first.
 	}
 	if tcp, ok := c.(interface{ SetLinger(int) error }); ok {
 		_ = tcp.SetLinger(0)

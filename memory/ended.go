@@ -7,14 +7,14 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// What is kept of what has ended is bounded in number and in bytes. Counted are
-// deliveries that have ended and are not held, and events with no others.
+// The deliveries that have ended and are not held, and the events all of whose
+// deliveries are such, are bounded in number and in bytes.
 
-// What a row takes beside its texts: the structs, and the places in maps and
+// These are what an element takes beside its texts: structs, and places in maps and
 // lists.
 const (
 	eventOverhead    = 400
-	deliveryOverhead = 600 // held by the event until its last delivery has gone
+	deliveryOverhead = 600 // until the last delivery of the event is dropped
 	attemptOverhead  = 400
 	headerOverhead   = 100 // for each name with one value
 )
@@ -46,45 +46,45 @@ func sizeOf(h http.Header) (n int) {
 	return n
 }
 
-// file files a delivery that has ended and is not held.
-func (s *Store) file(d *delivery) {
+// addEnded counts a delivery that has ended and is not held.
+func (s *Store) addEnded(d *delivery) {
 	s.ended.push(d)
 	d.bytes = d.size()
 	s.bytes += d.bytes
-	if d.event.waiting--; d.event.waiting == 0 {
-		s.count(d.event)
+	if d.event.open--; d.event.open == 0 {
+		s.countEvent(d.event)
 	}
 }
 
-// unfile takes out an ended delivery that is to start again.
-func (s *Store) unfile(d *delivery) {
+// removeEnded no longer counts an ended delivery, because it starts again.
+func (s *Store) removeEnded(d *delivery) {
 	d.queue.ended.remove(d)
-	if d.Held { // It was not filed.
+	if d.Held { // It was not counted.
 		return
 	}
 	s.ended.remove(d)
 	s.bytes -= d.bytes
-	if d.event.waiting++; d.event.waiting == 1 {
+	if d.event.open++; d.event.open == 1 {
 		s.bytes -= d.event.bytes
 	}
 }
 
-// count counts an event none of whose deliveries waits.
-func (s *Store) count(e *event) {
+// countEvent counts an event that has no open deliveries.
+func (s *Store) countEvent(e *event) {
 	e.bytes = e.size()
 	s.bytes += e.bytes
 }
 
-// trim drops what has ended first, until the bounds hold.
+// trim drops what ended first, until nothing exceeds the bounds.
 func (s *Store) trim() {
 	for s.ended.len > s.maxEnded {
 		s.drop(s.ended.first, true)
 	}
-	for s.bare.len > s.maxEnded {
-		s.dropEvent(s.bare.first)
+	for s.withoutDeliveries.len > s.maxEnded {
+		s.dropEvent(s.withoutDeliveries.first)
 	}
 	for s.bytes > s.maxBytes {
-		if d, e := s.ended.first, s.bare.first; d == nil || e != nil && e.triggered.Before(d.EndedAt) {
+		if d, e := s.ended.first, s.withoutDeliveries.first; d == nil || e != nil && e.triggered.Before(d.EndedAt) {
 			s.dropEvent(e)
 		} else {
 			s.drop(d, true)
@@ -92,8 +92,8 @@ func (s *Store) trim() {
 	}
 }
 
-// drop forgets an ended delivery and its attempts, and its event if that has no
-// other and is to go as well.
+// drop removes an ended delivery and its attempts and, withEvent, its event if that
+// has no other.
 func (s *Store) drop(d *delivery, withEvent bool) {
 	s.ended.remove(d)
 	d.queue.ended.remove(d)
@@ -103,23 +103,23 @@ func (s *Store) drop(d *delivery, withEvent bool) {
 	if d.queue.all.remove(d); d.queue.all.len == 0 {
 		s.forgetQueue(d.queue)
 	}
-	if d.event.left--; d.event.left > 0 {
+	if d.event.remaining--; d.event.remaining > 0 {
 		return
 	}
-	s.bare.push(d.event)
+	s.withoutDeliveries.push(d.event)
 	if withEvent {
 		s.dropEvent(d.event)
 	}
 }
 
-// dropEvent forgets an event without deliveries.
+// dropEvent removes an event without deliveries.
 func (s *Store) dropEvent(e *event) {
-	s.bare.remove(e)
+	s.withoutDeliveries.remove(e)
 	delete(s.events, eventKey{e.Tenant, e.ID})
 	s.bytes -= e.bytes
 }
 
-// Purge implements [hooks.LogStore].
+// Purge implements [hooks.Store].
 func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (int, error) {
 	if err := s.lock(ctx); err != nil {
 		return 0, err
@@ -127,7 +127,7 @@ func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (int, error) {
 	defer s.mu.Unlock()
 	n := 0
 	for d := s.ended.first; d != nil && n < r.Limit; {
-		next := d.links.after
+		next := d.inEnded.next
 		if d.EndedAt.Before(r.Before) {
 			s.drop(d, d.event.triggered.Before(r.Before))
 			n++
@@ -139,15 +139,15 @@ func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (int, error) {
 			n += s.shorten(q, r.KeepPerHook, r.Limit-n)
 		}
 	}
-	for e := s.bare.first; e != nil && n < r.Limit; {
-		next := e.links.after
+	for e := s.withoutDeliveries.first; e != nil && n < r.Limit; {
+		next := e.inWithoutDeliveries.next
 		if e.triggered.Before(r.Before) {
 			s.dropEvent(e)
 			n++
 		}
 		e = next
 	}
-	return n + s.forget(r.Before, r.Limit-n), nil
+	return n + s.forgetDeletions(r.Before, r.Limit-n), nil
 }
 
 // shorten drops at most limit of a hook's deliveries that are not among the last
@@ -158,7 +158,7 @@ func (s *Store) shorten(q *queue, keep, limit int) (n int) {
 		if n == limit {
 			break
 		}
-		next := d.ofEnded.after
+		next := d.inQueueEnded.next
 		if !d.Held {
 			s.drop(d, true)
 			n++

@@ -36,7 +36,7 @@ func (w *walk) check(t *rapid.T) {
 		bytes += d.size()
 	}
 	for _, e := range w.Store.events {
-		require.Equal(t, waiting[e], e.waiting, "deliveries of %s that wait", e.ID)
+		require.Equal(t, waiting[e], e.open, "deliveries of %s that wait", e.ID)
 		if waiting[e] == 0 {
 			bytes += e.size()
 		}
@@ -47,12 +47,12 @@ func (w *walk) check(t *rapid.T) {
 	require.LessOrEqual(t, ended, w.maxEnded)
 	for _, q := range w.queues {
 		var want, got []string
-		for d := q.all.first; d != nil; d = d.ofHook.after {
+		for d := q.all.first; d != nil; d = d.inQueue.next {
 			if d.State.Ended() {
 				want = append(want, d.ID)
 			}
 		}
-		for d := q.ended.first; d != nil; d = d.ofEnded.after {
+		for d := q.ended.first; d != nil; d = d.inQueueEnded.next {
 			got = append(got, d.ID)
 		}
 		slices.Sort(got)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -18,7 +19,7 @@ type change struct {
 	deleted  time.Time // zero: it was not
 }
 
-// CreateHook implements [hooks.HookStore].
+// CreateHook implements [hooks.Store].
 func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	if err := s.lock(ctx); err != nil {
 		return err
@@ -27,15 +28,15 @@ func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	if s.hooks[h.Ref()] != nil {
 		return fmt.Errorf("hook %q: %w", h.ID, hooks.ErrDuplicate)
 	}
-	if limit > 0 && s.owned[h.Tenant] >= limit {
+	if limit > 0 && s.hookCounts[h.Tenant] >= limit {
 		return fmt.Errorf("hook %q: %w: the tenant has %d or more", h.ID, hooks.ErrTooManyHooks, limit)
 	}
-	s.owned[h.Tenant]++
-	s.put(clone(&h))
+	s.hookCounts[h.Tenant]++
+	s.put(h.Clone())
 	return nil
 }
 
-// UpdateHook implements [hooks.HookStore].
+// UpdateHook implements [hooks.Store].
 func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 	if err := s.lock(ctx); err != nil {
 		return err
@@ -48,7 +49,7 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 	case old.Version != h.Version:
 		return fmt.Errorf("hook %q has version %d, not %d: %w", h.ID, old.Version, h.Version, hooks.ErrConflict)
 	}
-	updated := clone(&h)
+	updated := h.Clone()
 	updated.Version++
 	updated.CreatedAt, updated.Health = old.CreatedAt, old.Health
 	if old.Disabled && !h.Disabled {
@@ -58,7 +59,7 @@ func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 	return nil
 }
 
-// DeleteHook implements [hooks.HookStore].
+// DeleteHook implements [hooks.Store].
 func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) error {
 	if err := s.lock(ctx); err != nil {
 		return err
@@ -68,57 +69,58 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 		return fmt.Errorf("hook %q: %w", ref.ID, hooks.ErrNotFound)
 	}
 	delete(s.hooks, ref)
-	if s.owned[ref.Tenant]--; s.owned[ref.Tenant] == 0 {
-		delete(s.owned, ref.Tenant)
+	if s.hookCounts[ref.Tenant]--; s.hookCounts[ref.Tenant] == 0 {
+		delete(s.hookCounts, ref.Tenant)
 	}
 	if q := s.queues[ref]; q != nil {
-		for d := q.all.first; d != nil; d = d.ofHook.after {
+		for d := q.all.first; d != nil; d = d.inQueue.next {
 			if d.Held {
-				s.letGo(d, now)
+				s.release(d, now)
 			}
 		}
 		s.trim()
 	}
-	s.changed(ref, now)
+	s.noteChange(ref, now)
 	return nil
 }
 
-func (s *Store) put(h *hooks.Hook) {
-	s.hooks[h.Ref()] = h
-	s.changed(h.Ref(), time.Time{})
+func (s *Store) put(h hooks.Hook) {
+	s.hooks[h.Ref()] = &h
+	s.noteChange(h.Ref(), time.Time{})
 }
 
-// changed notes a change. When half of the notes are out of date, they go.
-func (s *Store) changed(ref hooks.Ref, deleted time.Time) {
+// noteChange records a change of a hook, and removes outdated changes when they are
+// more than half.
+func (s *Store) noteChange(ref hooks.Ref, deleted time.Time) {
 	s.revision++
-	s.latest[ref] = s.revision
+	s.lastRevisions[ref] = s.revision
 	s.changes = append(s.changes, change{s.revision, ref, deleted})
-	if len(s.changes) > 2*len(s.latest)+100 {
-		s.changes = slices.DeleteFunc(s.changes, func(c change) bool { return s.latest[c.ref] != c.revision })
+	if len(s.changes) > 2*len(s.lastRevisions)+100 {
+		s.changes = slices.DeleteFunc(s.changes, func(c change) bool { return s.lastRevisions[c.ref] != c.revision })
 	}
 	if q := s.queues[ref]; q != nil {
 		q.hook = s.hooks[ref]
-		s.replace(q)
+		s.updateLanes(q)
 	}
 	s.notify()
 }
 
-// forget drops at most limit traces of hooks deleted before then.
-func (s *Store) forget(before time.Time, limit int) int {
+// forgetDeletions removes at most limit changes that are deletions before then.
+func (s *Store) forgetDeletions(before time.Time, limit int) int {
 	n := 0
 	s.changes = slices.DeleteFunc(s.changes, func(c change) bool {
-		current := s.latest[c.ref] == c.revision
+		current := s.lastRevisions[c.ref] == c.revision
 		if !current || c.deleted.IsZero() || !c.deleted.Before(before) || n == limit {
 			return !current
 		}
-		delete(s.latest, c.ref)
+		delete(s.lastRevisions, c.ref)
 		n++
 		return true
 	})
 	return n
 }
 
-// HookChanges implements [hooks.HookStore].
+// HookChanges implements [hooks.Store].
 func (s *Store) HookChanges(ctx context.Context, after int64, limit int) ([]hooks.HookChange, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
@@ -130,12 +132,12 @@ func (s *Store) HookChanges(ctx context.Context, after int64, limit int) ([]hook
 		if len(found) == limit {
 			break
 		}
-		if s.latest[c.ref] != c.revision {
+		if s.lastRevisions[c.ref] != c.revision {
 			continue
 		}
 		changed := hooks.HookChange{Revision: c.revision}
 		if h := s.hooks[c.ref]; h != nil {
-			changed.Hook = *clone(h)
+			changed.Hook = h.Clone()
 		} else {
 			changed.Deleted, changed.Hook = true, hooks.Hook{Tenant: c.ref.Tenant, ID: c.ref.ID}
 		}
@@ -144,43 +146,39 @@ func (s *Store) HookChanges(ctx context.Context, after int64, limit int) ([]hook
 	return found, nil
 }
 
-// Hooks implements [hooks.HookStore].
+// Hooks implements [hooks.Store].
 func (s *Store) Hooks(ctx context.Context, q hooks.HookQuery) (hooks.Page[hooks.Hook], error) {
 	if err := s.lock(ctx); err != nil {
 		return hooks.Page[hooks.Hook]{}, err
 	}
 	defer s.mu.Unlock()
 	var found []*hooks.Hook
-	if len(q.IDs) > 0 {
-		for _, id := range slices.Compact(slices.Sorted(slices.Values(q.IDs))) {
-			if h := s.hooks[hooks.Ref{Tenant: q.Tenant, ID: id}]; h != nil && matches(h, q) {
-				found = append(found, h)
-			}
-		}
-	} else {
-		for _, h := range s.hooks {
-			if h.Tenant == q.Tenant && matches(h, q) {
-				found = append(found, h)
-			}
+	for h := range s.hookCandidates(q) {
+		if matches(h, q) {
+			found = append(found, h)
 		}
 	}
 	page := pageOf(found, q.PageQuery, func(h *hooks.Hook) hooks.Cursor { return hooks.Cursor{Time: h.CreatedAt, ID: h.ID} })
-	return mapPage(page, func(h *hooks.Hook) hooks.Hook { return *clone(h) }), nil
+	return mapPage(page, func(h *hooks.Hook) hooks.Hook { return h.Clone() }), nil
 }
 
+// hookCandidates returns hooks among which are all that match q: those with its IDs if
+// it has any, or all.
+func (s *Store) hookCandidates(q hooks.HookQuery) iter.Seq[*hooks.Hook] {
+	if len(q.IDs) == 0 {
+		return maps.Values(s.hooks)
+	}
+	return func(yield func(*hooks.Hook) bool) {
+		for _, id := range distinct(q.IDs) {
+			if h := s.hooks[hooks.Ref{Tenant: q.Tenant, ID: id}]; h != nil && !yield(h) {
+				return
+			}
+		}
+	}
+}
+
+// matches reports whether h is of q's tenant and matches its other fields but for IDs.
 func matches(h *hooks.Hook, q hooks.HookQuery) bool {
-	return (q.Protocol == "" || h.Protocol == q.Protocol) && (q.Name == "" || h.Name == q.Name) &&
+	return h.Tenant == q.Tenant && (q.Protocol == "" || h.Protocol == q.Protocol) && (q.Name == "" || h.Name == q.Name) &&
 		(q.Disabled == nil || h.Disabled == *q.Disabled)
-}
-
-func clone(h *hooks.Hook) *hooks.Hook {
-	c := *h
-	c.Events = slices.Clone(h.Events)
-	c.Headers = maps.Clone(h.Headers)
-	c.Secrets = slices.Clone(h.Secrets)
-	c.Schedule = slices.Clone(h.Schedule)
-	c.Settings = slices.Clone(h.Settings)
-	c.Sealed = slices.Clone(h.Sealed)
-	c.Metadata = maps.Clone(h.Metadata)
-	return &c
 }

@@ -7,18 +7,17 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/internal/heap"
 )
 
-// A tenant has the queues of its hooks. It stands in line as long as lanes of
-// them do.
+// A tenant has the queues of its hooks.
 type tenant struct {
-	name   string
-	queues int           // how many
-	ready  list[lane]    // lanes that had something due at a claim, in turn
-	links  links[tenant] // in Store.ready, if it has such lanes
-	// What follows is of the claim with this number: the room left, and the
+	name    string
+	queues  int           // how many
+	ready   list[lane]    // lanes that had something due at a claim, in the order of their turns
+	inReady links[tenant] // in Store.ready, as long as there is a lane in ready
+	// What follows is of the claim with this number: the capacity left, and the
 	// lane whose turn it is.
-	claim uint64
-	room  hooks.Capacity
-	turn  *lane
+	claim    uint64
+	capacity hooks.Capacity
+	turn     *lane
 }
 
 // A queue is all deliveries of one hook, whether or not the hook exists.
@@ -29,9 +28,9 @@ type queue struct {
 	lanes  [2]lane     // first attempts, retries
 	all    list[delivery]
 	ended  list[delivery] // held ones included, in the order in which they ended
-	// room is how many more of them the claim with this number may take.
-	claim uint64
-	room  int
+	// capacity is how many more of them the claim with this number may lease.
+	claim    uint64
+	capacity int
 }
 
 // A lane is those deliveries of a queue that wait for their first attempt, or
@@ -40,8 +39,8 @@ type lane struct {
 	queue   *queue
 	waiting heap.Heap[delivery]
 	due     time.Time   // when the first is, and the hook's throttle has ended
-	links   links[lane] // in the tenant's ready
-	index   int         // in Store.later
+	inReady links[lane] // in the tenant's ready
+	index   int         // in Store.upcoming
 }
 
 func (s *Store) queue(ref hooks.Ref) *queue {
@@ -51,13 +50,13 @@ func (s *Store) queue(ref hooks.Ref) *queue {
 	}
 	t := s.tenants[ref.Tenant]
 	if t == nil {
-		t = &tenant{name: ref.Tenant, ready: list[lane]{of: func(l *lane) *links[lane] { return &l.links }}}
+		t = &tenant{name: ref.Tenant, ready: list[lane]{of: func(l *lane) *links[lane] { return &l.inReady }}}
 		s.tenants[ref.Tenant] = t
 	}
 	t.queues++
 	q = &queue{ref: ref, tenant: t, hook: s.hooks[ref]}
-	q.all.of = func(d *delivery) *links[delivery] { return &d.ofHook }
-	q.ended.of = func(d *delivery) *links[delivery] { return &d.ofEnded }
+	q.all.of = func(d *delivery) *links[delivery] { return &d.inQueue }
+	q.ended.of = func(d *delivery) *links[delivery] { return &d.inQueueEnded }
 	for i := range q.lanes {
 		q.lanes[i].queue = q
 		q.lanes[i].waiting = heap.New(earlier, func(d *delivery) *int { return &d.index })
@@ -66,8 +65,8 @@ func (s *Store) queue(ref hooks.Ref) *queue {
 	return q
 }
 
-// forgetQueue forgets a queue that has no deliveries, and its tenant with the
-// last one.
+// forgetQueue removes a queue that has no deliveries, and its tenant with the last
+// one.
 func (s *Store) forgetQueue(q *queue) {
 	delete(s.queues, q.ref)
 	if q.tenant.queues--; q.tenant.queues == 0 {
@@ -89,8 +88,8 @@ func (d *delivery) lane() *lane {
 	return &d.queue.lanes[1]
 }
 
-// wait puts a pending or leased delivery into its lane.
-func (s *Store) wait(d *delivery) {
+// addToLane adds a pending or leased delivery to its lane.
+func (s *Store) addToLane(d *delivery) {
 	d.due = d.Due
 	if d.State == hooks.Leased {
 		d.due = d.Lease.Until
@@ -98,26 +97,26 @@ func (s *Store) wait(d *delivery) {
 	l := d.lane()
 	l.waiting.Push(d)
 	if l.waiting.First() == d {
-		s.place(l)
+		s.updateLane(l)
 	}
 }
 
-// unwait takes a delivery out of its lane.
-func (s *Store) unwait(d *delivery) {
+// removeFromLane removes a delivery from its lane.
+func (s *Store) removeFromLane(d *delivery) {
 	l := d.lane()
 	first := l.waiting.First() == d
 	l.waiting.Remove(d)
 	if first {
-		s.place(l)
+		s.updateLane(l)
 	}
 }
 
-// place puts a lane where it belongs after its first delivery or the hook's
-// throttle has changed. A lane keeps its turn while it has something due.
-func (s *Store) place(l *lane) {
+// updateLane moves a lane between ready and upcoming after its first delivery or the
+// hook's throttle has changed. A lane keeps its turn while it has something due.
+func (s *Store) updateLane(l *lane) {
 	first := l.waiting.First()
 	if first == nil {
-		s.take(l)
+		s.removeLane(l)
 		return
 	}
 	l.due = first.due
@@ -125,36 +124,36 @@ func (s *Store) place(l *lane) {
 		l.due = h.Health.ThrottledUntil
 	}
 	switch {
-	case l.links.in && !l.due.After(s.lastClaim):
+	case l.inReady.linked && !l.due.After(s.lastClaim):
 	case l.index > 0:
-		s.later.Fix(l)
+		s.upcoming.Fix(l)
 	default:
-		s.leave(l)
-		s.later.Push(l)
+		s.leaveTurns(l)
+		s.upcoming.Push(l)
 	}
 }
 
-// take takes a lane out of where it is.
-func (s *Store) take(l *lane) {
-	s.leave(l)
+// removeLane removes a lane without deliveries from ready and upcoming.
+func (s *Store) removeLane(l *lane) {
+	s.leaveTurns(l)
 	if l.index > 0 {
-		s.later.Remove(l)
+		s.upcoming.Remove(l)
 	}
 }
 
-// join puts a lane at the end of its tenant's line, and the tenant at the end
-// of the tenants' line unless it is there.
-func (s *Store) join(l *lane) {
+// joinTurns adds a lane to the end of its tenant's ready list, and the tenant to the
+// end of the store's unless it is in it.
+func (s *Store) joinTurns(l *lane) {
 	t := l.queue.tenant
 	t.ready.push(l)
-	if !t.links.in {
+	if !t.inReady.linked {
 		s.ready.push(t)
 	}
 }
 
-// leave takes a lane out of line if it is there, and its tenant with the last
-// one.
-func (s *Store) leave(l *lane) {
+// leaveTurns removes a lane from its tenant's ready list if it is in it, and the tenant
+// from the store's with its last lane.
+func (s *Store) leaveTurns(l *lane) {
 	t := l.queue.tenant
 	t.ready.remove(l)
 	if t.ready.len == 0 {

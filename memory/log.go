@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -12,14 +13,14 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// Events implements [hooks.LogStore].
+// Events implements [hooks.Store].
 func (s *Store) Events(ctx context.Context, tenant string, ids []string) ([]hooks.Event, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
 	var found []hooks.Event
-	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+	for _, id := range distinct(ids) {
 		if e := s.events[eventKey{tenant, id}]; e != nil {
 			copied := *e.Event
 			copied.Data = bytes.Clone(e.Data)
@@ -30,7 +31,7 @@ func (s *Store) Events(ctx context.Context, tenant string, ids []string) ([]hook
 	return found, nil
 }
 
-// Deliveries implements [hooks.LogStore].
+// Deliveries implements [hooks.Store].
 func (s *Store) Deliveries(ctx context.Context, q hooks.LogQuery) (hooks.Page[hooks.Delivery], error) {
 	if err := s.lock(ctx); err != nil {
 		return hooks.Page[hooks.Delivery]{}, err
@@ -48,7 +49,7 @@ func (s *Store) Deliveries(ctx context.Context, q hooks.LogQuery) (hooks.Page[ho
 	return mapPage(page, func(d *delivery) hooks.Delivery { return d.Delivery }), nil
 }
 
-// Attempts implements [hooks.LogStore].
+// Attempts implements [hooks.Store].
 func (s *Store) Attempts(ctx context.Context, q hooks.LogQuery) (hooks.Page[hooks.Attempt], error) {
 	if err := s.lock(ctx); err != nil {
 		return hooks.Page[hooks.Attempt]{}, err
@@ -73,7 +74,7 @@ func (s *Store) Attempts(ctx context.Context, q hooks.LogQuery) (hooks.Page[hook
 	}), nil
 }
 
-// Stats implements [hooks.LogStore].
+// Stats implements [hooks.Store].
 func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, since, until time.Time) (map[string]hooks.Stats, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
@@ -101,43 +102,84 @@ func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, sinc
 	return result, nil
 }
 
-// search visits the deliveries of q's tenant, hook, event and IDs, by the
-// shortest way.
+// search calls visit for the deliveries of q's tenant, hook, event, event type and IDs.
 func (s *Store) search(q hooks.LogQuery, visit func(*delivery)) {
-	check := func(d *delivery) {
-		if d.Tenant == q.Tenant && (q.HookID == "" || d.HookID == q.HookID) && (q.EventID == "" || d.EventID == q.EventID) &&
-			(q.EventType == "" || d.EventType == q.EventType) && (len(q.DeliveryIDs) == 0 || slices.Contains(q.DeliveryIDs, d.ID)) {
+	for d := range s.candidates(q) {
+		if concerns(q, d) {
 			visit(d)
-		}
-	}
-	switch {
-	case len(q.DeliveryIDs) > 0:
-		for _, id := range slices.Compact(slices.Sorted(slices.Values(q.DeliveryIDs))) {
-			if d := s.deliveries[id]; d != nil {
-				check(d)
-			}
-		}
-	case q.EventID != "":
-		if e := s.events[eventKey{q.Tenant, q.EventID}]; e != nil {
-			for i := range e.deliveries {
-				if d := &e.deliveries[i]; s.deliveries[d.ID] == d {
-					check(d)
-				}
-			}
-		}
-	case q.HookID != "":
-		if hook := s.queues[hooks.Ref{Tenant: q.Tenant, ID: q.HookID}]; hook != nil {
-			for d := hook.all.first; d != nil; d = d.ofHook.after {
-				check(d)
-			}
-		}
-	default:
-		for _, d := range s.deliveries {
-			check(d)
 		}
 	}
 }
 
+// candidates are deliveries among which are all that q concerns: as few as the maps of
+// the store make it easy to find.
+func (s *Store) candidates(q hooks.LogQuery) iter.Seq[*delivery] {
+	switch {
+	case len(q.DeliveryIDs) > 0:
+		return s.withIDs(q.DeliveryIDs)
+	case q.EventID != "":
+		return s.ofEvent(eventKey{q.Tenant, q.EventID})
+	case q.HookID != "":
+		return s.ofHook(hooks.Ref{Tenant: q.Tenant, ID: q.HookID})
+	}
+	return maps.Values(s.deliveries)
+}
+
+// withIDs returns each delivery once that has one of the IDs.
+func (s *Store) withIDs(ids []string) iter.Seq[*delivery] {
+	return func(yield func(*delivery) bool) {
+		for _, id := range distinct(ids) {
+			if d := s.deliveries[id]; d != nil && !yield(d) {
+				return
+			}
+		}
+	}
+}
+
+// ofEvent returns the deliveries of the event that have not been dropped.
+func (s *Store) ofEvent(key eventKey) iter.Seq[*delivery] {
+	return func(yield func(*delivery) bool) {
+		e := s.events[key]
+		if e == nil {
+			return
+		}
+		for i := range e.deliveries {
+			if d := &e.deliveries[i]; s.deliveries[d.ID] == d && !yield(d) {
+				return
+			}
+		}
+	}
+}
+
+// ofHook returns the deliveries of the hook.
+func (s *Store) ofHook(ref hooks.Ref) iter.Seq[*delivery] {
+	return func(yield func(*delivery) bool) {
+		q := s.queues[ref]
+		if q == nil {
+			return
+		}
+		for d := q.all.first; d != nil; d = d.inQueue.next {
+			if !yield(d) {
+				return
+			}
+		}
+	}
+}
+
+// concerns reports whether d is of q's tenant, hook, event, event type and IDs.
+func concerns(q hooks.LogQuery, d *delivery) bool {
+	return d.Tenant == q.Tenant &&
+		(q.HookID == "" || d.HookID == q.HookID) &&
+		(q.EventID == "" || d.EventID == q.EventID) &&
+		(q.EventType == "" || d.EventType == q.EventType) &&
+		(len(q.DeliveryIDs) == 0 || slices.Contains(q.DeliveryIDs, d.ID))
+}
+
+// distinct returns each of the IDs once.
+func distinct(ids []string) []string { return slices.Compact(slices.Sorted(slices.Values(ids))) }
+
+// selects reports whether q's States and times include a delivery or an attempt with
+// this state and time.
 func selects(q hooks.LogQuery, state hooks.State, at time.Time) bool {
 	return (len(q.States) == 0 || slices.Contains(q.States, state)) &&
 		(q.Since.IsZero() || !at.Before(q.Since)) && (q.Until.IsZero() || at.Before(q.Until))
@@ -161,7 +203,7 @@ func pageOf[T any](all []T, q hooks.PageQuery, cursor func(T) hooks.Cursor) hook
 		all = all[start:]
 	}
 	all = all[min(q.Offset, len(all)):]
-	limit := cmp.Or(q.Limit, hooks.DefaultLimit)
+	limit := q.PageSize()
 	if len(all) > limit {
 		all = all[:limit]
 		page.Next = cursor(all[limit-1])

@@ -20,17 +20,18 @@ import (
 type Options struct {
 	// MaxEnded bounds how many ended deliveries are kept. When there are
 	// more, those that ended first are dropped with their attempts, and an
-	// event with its last delivery. Deliveries that hold an ordering key back
-	// stay. The same bound holds for events that made no delivery. An event
-	// ID is refused as a duplicate for as long as its event is kept.
-	// Default: 10,000.
+	// event with its last delivery. Deliveries that hold an ordering key stay.
+	// The same bound applies to events that made no delivery. An event ID is
+	// refused as a duplicate for as long as its event is kept. Default, also
+	// of a negative value: 10,000.
 	MaxEnded int
-	// MaxEndedBytes bounds the same by what it takes of memory, in bytes,
-	// within a fifth or so: ended deliveries with their attempts, and events
-	// all of whose deliveries have ended. What has not ended, or holds an
-	// ordering key back, is neither counted nor dropped, since nothing that
-	// was acknowledged may be lost. What a delivery that waits can take is
-	// bounded by its schedule, and by [hooks.KeepsResponse]. Default: 64 MiB.
+	// MaxEndedBytes bounds the memory of the same, in bytes, within a fifth or
+	// so: ended deliveries with their attempts, and events all of whose
+	// deliveries have ended. What has not ended, or holds an ordering key, is
+	// neither counted nor dropped, because nothing that was acknowledged may be
+	// lost. The memory of a delivery that has not ended is bounded by its
+	// schedule, and by [hooks.KeepsResponse]. Default, also of a negative value:
+	// 64 MiB.
 	MaxEndedBytes int
 }
 
@@ -42,28 +43,28 @@ type Store struct {
 
 	mu sync.Mutex
 	// All that follows is guarded by mu.
-	hooks    map[hooks.Ref]*hooks.Hook
-	changes  []change
-	revision int64
-	latest   map[hooks.Ref]int64 // the revision of a hook's last change
-	owned    map[string]int      // the number of hooks, by tenant
+	hooks         map[hooks.Ref]*hooks.Hook
+	changes       []change
+	revision      int64
+	lastRevisions map[hooks.Ref]int64 // the revision of a hook's last change
+	hookCounts    map[string]int      // the number of hooks, by tenant
 
-	events     map[eventKey]*event
-	bare       list[event] // events without a delivery
-	deliveries map[string]*delivery
-	ended      list[delivery] // and not held, in the order in which they ended
-	bytes      int            // what ended, and events that have no other deliveries, take
-	queues     map[hooks.Ref]*queue
-	tenants    map[string]*tenant // of the queues
-	chains     map[chainKey]*chain
-	sequence   uint64
-	ready      list[tenant]    // tenants with lanes that had something due at a claim, in turn
-	later      heap.Heap[lane] // the other lanes, by the time when they have
-	claims     uint64
-	lastClaim  time.Time
+	events            map[eventKey]*event
+	withoutDeliveries list[event] // events without a delivery
+	deliveries        map[string]*delivery
+	ended             list[delivery] // those that are not held, in the order in which they ended
+	bytes             int            // of what is in ended, and of events that have no open deliveries
+	queues            map[hooks.Ref]*queue
+	tenants           map[string]*tenant // of the queues
+	chains            map[chainKey]*chain
+	sequence          uint64
+	ready             list[tenant]    // tenants with lanes that had something due at a claim, in the order of their turns
+	upcoming          heap.Heap[lane] // the other lanes, by the time when they have something due
+	claims            uint64
+	lastClaim         time.Time
 
-	listeners map[int]func()
-	listener  int
+	listeners    map[int]func()
+	lastListener int
 }
 
 var (
@@ -75,25 +76,25 @@ var (
 // New returns an empty Store.
 func New(o Options) *Store {
 	return &Store{
-		id:         rand.Text(),
-		maxEnded:   cmp.Or(max(0, o.MaxEnded), 10_000),
-		maxBytes:   cmp.Or(max(0, o.MaxEndedBytes), 64<<20),
-		hooks:      map[hooks.Ref]*hooks.Hook{},
-		latest:     map[hooks.Ref]int64{},
-		owned:      map[string]int{},
-		events:     map[eventKey]*event{},
-		deliveries: map[string]*delivery{},
-		queues:     map[hooks.Ref]*queue{},
-		tenants:    map[string]*tenant{},
-		chains:     map[chainKey]*chain{},
-		ready:      list[tenant]{of: func(t *tenant) *links[tenant] { return &t.links }},
-		later: heap.New(
+		id:            rand.Text(),
+		maxEnded:      cmp.Or(max(0, o.MaxEnded), 10_000),
+		maxBytes:      cmp.Or(max(0, o.MaxEndedBytes), 64<<20),
+		hooks:         map[hooks.Ref]*hooks.Hook{},
+		lastRevisions: map[hooks.Ref]int64{},
+		hookCounts:    map[string]int{},
+		events:        map[eventKey]*event{},
+		deliveries:    map[string]*delivery{},
+		queues:        map[hooks.Ref]*queue{},
+		tenants:       map[string]*tenant{},
+		chains:        map[chainKey]*chain{},
+		ready:         list[tenant]{of: func(t *tenant) *links[tenant] { return &t.inReady }},
+		upcoming: heap.New(
 			func(a, b *lane) bool { return a.due.Before(b.due) },
 			func(l *lane) *int { return &l.index },
 		),
-		bare:      list[event]{of: func(e *event) *links[event] { return &e.links }},
-		ended:     list[delivery]{of: func(d *delivery) *links[delivery] { return &d.links }},
-		listeners: map[int]func(){},
+		withoutDeliveries: list[event]{of: func(e *event) *links[event] { return &e.inWithoutDeliveries }},
+		ended:             list[delivery]{of: func(d *delivery) *links[delivery] { return &d.inEnded }},
+		listeners:         map[int]func(){},
 	}
 }
 
@@ -102,27 +103,27 @@ type eventKey struct{ tenant, id string }
 // An event is a stored event with its deliveries.
 type event struct {
 	*hooks.Event
-	triggered  time.Time
-	deliveries []delivery
-	left       int // of the deliveries, those not dropped
-	waiting    int // of these, those not in Store.ended
-	bytes      int // its part of Store.bytes
-	links      links[event]
+	triggered           time.Time
+	deliveries          []delivery
+	remaining           int // of the deliveries, those not dropped
+	open                int // of these, those not in Store.ended: they have not ended, or are held
+	bytes               int // its part of Store.bytes
+	inWithoutDeliveries links[event]
 }
 
-// A delivery is a stored delivery, linked into all that it takes part in.
+// A delivery is a stored delivery, with its links in lists.
 type delivery struct {
 	hooks.Delivery
-	event    *event
-	queue    *queue
-	sequence uint64 // in the order of triggers
-	due      time.Time
-	index    int // in the heap of its lane or chain
-	attempts []*hooks.Attempt
-	bytes    int             // its part of Store.bytes
-	links    links[delivery] // among those that have ended
-	ofHook   links[delivery] // among those of the queue
-	ofEnded  links[delivery] // among those of the queue that have ended, or are held
+	event        *event
+	queue        *queue
+	sequence     uint64 // in the order of triggers
+	due          time.Time
+	index        int // in the heap of its lane or chain
+	attempts     []*hooks.Attempt
+	bytes        int             // its part of Store.bytes
+	inEnded      links[delivery] // in Store.ended
+	inQueue      links[delivery] // in queue.all
+	inQueueEnded links[delivery] // in queue.ended
 }
 
 // Volatile implements [hooks.Volatile].
@@ -144,8 +145,8 @@ func (s *Store) lock(ctx context.Context) error {
 func (s *Store) Notify(wake func()) (stop func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.listener++
-	id := s.listener
+	s.lastListener++
+	id := s.lastListener
 	s.listeners[id] = wake
 	return func() {
 		s.mu.Lock()
@@ -154,7 +155,7 @@ func (s *Store) Notify(wake func()) (stop func()) {
 	}
 }
 
-// notify tells the listeners. A listener does not block and may not call back.
+// notify calls the listeners, which do not block and may not call the store.
 func (s *Store) notify() {
 	for _, wake := range s.listeners {
 		wake()
@@ -170,14 +171,14 @@ type list[T any] struct {
 }
 
 type links[T any] struct {
-	before, after *T
-	in            bool
+	prev, next *T
+	linked     bool
 }
 
 func (l *list[T]) push(x *T) {
-	*l.of(x) = links[T]{before: l.last, in: true}
+	*l.of(x) = links[T]{prev: l.last, linked: true}
 	if l.last != nil {
-		l.of(l.last).after = x
+		l.of(l.last).next = x
 	} else {
 		l.first = x
 	}
@@ -188,18 +189,18 @@ func (l *list[T]) push(x *T) {
 // remove removes x if it is in the list.
 func (l *list[T]) remove(x *T) {
 	at := l.of(x)
-	if !at.in {
+	if !at.linked {
 		return
 	}
-	if at.before != nil {
-		l.of(at.before).after = at.after
+	if at.prev != nil {
+		l.of(at.prev).next = at.next
 	} else {
-		l.first = at.after
+		l.first = at.next
 	}
-	if at.after != nil {
-		l.of(at.after).before = at.before
+	if at.next != nil {
+		l.of(at.next).prev = at.prev
 	} else {
-		l.last = at.before
+		l.last = at.prev
 	}
 	*at = links[T]{}
 	l.len--
@@ -208,7 +209,7 @@ func (l *list[T]) remove(x *T) {
 // toEnd moves x, which is in the list, to the end. It returns what came after x,
 // or x if nothing did.
 func (l *list[T]) toEnd(x *T) *T {
-	after := l.of(x).after
+	after := l.of(x).next
 	if after == nil {
 		return x
 	}

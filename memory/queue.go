@@ -29,15 +29,15 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entr
 		return err
 	}
 	defer s.mu.Unlock()
-	if err := s.unused(entries); err != nil {
+	if err := s.checkUnused(entries); err != nil {
 		return err
 	}
 	s.enqueue(now, entries)
 	return nil
 }
 
-// unused refuses events whose ID is taken, by a stored one or another of them.
-func (s *Store) unused(entries []hooks.Entry) error {
+// checkUnused refuses events whose ID is that of a stored event or of another entry.
+func (s *Store) checkUnused(entries []hooks.Entry) error {
 	var seen map[eventKey]bool
 	if len(entries) > 1 {
 		seen = make(map[eventKey]bool, len(entries))
@@ -57,15 +57,15 @@ func (s *Store) unused(entries []hooks.Entry) error {
 func (s *Store) enqueue(now time.Time, entries []hooks.Entry) {
 	pending := false
 	for _, entry := range entries {
-		e := &event{Event: entry.Event, triggered: now, left: len(entry.Deliveries), waiting: len(entry.Deliveries)}
+		e := &event{Event: entry.Event, triggered: now, remaining: len(entry.Deliveries), open: len(entry.Deliveries)}
 		s.events[eventKey{e.Tenant, e.ID}] = e
-		if e.left == 0 {
-			s.bare.push(e)
-			s.count(e)
+		if e.remaining == 0 {
+			s.withoutDeliveries.push(e)
+			s.countEvent(e)
 			s.trim()
 			continue
 		}
-		e.deliveries = make([]delivery, e.left)
+		e.deliveries = make([]delivery, e.remaining)
 		for i := range e.deliveries {
 			d := &e.deliveries[i]
 			s.sequence++
@@ -73,7 +73,7 @@ func (s *Store) enqueue(now time.Time, entries []hooks.Entry) {
 			d.queue = s.queue(d.HookRef())
 			d.queue.all.push(d)
 			s.deliveries[d.ID] = d
-			s.start(d)
+			s.admit(d)
 			pending = pending || d.State == hooks.Pending
 		}
 	}
@@ -82,9 +82,9 @@ func (s *Store) enqueue(now time.Time, entries []hooks.Entry) {
 	}
 }
 
-// start puts a pending or leased delivery to work, or blocks it if its ordering
-// key is in use.
-func (s *Store) start(d *delivery) {
+// admit adds a pending or leased delivery to its lane, or blocks it if its ordering key
+// is in use.
+func (s *Store) admit(d *delivery) {
 	if d.OrderingKey != "" {
 		c := s.chains[d.chainKey()]
 		if c == nil {
@@ -101,25 +101,25 @@ func (s *Store) start(d *delivery) {
 		}
 		c.head = d
 	}
-	s.wait(d)
+	s.addToLane(d)
 }
 
-// end ends a delivery that is in no lane and no heap any more, and lets the
-// next of its ordering key go unless it is held.
+// end ends a delivery that is in no lane and no heap any more, and releases the next
+// of its ordering key unless it is held.
 func (s *Store) end(d *delivery, now time.Time, state hooks.State, held bool) {
 	d.State, d.Held, d.EndedAt, d.Due = state, held, now, time.Time{}
 	d.queue.ended.remove(d) // It may have been held.
 	d.queue.ended.push(d)
 	if !held {
-		s.letGo(d, now)
+		s.release(d, now)
 	}
 }
 
-// letGo files an ended delivery that is not held, and lets the next of its
-// ordering key go.
-func (s *Store) letGo(d *delivery, now time.Time) {
+// release counts an ended delivery that is not held, and makes the next of its ordering
+// key pending.
+func (s *Store) release(d *delivery, now time.Time) {
 	d.Held = false
-	s.file(d)
+	s.addEnded(d)
 	if d.OrderingKey == "" {
 		return
 	}
@@ -132,12 +132,12 @@ func (s *Store) letGo(d *delivery, now time.Time) {
 		}
 		c.blocked.Remove(next)
 		next.State, next.Due = hooks.Pending, now
-		s.start(next)
+		s.admit(next)
 		s.notify()
 	}
 }
 
-// Settle implements [hooks.Queue].
+// Settle implements [hooks.Store].
 func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.Settlement) ([]hooks.Settled, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
@@ -154,9 +154,9 @@ func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.S
 func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 	d := s.deliveries[st.DeliveryID]
 	if d == nil || d.State != hooks.Leased || d.Lease.Token != st.Token {
-		return hooks.Settled{Err: hooks.ErrLeaseLost}
+		return hooks.Settled{LeaseLost: true}
 	}
-	s.unwait(d)
+	s.removeFromLane(d)
 	d.Lease = hooks.Lease{Token: d.Lease.Token}
 	d.Reason, d.Undecided = st.Reason, st.Undecided
 	if st.Attempt != nil {
@@ -165,7 +165,7 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 	}
 	if st.State == hooks.Pending {
 		d.State, d.Due, d.Step = hooks.Pending, st.Due, st.Step
-		s.wait(d)
+		s.addToLane(d)
 		if !d.Due.After(now) {
 			s.notify()
 		}
@@ -179,7 +179,7 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 	throttled := h.Health.ThrottledUntil
 	h.Health = h.Health.After(*st, now)
 	if !h.Health.ThrottledUntil.Equal(throttled) {
-		s.replace(d.queue)
+		s.updateLanes(d.queue)
 	}
 	return hooks.Settled{Health: h.Health}
 }
@@ -197,14 +197,14 @@ func (d *delivery) log(a *hooks.Attempt) {
 	d.attempts = append(d.attempts, a)
 }
 
-// replace places the lanes of a queue anew.
-func (s *Store) replace(q *queue) {
+// updateLanes updates the lanes of a queue.
+func (s *Store) updateLanes(q *queue) {
 	for i := range q.lanes {
-		s.place(&q.lanes[i])
+		s.updateLane(&q.lanes[i])
 	}
 }
 
-// Redeliver implements [hooks.Queue].
+// Redeliver implements [hooks.Store].
 func (s *Store) Redeliver(ctx context.Context, now time.Time, tenant, deliveryID string) (hooks.Delivery, error) {
 	if err := s.lock(ctx); err != nil {
 		return hooks.Delivery{}, err
@@ -217,15 +217,15 @@ func (s *Store) Redeliver(ctx context.Context, now time.Time, tenant, deliveryID
 	if !d.State.Ended() {
 		return hooks.Delivery{}, fmt.Errorf("delivery %q is %s: %w", deliveryID, d.State, hooks.ErrConflict)
 	}
-	s.unfile(d)
+	s.removeEnded(d)
 	d.State, d.Due, d.Step = hooks.Pending, now, 0
 	d.EndedAt, d.Held, d.Reason = time.Time{}, false, ""
-	s.start(d)
+	s.admit(d)
 	s.notify()
 	return d.Delivery, nil
 }
 
-// Cancel implements [hooks.Queue].
+// Cancel implements [hooks.Store].
 func (s *Store) Cancel(ctx context.Context, now time.Time, tenant, deliveryID, reason string) (hooks.Delivery, error) {
 	if err := s.lock(ctx); err != nil {
 		return hooks.Delivery{}, err
@@ -239,7 +239,7 @@ func (s *Store) Cancel(ctx context.Context, now time.Time, tenant, deliveryID, r
 	case d.State == hooks.Blocked:
 		s.chains[d.chainKey()].blocked.Remove(d)
 	case d.State == hooks.Pending:
-		s.unwait(d)
+		s.removeFromLane(d)
 	case d.Held:
 	default:
 		return hooks.Delivery{}, fmt.Errorf("delivery %q is %s: %w", deliveryID, d.State, hooks.ErrConflict)

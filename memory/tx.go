@@ -44,7 +44,7 @@ func (t *Tx) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entry) 
 	}
 	defer t.store.mu.Unlock()
 	added := append(t.entries(), entries...)
-	if err := t.store.unused(added); err != nil {
+	if err := t.store.checkUnused(added); err != nil {
 		return err
 	}
 	t.batches = append(t.batches, batch{now, slices.Clone(entries)})
@@ -78,7 +78,7 @@ func (t *Tx) Commit() error {
 	t.done = true
 	t.store.mu.Lock()
 	defer t.store.mu.Unlock()
-	if err := t.store.unused(t.entries()); err != nil {
+	if err := t.store.checkUnused(t.entries()); err != nil {
 		return err
 	}
 	for _, b := range t.batches {

@@ -40,7 +40,7 @@ func (a *damagedRows) takeUnreported() error {
 	return err
 }
 
-// Claim implements [hooks.Queue].
+// Claim implements [hooks.Store].
 func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
 	if err := s.damagedRows.takeUnreported(); err != nil {
 		return nil, time.Time{}, err

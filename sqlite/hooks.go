@@ -142,7 +142,7 @@ func (t *tx) nextRevision() (int64, error) {
 	return r.int(0), nil
 }
 
-// CreateHook implements [hooks.HookStore].
+// CreateHook implements [hooks.Store].
 func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 	packed, err := s.packHook(&h)
 	if err != nil {
@@ -198,7 +198,7 @@ func (t *tx) hookChanged(h *hookRow) error {
 	return t.restartLanes(h)
 }
 
-// UpdateHook implements [hooks.HookStore].
+// UpdateHook implements [hooks.Store].
 func (s *Store) UpdateHook(ctx context.Context, h hooks.Hook) error {
 	packed, err := s.packHook(&h)
 	if err != nil {
@@ -244,7 +244,7 @@ func (t *tx) existing(ref hooks.Ref) (*hookRow, error) {
 	return t.hookN(r.int(hookColN))
 }
 
-// DeleteHook implements [hooks.HookStore].
+// DeleteHook implements [hooks.Store].
 func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) error {
 	return s.wiping(s.writer.do(ctx, func(t *tx) error {
 		known, err := t.existing(ref)
@@ -289,7 +289,7 @@ func (s *Store) wiping(err error) error {
 
 var stmtChangedSince = newStatement("SELECT " + allHookColumns + ", revision FROM hooks_hooks WHERE revision > ? ORDER BY revision LIMIT ?")
 
-// HookChanges implements [hooks.HookStore].
+// HookChanges implements [hooks.Store].
 func (s *Store) HookChanges(ctx context.Context, after int64, limit int) (changes []hooks.HookChange, err error) {
 	err = s.reads(ctx, func(r *reader) error {
 		return r.each(stmtChangedSince, func(row row) error {
@@ -312,7 +312,7 @@ func (s *Store) HookChanges(ctx context.Context, after int64, limit int) (change
 	return changes, err
 }
 
-// Hooks implements [hooks.HookStore].
+// Hooks implements [hooks.Store].
 func (s *Store) Hooks(ctx context.Context, q hooks.HookQuery) (page hooks.Page[hooks.Hook], err error) {
 	where := newConditions("tenant = ? AND created_at IS NOT NULL", q.Tenant)
 	if len(q.IDs) > 0 {

@@ -14,12 +14,12 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// Deliveries implements [hooks.LogStore].
+// Deliveries implements [hooks.Store].
 func (s *Store) Deliveries(ctx context.Context, q hooks.LogQuery) (hooks.Page[hooks.Delivery], error) {
 	return readList(ctx, s, &deliveries, q)
 }
 
-// Attempts implements [hooks.LogStore].
+// Attempts implements [hooks.Store].
 func (s *Store) Attempts(ctx context.Context, q hooks.LogQuery) (hooks.Page[hooks.Attempt], error) {
 	return readList(ctx, s, &attempts, q)
 }
@@ -162,7 +162,7 @@ func (r row) header(i int) http.Header {
 	return h
 }
 
-// Events implements [hooks.LogStore].
+// Events implements [hooks.Store].
 func (s *Store) Events(ctx context.Context, tenant string, ids []string) (events []hooks.Event, err error) {
 	err = s.reads(ctx, func(r *reader) error {
 		if len(ids) == 0 {
@@ -201,7 +201,7 @@ const (
 	lastErrorAt
 )
 
-// Stats implements [hooks.LogStore].
+// Stats implements [hooks.Store].
 func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, since, until time.Time) (map[string]hooks.Stats, error) {
 	result := make(map[string]hooks.Stats, len(hookIDs))
 	err := s.reads(ctx, func(r *reader) error {

@@ -198,7 +198,7 @@ func TestLeasesOfOneThatVanishedRunOut(t *testing.T) {
 			DeliveryID: claimed[0].Delivery.ID, Token: claimed[0].Delivery.Lease.Token, State: hooks.Dead,
 		}})
 		require.NoError(t, err)
-		assert.ErrorIs(t, settled[0].Err, hooks.ErrLeaseLost)
+		assert.Equal(t, hooks.Settled{LeaseLost: true}, settled[0])
 		assert.Equal(t, hooks.Succeeded, listed(t, h.store)[0].State)
 	})
 }

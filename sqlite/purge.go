@@ -32,7 +32,7 @@ const (
 	endedFromDelivery
 )
 
-// Purge implements [hooks.LogStore]. It first reads what it may remove, without a
+// Purge implements [hooks.Store]. It first reads what it may remove, without a
 // lock, and then removes it in steps. Damaged rows stay, and are reported once.
 func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (removed int, err error) {
 	s.purging.Lock()

@@ -3,7 +3,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,4 +87,4 @@ func (r *reader) count(from string, where conditions, limit int) (n int, err err
 const most = math.MaxInt / 2
 
 // limitOf returns the size of a page, which can be added to.
-func limitOf(q hooks.PageQuery) int { return min(cmp.Or(q.Limit, hooks.DefaultLimit), most-1) }
+func limitOf(q hooks.PageQuery) int { return min(q.PageSize(), most-1) }

@@ -63,7 +63,7 @@ func (t *tx) find(tenant, deliveryID string) (*found, error) {
 	return f, nil
 }
 
-// Redeliver implements [hooks.Queue].
+// Redeliver implements [hooks.Store].
 func (s *Store) Redeliver(ctx context.Context, now time.Time, tenant, deliveryID string) (d hooks.Delivery, err error) {
 	err = s.writer.do(ctx, func(t *tx) error {
 		f, err := t.find(tenant, deliveryID)
@@ -109,7 +109,7 @@ func (t *tx) redeliver(now time.Time, f *found, d *hooks.Delivery) error {
 	return t.queue(f.hook, 0, due)
 }
 
-// Cancel implements [hooks.Queue].
+// Cancel implements [hooks.Store].
 func (s *Store) Cancel(ctx context.Context, now time.Time, tenant, deliveryID, reason string) (d hooks.Delivery, err error) {
 	err = s.writer.do(ctx, func(t *tx) error {
 		f, err := t.find(tenant, deliveryID)

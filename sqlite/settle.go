@@ -13,7 +13,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// Settle implements [hooks.Queue].
+// Settle implements [hooks.Store].
 func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.Settlement) ([]hooks.Settled, error) {
 	if len(settlements) == 0 {
 		return nil, ctx.Err()
@@ -119,7 +119,7 @@ func (t *tx) settle(now time.Time, s *hooks.Settlement) (hooks.Settled, error) {
 		return hooks.Settled{}, err
 	}
 	if l == nil {
-		return hooks.Settled{Err: fmt.Errorf("delivery %q: %w", s.DeliveryID, hooks.ErrLeaseLost)}, nil
+		return hooks.Settled{LeaseLost: true}, nil
 	}
 	delete(t.leases, s.DeliveryID)
 	h, err := t.hookN(l.hook)

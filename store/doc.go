@@ -3,11 +3,10 @@
 // the two differ, the comments are right. Package storetest checks a backend
 // against them.
 //
-// A store is dumb on purpose. It knows nothing of URLs, schedules or
-// signatures; it keeps rows, hands out those that are due, and takes back what
-// became of them. All policy is the Manager's, and reaches the store as plain
-// values: when the next attempt is due, whether a key is held, until when an
-// endpoint wants to be left alone.
+// A store is simple on purpose. It knows nothing of URLs, schedules or
+// signatures; it keeps rows, returns those that are due, and stores what became of
+// them. All policy is the Manager's, and reaches the store as plain values: when
+// the next attempt is due, whether a key is held, until when a hook is throttled.
 //
 // # The life of a delivery
 //
@@ -16,28 +15,28 @@
 //
 //	blocked    waits for an earlier one of its ordering key
 //	pending    waits for its Due, or to be claimed
-//	leased     is held by one Manager, until Lease.Until
+//	leased     belongs to one Manager, until Lease.Until
 //	succeeded  }
 //	dead       } has ended, at EndedAt
 //	cancelled  }
 //
 // Claim leads from pending to leased, and from leased to leased when the lease
-// has run out. Settle leads from leased to pending (another attempt follows) or
+// has ended. Settle leads from leased to pending (another attempt follows) or
 // to an end. Cancel leads from blocked, pending and held to cancelled,
 // Redeliver from an end back to pending, or to blocked if the key is in use.
-// Every other step is refused: by Settle with [hooks.ErrLeaseLost] for that
+// Every other step is refused: by Settle with [hooks.Settled].LeaseLost for that
 // settlement alone, by Redeliver and Cancel with [hooks.ErrConflict].
 //
 // Some fields belong to states. Lease.Owner and Lease.Until are empty unless
 // the delivery is leased; EndedAt is zero unless it has ended; Due is zero once
-// it has. Due of a blocked delivery means nothing yet, for a release overwrites
-// it, and Step of an ended one means nothing any more. Attempts and Lease.Token
-// never go back, not even when a delivery is redelivered.
+// it has. Due of a blocked delivery means nothing yet, because a release
+// overwrites it, and Step of an ended one means nothing any more. Attempts and
+// Lease.Token never decrease, not even when a delivery is redelivered.
 //
-// A Manager that records events while it has workers free stores their
-// deliveries as leased from the start, with Token 1, and sends them without
-// asking for them. If it then crashes they are claimed like any other whose
-// lease has run out.
+// A Manager that records events while it has free workers stores their
+// deliveries as leased from the start, with Token 1, and sends them without a
+// claim. If it then crashes they are claimed like any other whose lease has
+// ended.
 //
 // A delivery does not need its hook. Hooks are deleted while deliveries wait,
 // and an Enqueue that is under way at that moment must not fail: such
@@ -50,8 +49,8 @@
 // hundred times and redelivered without end. So the log keeps the responses to few
 // of the attempts of a delivery: when Settle stores attempt n, it drops header and
 // body of the response to attempt n-1, unless [hooks.KeepsResponse] keeps it, and marks
-// it as dropped. The first attempt costs nothing by that, a later one an update of
-// one row at most.
+// it as dropped. That costs the first attempt nothing, and each later one an update
+// of one row at most.
 //
 // # Leases and tokens
 //
@@ -63,9 +62,8 @@
 // neither the delivery nor the log nor the hook's health.
 //
 // The clock does not end a lease, the next claim does. A settlement that comes
-// after Lease.Until, when nobody has taken the delivery in between, is as good
-// as any. To the claim, a lease is over when its Until is not after now: at the
-// very millisecond.
+// after Lease.Until is accepted like any other, unless the delivery has been
+// claimed since. To a claim, a lease has ended when its Until is not after now.
 //
 // # Turns
 //
@@ -73,65 +71,65 @@
 // hooks. The deliveries of one hook that wait for their first attempt (Step 0)
 // are a lane, its retries a second one. So a tenant with ten thousand hooks gets
 // what a tenant with one gets, an endpoint that hangs with a million deliveries
-// behind it gets its share and no more, and new deliveries do not starve behind
+// waiting gets its share and no more, and new deliveries do not starve behind
 // retries.
 //
-// Picture the tenants that have something due standing in a line, and the lanes
-// of each that have something due standing in a line of the tenant's. A claim
-// takes one delivery from the first lane of the first tenant, sends the lane to
-// the end of the tenant's line and the tenant to the end of the tenants', and
-// goes on until the claim's Limit has no more room or there is nobody left to
-// ask. It passes over what has no room, and over hooks that are throttled; these
-// keep their place. The next claim goes on where the last one ended. A lane that
-// has become due, and a tenant that had none, join at the end.
+// One way to do it is a round robin. The tenants that have something due are in a
+// queue, and the lanes of each tenant that have something due are in a queue of the
+// tenant. A claim takes one delivery from the first lane of the first tenant, moves
+// the lane to the end of the tenant's queue and the tenant to the end of the tenants'
+// queue, and goes on until the claim's Limit is used up or no delivery is left. It
+// skips what has no capacity, and hooks that are throttled; these keep their place.
+// The next claim goes on where the last one ended. A lane that has become due, and a
+// tenant that had none, join at the end.
 //
-// Any way to the same result will do: of two tenants, or of two lanes of a
-// tenant, that have something due and room for it, neither gets two deliveries
+// Any other way to the same result is allowed: of two tenants, or of two lanes of a
+// tenant, that have something due and capacity for it, neither gets two deliveries
 // before the other gets one, however claims and their limits fall. Where several
 // have become due since the last claim, their order among each other is free.
 // Within its lane a delivery goes by its Due, or by the end of its lease if it is
 // leased, and by the order of the triggers where these are equal.
 //
-// # Room
+// # Capacity
 //
-// A claim says how much the Manager has room for: in all (Limit), for each
+// A claim says how much the Manager has capacity for: in all (Limit), for each
 // tenant (PerTenant, Tenants) and for each hook (PerHook, Hooks), in deliveries
-// and, but for hooks, in bytes of their events' data. An event counts for each of
+// and, except for hooks, in bytes of their events' data. An event counts for each of
 // its deliveries. Bytes bound what is read, so read event after event and stop
-// when the room is used up: it is as soon as the bytes are reached, and the last
-// event may exceed them. Otherwise one that is larger than the room would never
-// be delivered.
+// when the capacity is used up. That is as soon as the bytes are reached, and the
+// last event may exceed them. Otherwise an event that is larger than the capacity
+// would never be delivered.
 //
-// As long as Limit has room, a claim must leave none behind that it was allowed
-// to take. The Manager relies on that: it then waits for next, for a wake, or for
-// its poll.
+// As long as Limit has capacity left, a claim must not skip a delivery that it may
+// return. The Manager relies on that: after such a claim it waits for next, for a
+// wake, or for its poll.
 //
 // The cost must not grow with the backlog, nor with the number of hooks and
-// tenants that have one, nor with what those without room have waiting; to pass
-// over those that the claim names as full, one by one, is all right. A table of
-// lanes with their earliest due time and their turn, and one of tenants with
-// theirs, do it. A scan over all due deliveries in the order of Due does not, nor
-// does one over all lanes in the order of their turns: the tenant with ten
-// thousand hooks would have most of them.
+// tenants that have one, nor with what waits for those without capacity; a claim may
+// skip those that it names as full one by one. A table of lanes with their earliest
+// due time and their turn, and one of tenants with theirs, make that possible. A scan
+// over all due deliveries in the order of Due does not, nor does one over all lanes
+// in the order of their turns: the tenant with ten thousand hooks would have most of
+// them.
 //
 // # Ordering keys
 //
 // Of the deliveries of one hook and one ordering key at most one is pending,
-// leased or held at a time. The others are blocked, so that a claim needs no
-// look at predecessors. Enqueue decides which: a delivery with a key is stored
+// leased or held at a time. The others are blocked, so that a claim need not
+// look for predecessors. Enqueue decides which: a delivery with a key is stored
 // as blocked when the same hook and key has another that is blocked, pending,
 // leased or held, and as pending otherwise. Whenever the one in front ends
 // without hold, or is cancelled, the blocked one that was triggered first
 // becomes pending, due now. A retry, a lost lease or the end of a lease
 // releases nothing.
 //
-// Triggered first means enqueued first. Neither CreatedAt nor the IDs tell:
-// many events fall into one millisecond. A store needs a sequence of its own.
+// Triggered first means enqueued first. Neither CreatedAt nor the IDs show that,
+// because many events fall into one millisecond. A store needs a sequence of its own.
 //
 // A dead delivery that is settled with Hold stays in front of its key, with
 // Held set, until it is redelivered (then it is pending again, and the others
-// go on waiting) or cancelled (then the next goes). Its EndedAt is then the
-// time of the cancellation. Other ended deliveries may be redelivered while
+// go on waiting) or cancelled (then the next becomes pending). Its EndedAt is
+// then the time of the cancellation. Other ended deliveries may be redelivered while
 // their key is in use: they become blocked, and have their turn by the order of
 // the triggers, ahead of those that came after them.
 //
@@ -154,7 +152,7 @@
 // same ID in two tenants names two things. A method that takes a tenant behaves
 // as if the others did not exist: it returns [hooks.ErrNotFound] for what is
 // theirs, not [hooks.ErrConflict]. Strings are compared byte by byte, so mind
-// collations, and the empty tenant is one like any other.
+// collations, and the empty tenant is a tenant like any other.
 //
 // Claim, Settle, HookChanges and Purge serve all tenants at once. The names of
 // deliveries are unique among all.
@@ -164,24 +162,22 @@
 // Managers keep the hooks in memory and follow HookChanges from the revision
 // that they saw last. That only works if nothing appears later below a revision
 // that has been returned. A sequence that is drawn before the commit breaks
-// this, for transactions commit in another order than they draw: either let one
-// writer at a time draw revisions, or hold back what is above the lowest
-// revision that is still under way. Revisions go on rising after deletions,
-// purges and restarts.
+// this, because transactions commit in another order than they draw. Either let one
+// writer at a time draw revisions, or return nothing above the lowest revision that
+// is not committed yet. Revisions go on rising after deletions, purges and restarts.
 //
-// Health is not part of it. It changes with every settlement, and only Settle
+// Health has no revisions. It changes with every settlement, and only Settle
 // and the enabling of a hook change it; UpdateHook must therefore not write
 // back the Health that it was given, or it undoes a settlement.
 //
 // # Pages
 //
 // Lists are ordered by time and ID, and by the Number for attempts. A
-// [hooks.Cursor] is the place behind an element, not the element: it stays good
+// [hooks.Cursor] is the place behind an element, not the element: it stays valid
 // when that has been removed, and when others have come in before it. For hooks
-// and deliveries it holds the time and ID of the last element; what a store
-// puts into the ID for attempts is its own business, but has to sort Number 10
-// behind 9. A page has a Next only if another element follows, so ask for one
-// more than Limit.
+// and deliveries it has the time and ID of the last element; a store may put into
+// the ID for attempts what it likes, but must sort Number 10 behind 9. A page has a
+// Next only if another element follows, so read one more than PageSize.
 //
 // # What belongs into one transaction
 //
@@ -197,32 +193,31 @@
 //   - Claim: choosing the deliveries and leasing them, so that no two claims
 //     return the same.
 //   - Settle: for each settlement, the state, the attempt, the hook's health and
-//     the release of the next of the key. A lost lease is the response to one
+//     the release of the next of the key. A lost lease is the result of one
 //     settlement, not an error of the call; the others are written.
 //   - Redeliver, Cancel: the state, and the blocking or the release.
-//   - Purge: each delivery with its attempts and, if it is to go, its event. The
-//     limit is there so that a large purge is many short transactions. Whether
-//     what goes along counts as rows is the store's choice, as long as the result
-//     stays within the limit. A Manager purges each minute, so what that costs
-//     when there is nothing to remove should not grow with the logs, also not for
+//   - Purge: each delivery with its attempts and, if that goes too, its event. The
+//     limit makes a large purge many short transactions. Whether attempts and
+//     events that go with a delivery count as rows is the store's choice, as long as
+//     the result stays within the limit. A Manager purges each minute, so the cost
+//     of a purge with nothing to remove should not grow with the logs, also not for
 //     KeepPerHook: that is why a store may wait until there is an eighth more.
 //
 // # Optional abilities
 //
-// A store that can tell when it has been written to, by whichever process,
+// A store that can report when it has been written to, by whichever process,
 // implements [hooks.Notifier]. It saves polls; nothing depends on it. The
-// function to call returns at once and does not call the store back. One that
-// lives in a database that applications use too offers a method that makes a
-// [hooks.Tx] of their transaction, for [hooks.Manager.TriggerTx].
+// function to call returns at once and does not call the store. A store in a
+// database that applications use too offers a method that makes a [hooks.Tx] of
+// their transaction, for [hooks.Manager.TriggerTx].
 //
 // # The identity
 //
 // StoreID names the database, not the store: keep a random ID in it, made with
 // the tables, and read it when the store is opened. A Manager compares it with
-// that of the transaction that it is given, since an event that is recorded in
-// another database is one that nobody delivers. What the store cannot know
-// before it looks into the transaction, Enqueue checks there: that its database
-// has the tables, and the same ID.
+// that of the transaction that it is given, because nobody delivers an event that is
+// recorded in another database. Enqueue checks what the store can only see inside the
+// transaction: that its database has the tables, and the same ID.
 //
 // # Running the suite
 //
@@ -236,10 +231,10 @@
 //
 // Every rule gets a store of its own and runs in parallel with the others, in a
 // bubble of virtual time if [testing/synctest.Test] is the harness's Around.
-// When a rule fails, the sentence of the contract that it stands for is
-// printed, and for the random walks the seed and a journal of all steps. The
-// suite drives the store as a Manager would, but does not crash it: kill a
-// process in tests of your own.
+// When a rule fails, the suite prints the sentence of the contract that it checks,
+// and for the random walks the seed and a journal of all steps. The suite calls the
+// store as a Manager would, but does not crash it: kill a process in tests of your
+// own.
 package store
 
 import "github.com/seed-2c6e3a5a/hooks"

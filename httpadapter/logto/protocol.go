@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
+	"github.com/seed-2c6e3a5a/hooks/internal/latest"
 )
 
 // Name is the name of the protocol, as in [hooks.Hook].Protocol.
@@ -56,7 +57,7 @@ type Protocol struct {
 
 	// latest is what the bodies of an event's deliveries have in common: all
 	// but the hook's ID.
-	latest wire.Latest[[]byte]
+	latest latest.Value[*hooks.Event, []byte]
 }
 
 var _ hooks.Protocol = (*Protocol)(nil)
@@ -117,7 +118,7 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoint{protocol: p, hookID: h.ID, settings: s, secrets: h.Secrets, header: header}
+	e := &endpoint{protocol: p, hook: h, settings: s, header: header}
 	e.url, err = url.Parse(h.URL)
 	if err != nil || e.url.Scheme == "" {
 		e.url, e.badURL = nil, fmt.Errorf("Failed to parse URL from %s", wire.ShownURL(h.URL)) //nolint:staticcheck // The words of JavaScript's fetch, which Logto shows.
@@ -127,9 +128,8 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 
 type endpoint struct {
 	protocol *Protocol
-	hookID   string
+	hook     hooks.Hook
 	settings settings
-	secrets  []hooks.SigningSecret
 	url      *url.URL
 	// badURL is why there is no url.
 	badURL error
@@ -147,10 +147,10 @@ func (e *endpoint) Request(_ context.Context, _ hooks.Send, msgs []hooks.Message
 	if e.badURL != nil {
 		return hooks.Request{}, e.badURL
 	}
-	body := payloadFor(e.hookID, e.protocol.latest.Of(msgs[0].Event, payloadStart))
+	body := payloadFor(e.hook.ID, e.protocol.latest.Of(msgs[0].Event, payloadStart))
 	header := maps.Clone(e.header.Sent)
-	if len(e.secrets) > 0 {
-		key, ok := wire.CurrentSecret(e.secrets, msgs[0].Now)
+	if len(e.hook.Secrets) > 0 {
+		key, ok := e.hook.CurrentSecret(msgs[0].Now)
 		if !ok {
 			return hooks.Request{}, errors.New("all signing keys of the hook have expired")
 		}

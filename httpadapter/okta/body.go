@@ -78,7 +78,7 @@ type change struct {
 	items             []string
 	filters           []eventFilter
 	uri               string
-	headers           []header
+	headers           []headerView
 	auth              *auth
 }
 
@@ -265,7 +265,7 @@ func (r *reader) channel(c *change, b body) {
 		if h.Value != nil {
 			value = *h.Value
 		}
-		c.headers = append(c.headers, header{name, value})
+		c.headers = append(c.headers, headerView{name, value})
 	}
 	scheme := config.AuthScheme
 	if scheme == nil {

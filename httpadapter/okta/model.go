@@ -90,12 +90,12 @@ type channelView struct {
 
 type configView struct {
 	URI        string          `json:"uri"`
-	Headers    []header        `json:"headers"`
+	Headers    []headerView    `json:"headers"`
 	Method     string          `json:"method"`
 	AuthScheme *authSchemeView `json:"authScheme"`
 }
 
-type header struct {
+type headerView struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
 }
@@ -160,12 +160,12 @@ func viewOf(h hooks.Hook, base string) (hookView, error) {
 
 // headersOf returns the hook's headers: in the order of the settings those that
 // are named there, then the others by name.
-func headersOf(h hooks.Hook, s settings) []header {
-	list := []header{}
+func headersOf(h hooks.Hook, s settings) []headerView {
+	list := []headerView{}
 	for _, name := range append(s.Headers, slices.Sorted(maps.Keys(h.Headers))...) {
 		value, ok := h.Headers[name]
-		if ok && !slices.Contains(list, header{name, value}) {
-			list = append(list, header{name, value})
+		if ok && !slices.Contains(list, headerView{name, value}) {
+			list = append(list, headerView{name, value})
 		}
 	}
 	return list
@@ -218,7 +218,7 @@ func (c change) apply(h *hooks.Hook, self string) error {
 		s.AuthHeader, h.Secrets = "", nil
 	case c.auth.value != nil:
 		s.AuthHeader = c.auth.key
-		if current, _ := wire.CurrentSecret(h.Secrets, time.Now()); current != hooks.Secret(*c.auth.value) {
+		if current, _ := h.CurrentSecret(time.Now()); current != hooks.Secret(*c.auth.value) {
 			h.Secrets = []hooks.SigningSecret{{Secret: hooks.Secret(*c.auth.value)}}
 		}
 	case !strings.EqualFold(c.auth.key, s.AuthHeader):

@@ -19,6 +19,8 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/okta/filter"
+	"github.com/seed-2c6e3a5a/hooks/internal/header"
+	"github.com/seed-2c6e3a5a/hooks/internal/latest"
 )
 
 // Name is the name of the protocol, as in [hooks.Hook].Protocol.
@@ -51,8 +53,8 @@ type Protocol struct {
 	MaxBatch    int
 	BatchWindow time.Duration
 
-	events    wire.Latest[[]byte]
-	decisions wire.Latest[decided]
+	events    latest.Value[*hooks.Event, []byte]
+	decisions latest.Value[*hooks.Event, decided]
 }
 
 // decided is an event as filters see it, or why they cannot.
@@ -97,7 +99,7 @@ func (p *Protocol) Compile(h hooks.Hook) (hooks.Endpoint, error) {
 	if h.Method != "" && h.Method != http.MethodPost {
 		return nil, &hooks.InvalidError{Field: "method", Reason: "must be POST for Okta"}
 	}
-	e := &endpoint{protocol: p, secrets: h.Secrets, source: wire.JSON(cmp.Or(s.Self, selfLink("", h.ID))), filters: map[string]*filter.Filter{}}
+	e := &endpoint{protocol: p, hook: h, source: wire.JSON(cmp.Or(s.Self, selfLink("", h.ID))), filters: map[string]*filter.Filter{}}
 	if e.url, err = url.Parse(h.URL); err != nil {
 		return nil, &hooks.InvalidError{Field: "url", Reason: "must be a URL"}
 	}
@@ -131,12 +133,12 @@ func authHeaderOf(h hooks.Hook, s settings) (string, error) {
 	if len(h.Secrets) == 0 {
 		return "", &hooks.InvalidError{Field: "secrets", Reason: "must have the value of the authentication header"}
 	}
-	switch hooks.HeaderKey(s.AuthHeader) {
-	case hooks.HeaderKey(challengeHeader), hooks.HeaderKey(requestIDHeader):
+	switch header.Key(s.AuthHeader) {
+	case header.Key(challengeHeader), header.Key(requestIDHeader):
 		return "", &hooks.InvalidError{Field: "settings.authHeader", Reason: "is set by the protocol"}
 	}
 	for _, secret := range h.Secrets {
-		if err := hooks.CheckHeader("settings.authHeader", s.AuthHeader, string(secret.Secret)); err != nil {
+		if err := wire.CheckHeader("settings.authHeader", s.AuthHeader, string(secret.Secret)); err != nil {
 			return "", err
 		}
 	}
@@ -149,7 +151,7 @@ type endpoint struct {
 	url        *url.URL
 	header     wire.Header
 	authHeader string // empty: none
-	secrets    []hooks.SigningSecret
+	hook       hooks.Hook
 	filters    map[string]*filter.Filter
 }
 
@@ -181,7 +183,7 @@ func (e *endpoint) Request(_ context.Context, _ hooks.Send, msgs []hooks.Message
 func (e *endpoint) headerAt(now time.Time) (http.Header, error) {
 	header := maps.Clone(e.header.Sent)
 	if e.authHeader != "" {
-		secret, ok := wire.CurrentSecret(e.secrets, now)
+		secret, ok := e.hook.CurrentSecret(now)
 		if !ok {
 			return nil, errors.New("all secrets of the hook have expired")
 		}

@@ -9,26 +9,27 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
+	"github.com/seed-2c6e3a5a/hooks/internal/header"
 )
 
 // maxHeader bounds the values of the headers of a request, in bytes.
 const maxHeader = 64 << 10
 
 func parseHeader(field string, values map[string]string) ([]named, error) {
-	var header []named
+	var parsed []named
 	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		t := named{fmt.Sprintf("%s[%q]", field, name), textproto.CanonicalMIMEHeaderKey(name), parseTemplate(values[name])}
-		if err := hooks.CheckHeader(t.field, name, values[name]); err != nil {
+		if err := wire.CheckHeader(t.field, name, values[name]); err != nil {
 			return nil, err
 		}
-		if seen[hooks.HeaderKey(name)] {
-			return nil, &hooks.InvalidError{Field: t.field, Reason: `is there twice: header names have no letter case, and receivers may take "_" and the like for "-"`}
+		if seen[header.Key(name)] {
+			return nil, &hooks.InvalidError{Field: t.field, Reason: header.Twice}
 		}
-		seen[hooks.HeaderKey(name)] = true
-		header = append(header, t)
+		seen[header.Key(name)] = true
+		parsed = append(parsed, t)
 	}
-	return header, nil
+	return parsed, nil
 }
 
 func fillHeader(templates []named, s *scope) (http.Header, error) {
@@ -38,7 +39,7 @@ func fillHeader(templates []named, s *scope) (http.Header, error) {
 	}
 	header := make(http.Header, len(templates))
 	for i, t := range templates {
-		if err := hooks.CheckHeader(t.field, t.name, values[i]); err != nil {
+		if err := wire.CheckHeader(t.field, t.name, values[i]); err != nil {
 			return nil, err
 		}
 		header[t.name] = []string{values[i]}
@@ -62,10 +63,10 @@ func complete(r *hooks.Request) {
 	}
 	has := map[string]bool{}
 	for key := range r.Header {
-		has[hooks.HeaderKey(key)] = true
+		has[header.Key(key)] = true
 	}
 	for key, value := range own {
-		if !has[hooks.HeaderKey(key)] {
+		if !has[header.Key(key)] {
 			r.Header[key], r.LogHeader[key] = value, value
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/internal/wire"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel/internal/js"
+	"github.com/seed-2c6e3a5a/hooks/internal/latest"
 )
 
 // Name is the name of the protocol, as in [hooks.Hook].Protocol.
@@ -71,7 +72,7 @@ const Name = "webitel"
 // that ends a second after the last search. In a bubble of [testing/synctest] it has
 // to end before the test: t.Cleanup(regexp2.StopTimeoutClock) sees to that.
 type Protocol struct {
-	records wire.Latest[*record]
+	records latest.Value[*hooks.Event, *record]
 }
 
 var _ hooks.Protocol = (*Protocol)(nil)

@@ -1,5 +1,8 @@
 // Package heap has a priority queue whose elements know their place in it, so
 // that each can be moved and removed.
+//
+// With container/heap, whose calls go through an interface, the claims of package memory
+// took 2 to 25 % longer (BenchmarkMemory/claim).
 package heap
 
 // A Heap keeps its least element first. It must be made by New.

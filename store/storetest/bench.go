@@ -47,7 +47,7 @@ func Bench(b *testing.B, h Harness) {
 		}
 		w.report(100)
 	})
-	// A claim should cost the same whatever waits behind it.
+	// A claim should cost the same however many deliveries wait.
 	for _, backlog := range []int{1_000, 30_000} {
 		b.Run(fmt.Sprintf("claim/backlog=%d", backlog), func(b *testing.B) {
 			w := newWork(b, h, 16)
@@ -67,7 +67,7 @@ func Bench(b *testing.B, h Harness) {
 			for range 20 {
 				w.enqueue(1000, 1)
 			}
-			w.claim(64) // It has the hooks stand in line.
+			w.claim(64) // From here on the hooks have turns.
 			for b.Loop() {
 				w.claim(64)
 			}
@@ -75,7 +75,7 @@ func Bench(b *testing.B, h Harness) {
 	}
 }
 
-// work is a load for one store. Its clock stands still but for claims.
+// work is a load for one store. Its clock stands still except for claims.
 type work struct {
 	*check
 	b       *testing.B
@@ -106,7 +106,7 @@ func (w *work) tenant(hook int) string {
 	return fmt.Sprintf("tenant-%d", hook%w.tenants)
 }
 
-// enqueue records so many events in one call, each for so many hooks.
+// enqueue records events in one call, each for fanOut hooks.
 func (w *work) enqueue(events, fanOut int) {
 	list := make([]hooks.Entry, events)
 	for i := range list {
@@ -133,7 +133,7 @@ func (w *work) claim(limit int) []hooks.Claimed {
 	return claimed
 }
 
-// deliver claims and settles so many deliveries.
+// deliver claims and settles count deliveries.
 func (w *work) deliver(count int) {
 	for count > 0 {
 		claimed := w.claim(count)
@@ -142,13 +142,13 @@ func (w *work) deliver(count int) {
 			settlements[i] = outcome(cl.Delivery, w.now, succeeded)
 		}
 		for _, s := range w.settle(w.now, settlements...) {
-			w.ok(s.Err)
+			w.ok(refusal(s))
 		}
 		count -= len(claimed)
 	}
 }
 
-// report reports deliveries a second, so many in each round.
+// report reports deliveries a second.
 func (w *work) report(perRound int) {
 	w.b.ReportMetric(float64(w.b.N*perRound)/w.b.Elapsed().Seconds(), "deliveries/s")
 }

@@ -206,7 +206,7 @@ func (s allOrNothing) Settle(ctx context.Context, now time.Time, list []hooks.Se
 	for _, st := range list {
 		if d := lookup(ctx, s.Store, st.DeliveryID); d.State != leased || d.Lease.Token != st.Token {
 			for i := range settled {
-				settled[i].Err = hooks.ErrLeaseLost
+				settled[i].LeaseLost = true
 			}
 			return settled, nil
 		}
@@ -393,7 +393,7 @@ func (s oneTenant) Enqueue(ctx context.Context, now time.Time, entries []hooks.E
 	return s.Store.Enqueue(ctx, now, entries)
 }
 
-// talkative tells apart what is another tenant's from what is nobody's.
+// talkative has different errors for what is another tenant's and what does not exist.
 type talkative struct{ hooks.Store }
 
 func (s talkative) Redeliver(ctx context.Context, now time.Time, tenant, id string) (hooks.Delivery, error) {

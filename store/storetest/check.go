@@ -23,7 +23,7 @@ type check struct {
 // many is a limit that no rule reaches.
 const many = 1000
 
-// upTo is room for that many deliveries of any size.
+// upTo is the capacity for that many deliveries of any size.
 func upTo(n int) hooks.Capacity { return hooks.Capacity{Deliveries: n} }
 
 // ok ends the check on an error.
@@ -150,7 +150,7 @@ func (c *check) changes(after int64) []hooks.HookChange {
 	return list
 }
 
-// enqueue records the jobs in one call, triggered so long after the start.
+// enqueue records the jobs in one call, triggered now after the start.
 func (c *check) enqueue(now time.Duration, jobs ...job) {
 	c.Helper()
 	c.ok(c.Enqueue(c.Context(), at(now), entries(now, jobs...)))
@@ -186,15 +186,26 @@ func (c *check) request(r hooks.ClaimRequest) ([]hooks.Claimed, time.Time) {
 	return claimed, next
 }
 
-// settle settles and returns the responses.
+// settle settles and returns the results.
 func (c *check) settle(now time.Duration, s ...hooks.Settlement) []hooks.Settled {
 	c.Helper()
 	settled, err := c.Settle(c.Context(), at(now), s)
 	c.ok(err)
 	if len(settled) != len(s) {
-		c.Fatalf("Settle responded with %d of %d settlements", len(settled), len(s))
+		c.Fatalf("Settle returned %d results for %d settlements", len(settled), len(s))
 	}
 	return settled
+}
+
+// errLeaseLost is the refusal of a settlement with LeaseLost.
+var errLeaseLost = errors.New("lease lost")
+
+// refusal says why a settlement was not stored, or is nil.
+func refusal(s hooks.Settled) error {
+	if s.LeaseLost {
+		return errors.Join(errLeaseLost, s.Err)
+	}
+	return s.Err
 }
 
 // end settles a leased delivery with an attempt that led to state, and returns
@@ -208,7 +219,7 @@ func (c *check) end(now time.Duration, n int, state hooks.State) hooks.Health {
 func (c *check) endWith(now time.Duration, s hooks.Settlement) hooks.Health {
 	c.Helper()
 	settled := c.settle(now, s)[0]
-	c.ok(settled.Err)
+	c.ok(refusal(settled))
 	return settled.Health
 }
 
@@ -324,5 +335,5 @@ func (c *check) snapshot() snapshot {
 // unchanged fails unless the store is as it was.
 func (c *check) unchanged(what string, before snapshot) {
 	c.Helper()
-	c.equal(what+" left something behind", c.snapshot(), before)
+	c.equal(what+" changed something", c.snapshot(), before)
 }

@@ -108,7 +108,7 @@ var concurrencyRules = []rule{
 		errs := c.race(crowd, func(_ int, store hooks.Store) error {
 			return settleOne(c.Context(), store, s)
 		})
-		c.oneWins("Settle", errs, hooks.ErrLeaseLost)
+		c.oneWins("Settle", errs, errLeaseLost)
 		c.equal("attempts", attemptNames(c.attempts(home)), []string{"1#1"})
 		c.equal("failures", c.hook(home, "a").Health.Failures, 1)
 	}},
@@ -166,8 +166,8 @@ var concurrencyRules = []rule{
 			c.oneWins("Cancel or Claim", errs, hooks.ErrConflict)
 		}
 	}},
-	{"keys", "Concurrent triggers and settlements keep a key's order: one delivery at a time is under way, and none is left behind.", concurrentKeys},
-	{"changes", "What HookChanges has returned never gets a change below it later.", concurrentChanges},
+	{"keys", "Concurrent triggers and settlements keep a key's order: one delivery at a time is leased, and all are claimed in the end.", concurrentKeys},
+	{"changes", "Once HookChanges has returned a revision, no change with a lower one appears.", concurrentChanges},
 }
 
 func withVersion(h hooks.Hook, version int64) hooks.Hook {
@@ -175,7 +175,7 @@ func withVersion(h hooks.Hook, version int64) hooks.Hook {
 	return h
 }
 
-// concurrentKeys has two goroutines trigger events of two keys each while two
+// concurrentKeys lets two goroutines trigger events of two keys each while two
 // others deliver them. The numbers of each trigger and key ascend.
 func concurrentKeys(c *check) {
 	c.create("a")
@@ -251,12 +251,12 @@ func settleOne(ctx context.Context, s hooks.Store, st hooks.Settlement) error {
 		return err
 	}
 	if len(settled) != 1 {
-		return fmt.Errorf("Settle responded with %d of 1 settlements", len(settled))
+		return fmt.Errorf("Settle returned %d results for 1 settlement", len(settled))
 	}
-	return settled[0].Err
+	return refusal(settled[0])
 }
 
-// concurrentChanges has three goroutines change hooks while a fourth follows
+// concurrentChanges lets three goroutines change hooks while a fourth follows
 // the changes.
 func concurrentChanges(c *check) {
 	const writers, each = 3, 30

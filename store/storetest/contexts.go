@@ -19,7 +19,7 @@ var contextRules = []rule{
 		defer cancel()
 		c.refusesAll(ctx, context.DeadlineExceeded)
 	}},
-	{"meanwhile", "A context that ends during a call makes it return the context's error, having written nothing, or comes too late and does nothing to it.", func(c *check) {
+	{"meanwhile", "A context that ends during a call makes it return the context's error, having written nothing, or comes too late and has no effect.", func(c *check) {
 		c.create("a")
 		for n := range 19 {
 			list := entries(0, job{n: 2 * n, event: eventID(n)}, job{n: 2*n + 1, event: "too-" + eventID(n), leased: time.Minute})
@@ -36,7 +36,7 @@ var contextRules = []rule{
 				c.unchanged("interrupted Settle", before)
 				c.endWith(0, s)
 			} else {
-				c.is("settlement", first(c, settled).Err, nil)
+				c.is("settlement", refusal(first(c, settled)), nil)
 			}
 			c.equal("events", len(c.events(home, eventID(n), "too-"+eventID(n))), 2)
 			c.expect("in the end", []int{2 * n, 2*n + 1}, pending, dead)
@@ -44,8 +44,8 @@ var contextRules = []rule{
 	}},
 }
 
-// An ending context is cancelled once it has been looked at a few times, so
-// that it ends at each of the places where a store looks at it.
+// An ending context is cancelled after it has been checked a few times, so that it
+// ends at each of the places where a store checks it.
 type ending struct {
 	context.Context
 	cancel context.CancelFunc

@@ -23,18 +23,18 @@ var durabilityRules = []rule{
 		c.reopen()
 		c.unchanged("reopening twice", before)
 	}},
-	{"refused", "What a method refused is not there after the process either.", func(c *check) {
+	{"refused", "What a method refused is not there in the next process either.", func(c *check) {
 		c.create("a")
 		c.everyState()
 		before := c.snapshot()
 		c.is("CreateHook", c.CreateHook(c.Context(), fullHook("a"), 0), hooks.ErrDuplicate)
 		c.is("UpdateHook", c.UpdateHook(c.Context(), fullHook("a")), hooks.ErrConflict)
 		c.is("Enqueue", c.Enqueue(c.Context(), start, entries(0, job{n: 10}, job{n: 11, event: eventID(2)})), hooks.ErrDuplicate)
-		c.is("Settle", c.settle(ms, outcome(c.delivery(2), 0, dead))[0].Err, hooks.ErrLeaseLost)
+		c.is("Settle", refusal(c.settle(ms, outcome(c.delivery(2), 0, dead))[0]), errLeaseLost)
 		c.reopen()
 		c.unchanged("reopening", before)
 	}},
-	{"revisions", "Revisions go on rising after the process.", func(c *check) {
+	{"revisions", "Revisions go on rising in the next process.", func(c *check) {
 		c.create("a", "b")
 		c.ok(c.DeleteHook(c.Context(), hooks.Ref{Tenant: home, ID: "b"}, start))
 		last := int64(0)
@@ -48,7 +48,7 @@ var durabilityRules = []rule{
 			c.Errorf("changes after revision %d: got %+v, want that of hook c", last, list)
 		}
 	}},
-	{"leases", "Leases hold and Tokens go on growing after the process.", func(c *check) {
+	{"leases", "Leases stay and Tokens go on growing in the next process.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 1}, job{n: 2})
 		c.equal("claimed", c.take(0, many), []int{1, 2})
@@ -59,9 +59,9 @@ var durabilityRules = []rule{
 		claimed := c.claim(leaseTime, many)
 		c.equal("claimed after the lease", numbers(claimed), []int{2})
 		c.equal("Token", c.delivery(2).Lease.Token, int64(2))
-		c.is("stale settlement", c.settle(leaseTime, old)[0].Err, hooks.ErrLeaseLost)
+		c.is("stale settlement", refusal(c.settle(leaseTime, old)[0]), errLeaseLost)
 	}},
-	{"keys", "Ordering keys keep their order after the process.", func(c *check) {
+	{"keys", "Ordering keys keep their order in the next process.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 3, key: "k"}, job{n: 2, key: "k"}, job{n: 5, key: "l"})
 		c.reopen()
@@ -77,7 +77,7 @@ var durabilityRules = []rule{
 		c.end(0, 2, dead)
 		c.equal("claimed next", c.take(0, many), []int{1})
 	}},
-	{"queue", "What was due, throttled or counted before the process is so after it.", func(c *check) {
+	{"queue", "What was due, throttled or counted in one process is so in the next.", func(c *check) {
 		c.create("a", "b")
 		c.enqueue(0, job{n: 1, leased: time.Minute}, job{n: 2}, job{n: 3, hook: "b", due: time.Second}, job{n: 4, hook: "b", due: 2 * time.Second})
 		c.throttle(0, 1, time.Minute)

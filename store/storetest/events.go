@@ -55,14 +55,14 @@ var eventRules = []rule{
 		c.unchanged("refused Enqueue", before)
 		c.equal("claimed", c.take(0, many), []int{})
 	}},
-	{"duplicate_key", "A refused Enqueue leaves no trace on its ordering keys.", func(c *check) {
+	{"duplicate_key", "A refused Enqueue does not change who waits for its ordering keys.", func(c *check) {
 		c.enqueue(0, job{n: 1})
 		err := c.Enqueue(c.Context(), start, entries(0, job{n: 2, key: "k"}, job{n: 3, event: eventID(1)}))
 		c.is("Enqueue", err, hooks.ErrDuplicate)
 		c.enqueue(0, job{n: 2, key: "k"})
 		c.equal("states", c.states(2), []hooks.State{pending})
 	}},
-	{"leased", "A delivery may come leased with Token 1: it is leased until its lease ends, and then it is due.", func(c *check) {
+	{"leased", "A delivery may be enqueued as leased with Token 1: it is leased until its lease ends, and then it is due.", func(c *check) {
 		c.enqueue(0, job{n: 1, leased: time.Second}, job{n: 2, leased: time.Second})
 		c.equal("claimed at once", c.take(0, many), []int{})
 		c.end(500*ms, 2, succeeded)
@@ -71,7 +71,7 @@ var eventRules = []rule{
 		c.equal("claimed in the end", numbers(claimed), []int{1})
 		c.equal("lease", c.delivery(1).Lease, hooks.Lease{Owner: "manager", Token: 2, Until: at(time.Second + leaseTime)})
 	}},
-	{"no_hook", "A delivery may be for a hook that has been deleted meanwhile: it is stored, claimed and settled like any other.", func(c *check) {
+	{"no_hook", "A delivery may be enqueued for a hook that has been deleted meanwhile: it is stored, claimed and settled like any other.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 1, key: "k"})
 		c.ok(c.DeleteHook(c.Context(), hooks.Ref{Tenant: home, ID: "a"}, at(ms)))

@@ -182,46 +182,46 @@ var faults = []fault{
 	{"claims a millisecond early", "queue/due leases/expiry queue/throttle", edited(edit{request: func(r *hooks.ClaimRequest) { r.Now = r.Now.Add(ms) }})},
 	{"claims a millisecond late", "queue/due leases/expiry queue/throttle", edited(edit{request: func(r *hooks.ClaimRequest) { r.Now = r.Now.Add(-ms) }})},
 	{"claims what others have leased", "queue/only_due queue/lease leases/expiry concurrency/claim", edited(edit{request: func(r *hooks.ClaimRequest) { r.Until = r.Now }})},
-	{"ignores Limit", "rooms/limit model/*", edited(edit{request: func(r *hooks.ClaimRequest) { r.Limit = upTo(many) }})},
-	{"ignores Limit.Bytes", "rooms/limit_bytes rooms/each rooms/together", edited(edit{request: func(r *hooks.ClaimRequest) { r.Limit.Bytes = 0 }})},
-	{"exceeds Limit.Bytes by two events", "rooms/limit_bytes rooms/together", edited(edit{request: func(r *hooks.ClaimRequest) {
+	{"ignores Limit", "capacity/limit model/*", edited(edit{request: func(r *hooks.ClaimRequest) { r.Limit = upTo(many) }})},
+	{"ignores Limit.Bytes", "capacity/limit_bytes capacity/each capacity/together", edited(edit{request: func(r *hooks.ClaimRequest) { r.Limit.Bytes = 0 }})},
+	{"exceeds Limit.Bytes by two events", "capacity/limit_bytes capacity/together", edited(edit{request: func(r *hooks.ClaimRequest) {
 		if r.Limit.Bytes > 0 {
 			r.Limit.Bytes += 100
 		}
 	}})},
-	{"exceeds Limit.Bytes although it is reached", "rooms/limit_bytes", edited(edit{request: func(r *hooks.ClaimRequest) {
+	{"exceeds Limit.Bytes although it is reached", "capacity/limit_bytes", edited(edit{request: func(r *hooks.ClaimRequest) {
 		if r.Limit.Bytes > 0 {
 			r.Limit.Bytes++
 		}
 	}})},
-	{"never exceeds Limit.Bytes", "rooms/limit_bytes rooms/each", measures(ofDelivery, false)},
-	{"counts an event once", "rooms/each", measures(ofEvent, true)},
-	{"ignores PerTenant", "rooms/per_tenant rooms/per_tenant_bytes rooms/together", edited(edit{request: func(r *hooks.ClaimRequest) { r.PerTenant = hooks.Capacity{} }})},
-	{"ignores PerTenant.Bytes", "rooms/per_tenant_bytes", edited(edit{request: func(r *hooks.ClaimRequest) { r.PerTenant.Bytes = 0 }})},
-	{"takes PerTenant for none without Deliveries", "rooms/per_tenant rooms/per_tenant_bytes queue/due", edited(edit{request: func(r *hooks.ClaimRequest) {
+	{"never exceeds Limit.Bytes", "capacity/limit_bytes capacity/each", measures(ofDelivery, false)},
+	{"counts an event once", "capacity/each", measures(ofEvent, true)},
+	{"ignores PerTenant", "capacity/per_tenant capacity/per_tenant_bytes capacity/together", edited(edit{request: func(r *hooks.ClaimRequest) { r.PerTenant = hooks.Capacity{} }})},
+	{"ignores PerTenant.Bytes", "capacity/per_tenant_bytes", edited(edit{request: func(r *hooks.ClaimRequest) { r.PerTenant.Bytes = 0 }})},
+	{"takes PerTenant for none without Deliveries", "capacity/per_tenant capacity/per_tenant_bytes queue/due", edited(edit{request: func(r *hooks.ClaimRequest) {
 		if r.PerTenant.Deliveries == 0 {
 			r.Limit = hooks.Capacity{}
 		}
 	}})},
-	{"ignores Tenants", "rooms/tenants rooms/together turns/uneven", edited(edit{request: func(r *hooks.ClaimRequest) { r.Tenants = nil }})},
-	{"ignores the bytes in Tenants", "rooms/tenants", edited(edit{request: func(r *hooks.ClaimRequest) {
+	{"ignores Tenants", "capacity/tenants capacity/together turns/uneven", edited(edit{request: func(r *hooks.ClaimRequest) { r.Tenants = nil }})},
+	{"ignores the bytes in Tenants", "capacity/tenants", edited(edit{request: func(r *hooks.ClaimRequest) {
 		r.Tenants = maps.Clone(r.Tenants)
-		for tenant, room := range r.Tenants {
-			r.Tenants[tenant] = upTo(room.Deliveries)
+		for tenant, capacity := range r.Tenants {
+			r.Tenants[tenant] = upTo(capacity.Deliveries)
 		}
 	}})},
-	{"has PerTenant bound the tenants in Tenants, too", "rooms/tenants", edited(edit{request: func(r *hooks.ClaimRequest) {
+	{"has PerTenant bound the tenants in Tenants, too", "capacity/tenants", edited(edit{request: func(r *hooks.ClaimRequest) {
 		r.Tenants = maps.Clone(r.Tenants)
-		for tenant, room := range r.Tenants {
+		for tenant, capacity := range r.Tenants {
 			if r.PerTenant.Deliveries > 0 {
-				r.Tenants[tenant] = upTo(min(room.Deliveries, r.PerTenant.Deliveries))
+				r.Tenants[tenant] = upTo(min(capacity.Deliveries, r.PerTenant.Deliveries))
 			}
 		}
 	}})},
-	{"ignores PerHook", "rooms/per_hook rooms/together tenants/limits", edited(edit{request: func(r *hooks.ClaimRequest) { r.PerHook = 0 }})},
-	{"ignores Hooks", "rooms/hooks rooms/together tenants/limits", edited(edit{request: func(r *hooks.ClaimRequest) { r.Hooks = nil }})},
-	{"claims one less than it could", "rooms/whole", edited(edit{request: func(r *hooks.ClaimRequest) { r.Limit.Deliveries = max(1, r.Limit.Deliveries-1) }})},
-	{"has what has no room lose its turn", "rooms/keeps_turn rooms/keeps_lane", wrapped(servesAll)},
+	{"ignores PerHook", "capacity/per_hook capacity/together tenants/limits", edited(edit{request: func(r *hooks.ClaimRequest) { r.PerHook = 0 }})},
+	{"ignores Hooks", "capacity/hooks capacity/together tenants/limits", edited(edit{request: func(r *hooks.ClaimRequest) { r.Hooks = nil }})},
+	{"claims one less than it could", "capacity/whole", edited(edit{request: func(r *hooks.ClaimRequest) { r.Limit.Deliveries = max(1, r.Limit.Deliveries-1) }})},
+	{"takes the turn of what has no capacity", "capacity/keeps_turn capacity/keeps_lane", wrapped(servesAll)},
 	{"ignores throttles", "queue/throttle queue/next_throttle", edited(eachSettlement(func(s *hooks.Settlement) { s.ThrottleUntil = time.Time{} }))},
 	{"serves the whole queue by due time", "lanes/backlog lanes/turns lanes/newcomer turns/backlog", sorts(by(byDue))},
 	{"serves retries first", "lanes/retries lanes/turns", sorts(by(retriesFirst))},
@@ -256,15 +256,15 @@ var faults = []fault{
 	{"has tokens that do not grow", "leases/token leases/stale_token queue/lease", wrapped(func(s hooks.Store) hooks.Store { return sameToken{anyToken{s}} })},
 	{"settles all or nothing", "leases/stale_token", wrapped(func(s hooks.Store) hooks.Store { return allOrNothing{s} })},
 	{"refuses late settlements", "leases/late", wrapped(func(s hooks.Store) hooks.Store { return punctual{s} })},
-	{"answers in another order", "leases/answers", edited(edit{settled: func(list []hooks.Settled) { slices.Reverse(list) }})},
-	{"answers without health", "leases/answers leases/health", edited(edit{settled: func(list []hooks.Settled) {
+	{"returns results in another order", "leases/results", edited(edit{settled: func(list []hooks.Settled) { slices.Reverse(list) }})},
+	{"returns results without health", "leases/results leases/health", edited(edit{settled: func(list []hooks.Settled) {
 		for i := range list {
 			list[i].Health = hooks.Health{}
 		}
 	}})},
 	{"hides lost leases", "leases/stale_token leases/not_leased leases/twice concurrency/settle model/*", edited(edit{settled: func(list []hooks.Settled) {
 		for i := range list {
-			list[i].Err = nil
+			list[i].LeaseLost = false
 		}
 	}})},
 	{"drops the attempt", "leases/attempt leases/health concurrency/health", edited(eachSettlement(func(s *hooks.Settlement) { s.Attempt = nil }))},
@@ -284,7 +284,7 @@ var faults = []fault{
 			a.Response = hooks.AttemptResponse{Status: a.Response.Status, Truncated: a.Response.Truncated, Dropped: true}
 		}
 	}))},
-	{"does not tell that responses are missing", "leases/dropped", edited(eachAttempt(func(a *hooks.Attempt) { a.Response.Dropped = false }))},
+	{"does not say that responses are missing", "leases/dropped", edited(eachAttempt(func(a *hooks.Attempt) { a.Response.Dropped = false }))},
 	{"forgets the reason", "leases/outcome", edited(eachSettlement(func(s *hooks.Settlement) { s.Reason = "" }))},
 
 	// States and keys.
@@ -396,7 +396,7 @@ var faults = []fault{
 	// Tenants.
 	{"ignores the case of tenants", "tenants/names", edited(edit{hook: func(h *hooks.Hook) { h.Tenant = strings.ToLower(h.Tenant) }})},
 	{"knows one tenant", "tenants/hooks tenants/events tenants/health tenants/ordering", wrapped(func(s hooks.Store) hooks.Store { return oneTenant{s} })},
-	{"says what others have", "tenants/states", wrapped(func(s hooks.Store) hooks.Store { return talkative{s} })},
+	{"shows what others have", "tenants/states", wrapped(func(s hooks.Store) hooks.Store { return talkative{s} })},
 	{"reads other tenants' events", "tenants/events events/ids", wrapped(func(s hooks.Store) hooks.Store { return readsEvents{s} })},
 	{"reads other tenants' logs", "tenants/logs", wrapped(func(s hooks.Store) hooks.Store { return readsLogs{s} })},
 

@@ -14,7 +14,7 @@ var laneRules = []rule{
 		c.fill("c", 100, 50, 0)
 		c.share(9, map[string]int{"a/first": 3, "b/first": 3, "c/first": 3})
 	}},
-	{"uneven", "What a lane has no deliveries for goes to the others.", func(c *check) {
+	{"uneven", "Capacity for which a lane has no deliveries goes to the others.", func(c *check) {
 		c.create("a", "b", "c")
 		c.fill("a", 0, 50, 0)
 		c.fill("b", 50, 1, 0)
@@ -30,7 +30,7 @@ var laneRules = []rule{
 		c.share(9, map[string]int{"a/first": 3, "a/retry": 3, "b/first": 3})
 		c.share(6, map[string]int{"a/retry": 3, "b/first": 3})
 	}},
-	{"backlog", "A lane that is due earlier and is longer gets no more for it.", func(c *check) {
+	{"backlog", "A lane gets no more because it was due earlier and is longer.", func(c *check) {
 		c.create("a", "b")
 		c.fill("a", 0, 200, 0)
 		c.enqueue(time.Second, job{n: 200, hook: "b"}, job{n: 201, hook: "b"})

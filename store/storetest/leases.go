@@ -67,8 +67,8 @@ var leaseRules = []rule{
 		c.equal("counts", []int{c.delivery(1).Attempts, c.delivery(2).Attempts}, []int{0, 0})
 		c.equal("claimed", c.take(ms, many), []int{1})
 	}},
-	{"dropped", "An attempt replaces the response to the one before it unless KeepsResponse says that it stays; Dropped tells, and nothing else changes.", droppedResponses},
-	{"stale_token", "A settlement whose Token is not the lease's gets ErrLeaseLost, and nothing of it is written; the others are not affected.", func(c *check) {
+	{"dropped", "Storing an attempt drops the response to the one before it unless KeepsResponse keeps that; Dropped says so, and nothing else changes.", droppedResponses},
+	{"stale_token", "The result of a settlement whose Token is not the lease's is LeaseLost, and nothing of it is written; the others are not affected.", func(c *check) {
 		c.create("a", "b", "c")
 		c.enqueue(0, job{n: 1}, job{n: 2, hook: "b"}, job{n: 3, hook: "c"})
 		c.equal("claimed", len(c.claim(0, many)), 3)
@@ -78,31 +78,31 @@ var leaseRules = []rule{
 		early.Token++
 		before := c.snapshot()
 		for _, s := range c.settle(leaseTime, old, early) {
-			c.is("stale settlement", s.Err, hooks.ErrLeaseLost)
+			c.is("stale settlement", refusal(s), errLeaseLost)
 		}
 		c.unchanged("refused settlement", before)
 
 		first, last := outcome(c.delivery(1), time.Second, dead), outcome(c.delivery(3), time.Second, succeeded)
 		settled := c.settle(leaseTime, first, old, last, early)
-		for i, want := range []error{nil, hooks.ErrLeaseLost, nil, hooks.ErrLeaseLost} {
-			c.is(fmt.Sprintf("settlement %d", i), settled[i].Err, want)
+		for i, want := range []error{nil, errLeaseLost, nil, errLeaseLost} {
+			c.is(fmt.Sprintf("settlement %d", i), refusal(settled[i]), want)
 		}
 		c.equal("states", c.states(1, 2, 3), []hooks.State{dead, leased, succeeded})
 		c.equal("attempts", attemptNames(c.attempts(home)), []string{"3#1", "1#1"})
 		c.equal("health", c.hook(home, "b").Health, hooks.Health{})
 		c.end(leaseTime, 2, succeeded)
 	}},
-	{"not_leased", "A settlement of a delivery that is not leased gets ErrLeaseLost, whatever its Token.", func(c *check) {
+	{"not_leased", "The result of a settlement of a delivery that is not leased is LeaseLost, whatever its Token.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 1}, job{n: 2, leased: time.Minute}, job{n: 3, leased: time.Minute}, job{n: 4, key: "k"}, job{n: 5, key: "k"})
 		c.end(0, 2, pending)
 		c.end(0, 3, dead)
 		before := c.snapshot()
 		for _, n := range []int{1, 2, 3, 4, 5} {
-			c.is(fmt.Sprintf("delivery %d", n), c.settle(ms, outcome(c.delivery(n), ms, succeeded))[0].Err, hooks.ErrLeaseLost)
+			c.is(fmt.Sprintf("delivery %d", n), refusal(c.settle(ms, outcome(c.delivery(n), ms, succeeded))[0]), errLeaseLost)
 		}
 		unknown := hooks.Settlement{DeliveryID: id(99), Token: 1, State: succeeded}
-		c.is("unknown delivery", c.settle(ms, unknown)[0].Err, hooks.ErrLeaseLost)
+		c.is("unknown delivery", refusal(c.settle(ms, unknown)[0]), errLeaseLost)
 		c.unchanged("refused settlement", before)
 	}},
 	{"twice", "A lease can be settled once, also within a call.", func(c *check) {
@@ -110,13 +110,13 @@ var leaseRules = []rule{
 		c.enqueue(0, job{n: 1, leased: time.Minute})
 		s := outcome(c.delivery(1), 0, pending)
 		settled := c.settle(0, s, s)
-		c.is("first settlement", settled[0].Err, nil)
-		c.is("second settlement", settled[1].Err, hooks.ErrLeaseLost)
-		c.is("third settlement", c.settle(0, s)[0].Err, hooks.ErrLeaseLost)
+		c.is("first settlement", refusal(settled[0]), nil)
+		c.is("second settlement", refusal(settled[1]), errLeaseLost)
+		c.is("third settlement", refusal(c.settle(0, s)[0]), errLeaseLost)
 		c.equal("attempts", attemptNames(c.attempts(home)), []string{"1#1"})
 		c.equal("failures", c.hook(home, "a").Health.Failures, 1)
 	}},
-	{"late", "A settlement is accepted after the lease's time has passed, as long as nobody has taken the delivery.", func(c *check) {
+	{"late", "A settlement is accepted after the lease's time has passed, as long as the delivery has not been claimed again.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 1})
 		c.equal("claimed", c.take(0, many), []int{1})
@@ -124,7 +124,7 @@ var leaseRules = []rule{
 		c.equal("states", c.states(1), []hooks.State{succeeded})
 		c.equal("claimed later", c.take(2*time.Hour, many), []int{})
 	}},
-	{"answers", "The result of Settle has one element for each settlement, in order, with the hook's health after it.", func(c *check) {
+	{"results", "The result of Settle has one element for each settlement, in order, with the hook's health after it.", func(c *check) {
 		c.create("a", "b")
 		c.enqueue(0, job{n: 1, leased: time.Minute}, job{n: 2, hook: "b", leased: time.Minute},
 			job{n: 3, leased: time.Minute}, job{n: 4, leased: time.Minute})
@@ -139,7 +139,7 @@ var leaseRules = []rule{
 		c.equal("health of a", c.hook(home, "a").Health, hooks.Health{})
 		c.equal("health of b", c.hook(home, "b").Health, failing(1).Health)
 	}},
-	{"health", "Settle applies Health.After to the hook: a success clears, a failed attempt counts and may throttle, anything else changes nothing.", settleHealth},
+	{"health", "Settle applies Health.After to the hook: a success clears it, a failed attempt counts and may throttle, anything else changes nothing.", settleHealth},
 }
 
 func settleOutcomes(c *check) {
@@ -207,7 +207,7 @@ func settleHealth(c *check) {
 		}
 		want = want.After(settlement, at(now+ms))
 		what := fmt.Sprintf("health after settlement %d", n)
-		c.equal(what+", as answered", c.endWith(now+ms, settlement), want)
+		c.equal(what+", as Settle returns it", c.endWith(now+ms, settlement), want)
 		c.equal(what+", as stored", c.hook(home, "a").Health, want)
 	}
 	c.equal("health of another hook", c.hook(home, "b").Health, hooks.Health{})

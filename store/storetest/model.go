@@ -10,8 +10,8 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// modelRules are random walks. Each has a fixed seed, so that a failure comes
-// again.
+// modelRules are random walks. Each has a fixed seed, so that a failure can be
+// repeated.
 func modelRules() []rule {
 	const walks, steps = 8, 150
 	rules := make([]rule, walks)
@@ -118,17 +118,17 @@ func (m *model) busy(d *hooks.Delivery, states ...hooks.State) bool {
 func (m *model) claim() {
 	r := hooks.ClaimRequest{
 		Owner: fmt.Sprint(m.rnd.IntN(3)), Now: m.now, Until: m.now.Add(time.Duration(1+m.rnd.IntN(20_000)) * ms),
-		Limit: m.room(6), PerHook: m.rnd.IntN(4),
+		Limit: m.capacity(6), PerHook: m.rnd.IntN(4),
 	}
 	r.Limit.Deliveries++
 	if m.rnd.IntN(2) == 0 {
-		r.PerTenant = m.room(4)
+		r.PerTenant = m.capacity(4)
 	}
 	if m.rnd.IntN(3) == 0 {
 		r.Hooks = map[hooks.Ref]int{m.refs[m.rnd.IntN(len(m.refs))]: m.rnd.IntN(3)}
 	}
 	if m.rnd.IntN(3) == 0 {
-		r.Tenants = map[string]hooks.Capacity{m.refs[m.rnd.IntN(len(m.refs))].Tenant: m.room(4)}
+		r.Tenants = map[string]hooks.Capacity{m.refs[m.rnd.IntN(len(m.refs))].Tenant: m.capacity(4)}
 	}
 	claimed, next := m.c.request(r)
 	m.note("claim %+v: %v, next %v", r, numbers(claimed), next)
@@ -156,13 +156,13 @@ func (m *model) claim() {
 	m.next(next, claimed, due)
 }
 
-// room is one for less than so many deliveries, or for some bytes, too.
-func (m *model) room(deliveries int) hooks.Capacity {
+// capacity is one for fewer than that many deliveries, or for some bytes, too.
+func (m *model) capacity(deliveries int) hooks.Capacity {
 	return hooks.Capacity{Deliveries: m.rnd.IntN(deliveries), Bytes: int64(m.rnd.IntN(2) * m.rnd.IntN(400))}
 }
 
 // next fails if a lane of which nothing due was left has something due before
-// next. What was claimed is the claimer's own business.
+// next. Lanes of which something was claimed do not matter.
 func (m *model) next(next time.Time, claimed []hooks.Claimed, left []*hooks.Delivery) {
 	for _, d := range m.deliveries {
 		at := laneDue(d)
@@ -226,12 +226,12 @@ func (m *model) settle() {
 	settled := m.c.settle(m.now.Sub(start), batch...)
 	for i, s := range batch {
 		d := m.find(s.DeliveryID)
-		m.note("settle %d with token %d as %s, hold %t: %v", m.numbers[s.DeliveryID], s.Token, s.State, s.Hold, settled[i].Err)
+		m.note("settle %d with token %d as %s, hold %t: %v", m.numbers[s.DeliveryID], s.Token, s.State, s.Hold, refusal(settled[i]))
 		if d == nil || d.State != leased || d.Lease.Token != s.Token {
-			m.c.is("stale settlement", settled[i].Err, hooks.ErrLeaseLost)
+			m.c.is("stale settlement", refusal(settled[i]), errLeaseLost)
 			continue
 		}
-		m.c.ok(settled[i].Err)
+		m.c.ok(refusal(settled[i]))
 		d.Lease = hooks.Lease{Token: s.Token}
 		d.Reason, d.Undecided = s.Reason, s.Undecided
 		if s.Attempt != nil {

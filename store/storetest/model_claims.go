@@ -12,7 +12,7 @@ import (
 type modelTurns struct {
 	tenants leads
 	lanes   map[string]leads // By tenant.
-	// left is what the claim before left behind and has been waiting since.
+	// left is what the claim before did not return and has been waiting since.
 	lastClaim time.Time
 	left      []*hooks.Delivery
 }
@@ -54,7 +54,7 @@ func (l *load) add(cl hooks.Claimed) {
 	l.largest = max(l.largest, size)
 }
 
-// leaves reports whether the load leaves room for another delivery.
+// leaves reports whether the load leaves capacity for another delivery.
 func (l *load) leaves(r hooks.Capacity) bool {
 	return l.deliveries < r.Deliveries && (r.Bytes == 0 || l.bytes < r.Bytes)
 }
@@ -64,8 +64,8 @@ func (l *load) exceeds(r hooks.Capacity) bool {
 	return l.deliveries > r.Deliveries || r.Bytes > 0 && l.deliveries > 0 && l.bytes-l.largest >= r.Bytes
 }
 
-// claimed fails if a claim took more than it may, left behind what it might have
-// taken, or left out somebody's turn. Left is what is still due.
+// claimed fails if a claim took more than it may, skipped what it might have taken, or
+// skipped a turn. Left is what is still due.
 func (m *model) claimed(r hooks.ClaimRequest, claimed []hooks.Claimed, left []*hooks.Delivery) {
 	var all load
 	tenants, taken := map[string]*load{}, perHook(claimed)
@@ -98,7 +98,7 @@ func (m *model) claimed(r hooks.ClaimRequest, claimed []hooks.Claimed, left []*h
 		}
 		waits.tenants[d.Tenant] = true
 		if all.leaves(r.Limit) {
-			m.c.Errorf("a claim left delivery %d behind, for which it had room", m.numbers[d.ID])
+			m.c.Errorf("a claim skipped delivery %d, for which it had capacity", m.numbers[d.ID])
 		}
 	}
 	m.turns.lastClaim, m.turns.left = r.Now, left
@@ -123,8 +123,8 @@ func (m *model) takeTurns(claimed []hooks.Claimed, waits waiting) {
 	}
 }
 
-// loseTurns takes note of those that have nothing left of what the last claim left
-// behind, and so may have lost their place.
+// loseTurns notes those of whose deliveries that the last claim did not return none
+// is left, and that may have lost their place.
 func (m *model) loseTurns() {
 	due, kept := m.due(m.turns.lastClaim), newWaiting()
 	m.turns.left = slices.DeleteFunc(m.turns.left, func(d *hooks.Delivery) bool { return !slices.Contains(due, d) })

@@ -11,14 +11,14 @@ import (
 const soon = 10 * time.Second
 
 var notifyRules = []rule{
-	{"hooks", "Notify has wake called whenever hooks may have changed, by whomever.", func(c *check) {
+	{"hooks", "Notify makes the store call wake whenever hooks may have changed, by whatever process.", func(c *check) {
 		n, w := c.notifier(), c.with(c.second())
 		h := plainHook(home, "a")
 		wakes(c, n, "CreateHook", func() { w.create("a") })
 		wakes(c, n, "UpdateHook", func() { w.ok(w.UpdateHook(c.Context(), h)) })
 		wakes(c, n, "DeleteHook", func() { w.ok(w.DeleteHook(c.Context(), h.Ref(), start)) })
 	}},
-	{"deliveries", "Notify has wake called whenever deliveries may have become due, by whomever.", func(c *check) {
+	{"deliveries", "Notify makes the store call wake whenever deliveries may have become due, by whatever process.", func(c *check) {
 		n, w := c.notifier(), c.with(c.second())
 		c.create("a", "b")
 		wakes(c, n, "Enqueue", func() {

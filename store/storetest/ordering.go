@@ -26,7 +26,7 @@ var orderingRules = []rule{
 		c.enqueue(4*ms, job{n: 6, key: "k"})
 		c.expect("behind a held one", []int{1, 6}, dead, blocked)
 	}},
-	{"free", "A delivery whose hook and key have only deliveries that have ended comes pending.", func(c *check) {
+	{"free", "A delivery whose hook and key have only deliveries that have ended is stored as pending.", func(c *check) {
 		c.create("a")
 		for n, state := range []hooks.State{succeeded, dead, cancelled} {
 			now := time.Duration(n) * time.Second
@@ -85,7 +85,7 @@ var orderingRules = []rule{
 		c.equal("claimed", c.take(0, many), []int{1})
 		old := outcome(c.delivery(1), 0, succeeded)
 		c.equal("claimed after the lease", c.take(leaseTime, many), []int{1})
-		c.is("stale settlement", c.settle(leaseTime, old)[0].Err, hooks.ErrLeaseLost)
+		c.is("stale settlement", refusal(c.settle(leaseTime, old)[0]), errLeaseLost)
 		c.expect("after a lost lease", []int{2}, blocked)
 		c.end(leaseTime, 1, pending)
 		c.expect("after a retry", []int{2}, blocked)
@@ -95,7 +95,7 @@ var orderingRules = []rule{
 		c.equal("held", []bool{c.delivery(1).Held, c.delivery(2).Held}, []bool{true, false})
 		c.equal("claimed after a hold", c.take(time.Hour, many), []int{})
 	}},
-	{"cancel_head", "Cancel lets the next of the ordering key go if the delivery was pending or held.", func(c *check) {
+	{"cancel_head", "Cancel makes the next of the ordering key pending if the delivery was pending or held.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 1, key: "k"}, job{n: 2, key: "k"}, job{n: 3, key: "k"})
 		c.cancel(time.Second, 1)
@@ -107,7 +107,7 @@ var orderingRules = []rule{
 		c.expect("after cancelling a held one", []int{1, 2, 3}, cancelled, cancelled, pending)
 		c.equal("Due of the next", c.delivery(3).Due, at(3*time.Second))
 	}},
-	{"cancel_blocked", "Cancel of a blocked delivery lets no other go; its turn is passed over.", func(c *check) {
+	{"cancel_blocked", "Cancel of a blocked delivery releases no other; its turn is skipped.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 1, key: "k"}, job{n: 2, key: "k"}, job{n: 3, key: "k"})
 		c.cancel(ms, 2)
@@ -128,7 +128,7 @@ var orderingRules = []rule{
 		c.end(time.Second, 1, succeeded)
 		c.expect("after a success", []int{1, 2}, succeeded, pending)
 	}},
-	{"redeliver_blocked", "Redeliver makes a delivery blocked if another of the same hook and key is pending, leased or held; it goes when it is the earliest triggered.", func(c *check) {
+	{"redeliver_blocked", "Redeliver makes a delivery blocked if another of the same hook and key is pending, leased or held; it becomes pending when it is the earliest triggered.", func(c *check) {
 		c.create("a", "b")
 		c.enqueue(0, job{n: 1, key: "k"}, job{n: 2, key: "k"}, job{n: 3, key: "k"}, job{n: 4, key: "k"})
 		c.enqueue(0, job{n: 5, key: "k", hook: "b"}, job{n: 6, key: "l"})

@@ -33,11 +33,11 @@ var pagingRules = []rule{
 			c.equal(l.name+" in pages of 2", c.pages(l, query{}, 2), slices.Collect(slices.Chunk(l.order(elements), 2)))
 		}
 	}},
-	{"default", "The default Limit is DefaultLimit.", func(c *check) {
-		elements := spread(hooks.DefaultLimit + 3)
+	{"default", "The default Limit is 50.", func(c *check) {
+		elements := spread(50 + 3)
 		c.list(elements)
 		for _, l := range listings {
-			c.equal(l.name, c.pages(l, query{}, 0), slices.Collect(slices.Chunk(l.order(elements), hooks.DefaultLimit)))
+			c.equal(l.name, c.pages(l, query{}, 0), slices.Collect(slices.Chunk(l.order(elements), 50)))
 		}
 	}},
 	{"empty", "A result without elements is one page without Next.", func(c *check) {
@@ -63,7 +63,7 @@ var pagingRules = []rule{
 				slices.Collect(slices.Chunk(want, 4)))
 		}
 	}},
-	{"removed", "A cursor stays good when the element before it is removed.", func(c *check) {
+	{"removed", "A cursor stays valid when the element before it is removed.", func(c *check) {
 		elements := spread(12)
 		for _, l := range listings {
 			i := slices.IndexFunc(elements, func(e element) bool { return e.n == l.order(elements)[4] })
@@ -88,7 +88,7 @@ var pagingRules = []rule{
 			c.equal(l.name+" behind the first page", ns, want)
 		}
 	}},
-	{"offset", "Offset skips so many elements, behind After if that is given.", func(c *check) {
+	{"offset", "Offset is how many elements are skipped, behind After if that is given.", func(c *check) {
 		elements := spread(12)
 		c.list(elements)
 		for _, l := range listings {

@@ -71,7 +71,7 @@ var purgeRules = []rule{
 		c.purge(ms, many)
 		c.equal("events in the end", c.events(home, ids...), []hooks.Event{})
 	}},
-	{"per_hook", "With KeepPerHook, Purge removes of each hook what ended before the last so many, with attempts and events, but nothing that has not ended or is held.", func(c *check) {
+	{"per_hook", "With KeepPerHook, Purge removes the ended deliveries of each hook except that many that ended last, with attempts and events, and none that has not ended or is held.", func(c *check) {
 		c.create("a", "b")
 		c.enqueue(0, job{n: 0, key: "k"}, job{n: 1, key: "k"}, job{n: 2, due: time.Hour})
 		c.equal("claimed", c.take(0, many), []int{0})

@@ -44,7 +44,7 @@ var queueRules = []rule{
 			c.equal("event of "+cl.Delivery.ID, *cl.Event, want)
 		}
 	}},
-	{"only_due", "Claim takes no delivery that is blocked, leased or has ended.", func(c *check) {
+	{"only_due", "Claim leases no delivery that is blocked, leased or has ended.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 1}, job{n: 2}, job{n: 3}, job{n: 4, key: "k"}, job{n: 5, key: "k"})
 		c.equal("claimed", sorted(c.take(0, many)), []int{1, 2, 3, 4})
@@ -95,7 +95,7 @@ var queueRules = []rule{
 		c.enqueue(2*ms, job{n: 3, due: 3 * ms}, job{n: 1, due: 3 * ms})
 		c.equal("claimed one by one", c.oneByOne(time.Second), []int{9, 4, 6, 2, 5, 3, 1})
 	}},
-	{"expired_first", "The lane's Due of a lease that has ended is the lease's end.", func(c *check) {
+	{"expired_first", "Within a lane, the end of a lease that has ended counts as the delivery's Due.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 1, leased: 20 * ms}, job{n: 2, leased: 40 * ms}, job{n: 3, due: 10 * ms}, job{n: 4, due: 30 * ms})
 		c.equal("claimed one by one", c.oneByOne(time.Second), []int{3, 1, 4, 2})
@@ -122,14 +122,14 @@ var queueRules = []rule{
 		c.end(time.Second, 2, pending)
 		c.next("a lease given back", 2*time.Second, at(11*time.Second))
 	}},
-	{"next_throttle", "Claim returns a next that is not after the end of a throttle that keeps due deliveries back.", func(c *check) {
+	{"next_throttle", "Claim returns a next that is not after the end of a throttle of a hook that has due deliveries.", func(c *check) {
 		c.create("a")
 		c.enqueue(0, job{n: 1, leased: time.Hour}, job{n: 2}, job{n: 3, due: time.Hour})
 		c.throttle(0, 1, 10*time.Minute)
 		c.next("throttled", time.Second, at(10*time.Minute))
 		c.equal("claimed then", c.take(10*time.Minute, many), []int{2})
 	}},
-	{"next_changed", "Claim returns a next that is not late for a lane whose due deliveries have been throttled, settled or cancelled since an earlier claim left them behind.", func(c *check) {
+	{"next_changed", "Claim returns a next that is not late for a lane whose due deliveries have been throttled, settled or cancelled since an earlier claim that did not return them.", func(c *check) {
 		c.create("a", "b")
 		c.enqueue(0, job{n: 1, leased: time.Hour}, job{n: 2}, job{n: 3})
 		c.equal("claimed", len(c.take(0, 1)), 1)

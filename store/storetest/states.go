@@ -100,7 +100,7 @@ var stateRules = []rule{
 	}},
 }
 
-// everyState stores a delivery in each state: 1 is blocked behind 6, 2 pending
+// everyState stores a delivery in each state: 1 is blocked by 6, 2 pending
 // for a week, 3 leased, 4 succeeded, 5 dead, 6 held and 7 cancelled.
 func (c *check) everyState() {
 	c.Helper()

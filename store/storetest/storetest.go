@@ -75,7 +75,7 @@ var groups = []group{
 	{"changes", changeRules},
 	{"events", eventRules},
 	{"queue", queueRules},
-	{"rooms", capacityRules},
+	{"capacity", capacityRules},
 	{"turns", turnRules},
 	{"lanes", laneRules},
 	{"leases", leaseRules},

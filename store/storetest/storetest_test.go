@@ -9,7 +9,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/store/storetest"
 )
 
-// harness opens memory stores. They are shared by being the same.
+// harness opens memory stores. Share returns the same store.
 var harness = storetest.Harness{
 	Open:  func(testing.TB) hooks.Store { return memory.New(memory.Options{}) },
 	Share: func(_ testing.TB, s hooks.Store) hooks.Store { return s },

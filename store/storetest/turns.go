@@ -15,17 +15,17 @@ var turnRules = []rule{
 		c.tenants(map[string]int{home: 10, away: 10}, hooks.ClaimRequest{Limit: upTo(20)})
 		c.tenants(map[string]int{home: 25, away: 25}, hooks.ClaimRequest{Limit: upTo(50)})
 	}},
-	{"uneven", "What a tenant has no deliveries or no room for goes to the others.", func(c *check) {
+	{"uneven", "Capacity for which a tenant has no deliveries, or that exceeds its own, goes to the others.", func(c *check) {
 		c.manyHooks(10, 5)
 		c.createFor(away, "a")
 		c.fillLike(3, job{n: 200, tenant: away})
 		c.createFor("third", "a")
 		c.fillLike(30, job{n: 300, tenant: "third"})
-		room := map[string]hooks.Capacity{"third": upTo(4)}
-		c.tenants(map[string]int{home: 13, away: 3, "third": 4}, hooks.ClaimRequest{Limit: upTo(20), Tenants: room})
+		capacity := map[string]hooks.Capacity{"third": upTo(4)}
+		c.tenants(map[string]int{home: 13, away: 3, "third": 4}, hooks.ClaimRequest{Limit: upTo(20), Tenants: capacity})
 		c.tenants(map[string]int{home: 10, "third": 10}, hooks.ClaimRequest{Limit: upTo(20)})
 	}},
-	{"backlog", "A tenant that is due earlier, has retries or has more waiting gets no more for it.", func(c *check) {
+	{"backlog", "A tenant gets no more because it was due earlier, has retries or has more waiting.", func(c *check) {
 		c.create("a")
 		c.fill("a", 0, 100, 0)
 		c.fill("a", 100, 100, 1)
@@ -78,7 +78,7 @@ var turnRules = []rule{
 			t.leave("fourth")
 		}
 		c.enqueue(0, job{n: 600, tenant: "fourth"})
-		t.claim(1) // It puts the tenant in line.
+		t.claim(1) // From here on the tenant has a turn.
 		_, err := c.Cancel(c.Context(), start, "fourth", id(600), "")
 		c.ok(err)
 		c.enqueue(0, job{n: 601, tenant: "fourth"})
@@ -89,8 +89,8 @@ var turnRules = []rule{
 	}},
 }
 
-// manyHooks creates so many hooks of the tenant home, each with so many
-// deliveries, numbered from 0.
+// manyHooks creates hooks of the tenant home, each with that many deliveries,
+// numbered from 0.
 func (c *check) manyHooks(hooks, deliveries int) {
 	c.Helper()
 	for i := range hooks {
@@ -117,14 +117,14 @@ func laneOf(d hooks.Delivery) string {
 	return d.HookID + "/retry"
 }
 
-// Leads says of two tenants, or two lanes, how many deliveries more the first
-// has got than the second in the last few claims, as many of them as make it the
-// most. It ends when the second has nothing due or no room.
+// leads says of two tenants, or two lanes, how many deliveries more the first got
+// than the second: the maximum over all series of claims that end with the last one.
+// A lead ends when the second has nothing due or no capacity.
 type leads map[[2]string]int
 
 // add adds what a claim gave to each. Those that wait have due deliveries and
-// room even after it. If one has got two before another that waits got one, add
-// says so.
+// capacity even after it. If one has got two before another that waits got one, add
+// says which.
 func (l leads) add(got map[string]int, waits map[string]bool) (unfair string) {
 	l.keep(waits)
 	for second := range waits {
@@ -148,7 +148,8 @@ func (l leads) keep(waits map[string]bool) {
 	maps.DeleteFunc(l, func(pair [2]string, _ int) bool { return !waits[pair[1]] })
 }
 
-// A turns watches a series of claims for tenants, or lanes, that do not run dry.
+// A turns checks a series of claims for tenants, or lanes, that always have something
+// due.
 type turns struct {
 	c      *check
 	of     func(hooks.Delivery) string
@@ -179,8 +180,8 @@ func (t *turns) leave(name string) {
 	t.leads.keep(t.waits)
 }
 
-// claim claims so many, fails if a turn was left out, and returns how many each of
-// those that wait got.
+// claim claims up to limit deliveries, fails if a turn was left out, and returns how
+// many each of those that wait got.
 func (t *turns) claim(limit int) map[string]int {
 	t.c.Helper()
 	t.number++

@@ -100,18 +100,18 @@ func ofEvent(taken []hooks.Claimed, cl hooks.Claimed) int {
 	return len(cl.Event.Data)
 }
 
-// servesAll serves what there is no room for, too, and gives it back.
+// servesAll claims what there is no capacity for, too, and gives it back.
 func servesAll(s hooks.Store) hooks.Store {
 	full := func(r hooks.ClaimRequest, d hooks.Delivery) bool {
-		room, bounded := r.Tenants[d.Tenant]
+		capacity, bounded := r.Tenants[d.Tenant]
 		n, boundedHook := r.Hooks[d.HookRef()]
-		return bounded && room.Deliveries == 0 || boundedHook && n == 0
+		return bounded && capacity.Deliveries == 0 || boundedHook && n == 0
 	}
 	ask := func(r *hooks.ClaimRequest) {
 		r.Tenants, r.Hooks = maps.Clone(r.Tenants), maps.Clone(r.Hooks)
 		r.Limit.Deliveries += len(r.Tenants) + len(r.Hooks)
-		for tenant, room := range r.Tenants {
-			r.Tenants[tenant] = upTo(max(1, room.Deliveries))
+		for tenant, capacity := range r.Tenants {
+			r.Tenants[tenant] = upTo(max(1, capacity.Deliveries))
 		}
 		for ref, n := range r.Hooks {
 			r.Hooks[ref] = max(1, n)

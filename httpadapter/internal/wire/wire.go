@@ -13,10 +13,10 @@ import (
 	"net/http"
 	"net/textproto"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/header"
 )
 
 // TimeFormat is that of times in payloads, for time in UTC.
@@ -111,35 +111,34 @@ func Settings(h hooks.Hook, into any, shape string) error {
 	return nil
 }
 
+// CheckHeader returns a [hooks.InvalidError] for the field unless a user may set this
+// header.
+func CheckHeader(field, name, value string) error {
+	if rule := header.Check(name, value); rule != "" {
+		return &hooks.InvalidError{Field: field, Reason: rule}
+	}
+	return nil
+}
+
 // A Header is one of requests, and what the log keeps of it.
 type Header struct{ Sent, Logged http.Header }
 
 // NewHeader returns the protocol's own header with the hook's in it, which
 // replace it but for those that the hook must not set.
 func NewHeader(own http.Header, h hooks.Hook, reserved ...string) (Header, error) {
-	header := Header{Sent: maps.Clone(own), Logged: maps.Clone(own)}
+	made := Header{Sent: maps.Clone(own), Logged: maps.Clone(own)}
 	for name, value := range h.Headers {
 		key := textproto.CanonicalMIMEHeaderKey(name)
-		isKey := func(other string) bool { return hooks.HeaderKey(key) == hooks.HeaderKey(other) }
+		isKey := func(other string) bool { return header.Key(key) == header.Key(other) }
 		if slices.ContainsFunc(reserved, isKey) || own[key] == nil && slices.ContainsFunc(slices.Collect(maps.Keys(own)), isKey) {
 			return Header{}, &hooks.InvalidError{Field: fmt.Sprintf("headers[%q]", name), Reason: "is set by the protocol"}
 		}
-		header.Sent[key], header.Logged[key] = []string{value}, []string{Redacted}
+		made.Sent[key], made.Logged[key] = []string{value}, []string{Redacted}
 	}
 	for _, key := range reserved {
-		header.Logged[key] = []string{Redacted}
+		made.Logged[key] = []string{Redacted}
 	}
-	return header, nil
-}
-
-// CurrentSecret returns the first secret that has not expired at now.
-func CurrentSecret(secrets []hooks.SigningSecret, now time.Time) (hooks.Secret, bool) {
-	for _, s := range secrets {
-		if s.ExpiresAt.IsZero() || s.ExpiresAt.After(now) {
-			return s.Secret, true
-		}
-	}
-	return "", false
+	return made, nil
 }
 
 // Judge is for systems to which 2xx is success.
@@ -172,23 +171,4 @@ func Retriable(class hooks.ErrorClass, status int) bool {
 		return false
 	}
 	return true
-}
-
-// A Latest keeps what was made of the latest event, which the next delivery of
-// the same event uses again. It may be used concurrently.
-type Latest[T any] struct{ made atomic.Pointer[ofEvent[T]] }
-
-type ofEvent[T any] struct {
-	event *hooks.Event
-	value T
-}
-
-// Of returns what build makes of the event.
-func (l *Latest[T]) Of(e *hooks.Event, build func(*hooks.Event) T) T {
-	latest := l.made.Load()
-	if latest == nil || latest.event != e {
-		latest = &ofEvent[T]{e, build(e)}
-		l.made.Store(latest)
-	}
-	return latest.value
 }

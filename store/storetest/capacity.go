@@ -33,7 +33,7 @@ var capacityRules = []rule{
 		c.enqueue(0, job{n: 1, event: "x", size: 100}, job{n: 2, event: "x", hook: "b"}, job{n: 3, event: "x", hook: "c"}, job{n: 4, event: "x", hook: "d"})
 		c.fits(3, hooks.ClaimRequest{Limit: hooks.Capacity{Deliveries: many, Bytes: 201}})
 	}},
-	{"whole", "As long as Limit has room, a claim leaves nothing behind for which its tenant and its hook have room.", func(c *check) {
+	{"whole", "As long as Limit has capacity left, a claim skips no due delivery for which its tenant and its hook have capacity.", func(c *check) {
 		for i, hook := range []string{"a", "b", "c", "d"} {
 			c.create(hook)
 			c.fill(hook, 100*i, 5, 0)
@@ -41,8 +41,8 @@ var capacityRules = []rule{
 		}
 		claimed, _ := c.request(hooks.ClaimRequest{Now: start, Limit: upTo(4), PerHook: 1})
 		c.equal("claimed with PerHook 1", len(perHook(claimed)), 4)
-		room := map[hooks.Ref]int{{Tenant: home, ID: "a"}: 0, {Tenant: home, ID: "b"}: 1}
-		claimed, _ = c.request(hooks.ClaimRequest{Now: start, Limit: upTo(9), Hooks: room})
+		capacity := map[hooks.Ref]int{{Tenant: home, ID: "a"}: 0, {Tenant: home, ID: "b"}: 1}
+		claimed, _ = c.request(hooks.ClaimRequest{Now: start, Limit: upTo(9), Hooks: capacity})
 		c.equal("claimed with Hooks", len(claimed), 9)
 		c.fits(12, hooks.ClaimRequest{Limit: upTo(12), PerTenant: upTo(20)})
 		c.fits(15, hooks.ClaimRequest{Limit: hooks.Capacity{Deliveries: many, Bytes: 1 << 20}, Tenants: map[string]hooks.Capacity{away: {}}})
@@ -58,14 +58,14 @@ var capacityRules = []rule{
 		c.tenants(map[string]int{home: 1, away: 1}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Capacity{Deliveries: 1, Bytes: 201}})
 		c.tenants(map[string]int{home: 16, away: 16}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Capacity{Deliveries: 20, Bytes: 1 << 20}})
 	}},
-	{"tenants", "For a tenant in Tenants, its Room there is the bound, whatever PerTenant says.", func(c *check) {
+	{"tenants", "For a tenant in Tenants, its Capacity there is the bound, whatever PerTenant says.", func(c *check) {
 		c.two(20)
-		room := map[string]hooks.Capacity{home: upTo(5), "nobody": upTo(1)}
-		c.tenants(map[string]int{home: 5, away: 2}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: upTo(2), Tenants: room})
+		capacity := map[string]hooks.Capacity{home: upTo(5), "nobody": upTo(1)}
+		c.tenants(map[string]int{home: 5, away: 2}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: upTo(2), Tenants: capacity})
 		c.tenants(map[string]int{away: 2}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: upTo(2), Tenants: map[string]hooks.Capacity{home: {}}})
 		c.tenants(map[string]int{away: 2}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: upTo(2), Tenants: map[string]hooks.Capacity{home: {Bytes: 1000}}})
-		room = map[string]hooks.Capacity{home: {Deliveries: 10, Bytes: 301}, away: {Deliveries: 3, Bytes: 1000}}
-		c.tenants(map[string]int{home: 4, away: 3}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Capacity{Deliveries: 1, Bytes: 1}, Tenants: room})
+		capacity = map[string]hooks.Capacity{home: {Deliveries: 10, Bytes: 301}, away: {Deliveries: 3, Bytes: 1000}}
+		c.tenants(map[string]int{home: 4, away: 3}, hooks.ClaimRequest{Limit: upTo(many), PerTenant: hooks.Capacity{Deliveries: 1, Bytes: 1}, Tenants: capacity})
 	}},
 	{"per_hook", "A claim returns at most PerHook deliveries of one hook, whatever their lane; 0 means any number.", func(c *check) {
 		c.create("a", "b")
@@ -82,8 +82,8 @@ var capacityRules = []rule{
 			c.fill(hook, 10*i, 5, i%2)
 		}
 		a, b, d := hooks.Ref{Tenant: home, ID: "a"}, hooks.Ref{Tenant: home, ID: "b"}, hooks.Ref{Tenant: home, ID: "c"}
-		room := map[hooks.Ref]int{a: 0, b: 4, d: 1, {Tenant: home, ID: "none"}: 3}
-		claimed, _ := c.request(hooks.ClaimRequest{Now: start, Limit: upTo(many), PerHook: 2, Hooks: room})
+		capacity := map[hooks.Ref]int{a: 0, b: 4, d: 1, {Tenant: home, ID: "none"}: 3}
+		claimed, _ := c.request(hooks.ClaimRequest{Now: start, Limit: upTo(many), PerHook: 2, Hooks: capacity})
 		c.equal("claimed with PerHook 2", perHook(claimed), map[hooks.Ref]int{b: 4, d: 1, {Tenant: home, ID: "d"}: 2})
 		claimed, _ = c.request(hooks.ClaimRequest{Now: start, Limit: upTo(many), Hooks: map[hooks.Ref]int{a: 2}})
 		c.equal("claimed with Hooks alone", perHook(claimed), map[hooks.Ref]int{a: 2, b: 1, d: 4, {Tenant: home, ID: "d"}: 3})
@@ -97,7 +97,7 @@ var capacityRules = []rule{
 		r.Limit, r.Tenants = upTo(5), map[string]hooks.Capacity{home: upTo(1)}
 		c.tenants(map[string]int{home: 1, away: 4}, r)
 	}},
-	{"keeps_turn", "A tenant that is passed over for lack of room, its own or its hooks', keeps its turn.", func(c *check) {
+	{"keeps_turn", "A tenant that is skipped for lack of capacity, its own or its hooks', keeps its turn.", func(c *check) {
 		c.two(20)
 		c.createFor("third", "a")
 		c.fillLike(20, job{n: 200, tenant: "third"})
@@ -107,7 +107,7 @@ var capacityRules = []rule{
 			r.Hooks = map[hooks.Ref]int{{Tenant: tenant, ID: "a"}: 0, {Tenant: tenant, ID: "b"}: 0}
 		})
 	}},
-	{"keeps_lane", "A lane that is passed over for lack of room keeps its turn.", func(c *check) {
+	{"keeps_lane", "A lane that is skipped for lack of capacity keeps its turn.", func(c *check) {
 		c.two(20)
 		c.create("c")
 		c.fill("c", 200, 20, 1)
@@ -118,20 +118,20 @@ var capacityRules = []rule{
 	}},
 }
 
-// keeps fails unless the first of three in line is the first again after a claim
-// that had no room for it.
+// keeps fails unless the one whose turn it is, of three, has its turn after a claim
+// that had no capacity for it.
 func (t *turns) keeps(r hooks.ClaimRequest, fill func(r *hooks.ClaimRequest, name string)) {
 	t.c.Helper()
 	r.Now, r.Limit = start, upTo(1)
-	line := []string{t.next(r), t.next(r), t.next(r)}
+	order := []string{t.next(r), t.next(r), t.next(r)}
 	full := r
-	fill(&full, line[0])
-	t.c.equal("whose turn it is while "+line[0]+" has no room", t.next(full), line[1])
-	t.c.equal("whose turn it is then", t.next(r), line[0])
+	fill(&full, order[0])
+	t.c.equal("whose turn it is while "+order[0]+" has no capacity", t.next(full), order[1])
+	t.c.equal("whose turn it is then", t.next(r), order[0])
 }
 
-// two creates hooks a and b of the tenants home and away and so many deliveries
-// for each hook, with 100 bytes of data.
+// two creates the hooks a and b for each of the tenants home and away, and count
+// deliveries with 100 bytes of data for each hook.
 func (c *check) two(count int) {
 	c.Helper()
 	for i, tenant := range []string{home, away} {
@@ -141,7 +141,7 @@ func (c *check) two(count int) {
 	}
 }
 
-// fits fails unless a claim returns so many deliveries.
+// fits fails unless a claim returns as many deliveries as wanted.
 func (c *check) fits(want int, r hooks.ClaimRequest) {
 	c.Helper()
 	r.Now = start
@@ -149,7 +149,7 @@ func (c *check) fits(want int, r hooks.ClaimRequest) {
 	c.equal("number of deliveries claimed", len(claimed), want)
 }
 
-// tenants fails unless a claim returns so many deliveries of each tenant.
+// tenants fails unless a claim returns as many deliveries of each tenant as wanted.
 func (c *check) tenants(want map[string]int, r hooks.ClaimRequest) {
 	c.Helper()
 	r.Now, r.Until = start, at(time.Hour)
