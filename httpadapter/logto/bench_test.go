@@ -112,6 +112,7 @@ func logMany(b *testing.B, s hooks.Store, ids []string, logsOfEach int) {
 		require.NoError(b, err)
 		for _, result := range settled {
 			require.NoError(b, result.Err)
+			require.False(b, result.LeaseLost)
 		}
 	}
 }
