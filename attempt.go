@@ -5,15 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"math/bits"
 	"math/rand/v2"
 	"net/http"
 	"time"
 )
 
-// An Attempt is one try to deliver, as the log keeps it. [KeepsResponse] says for which
-// attempts it keeps the response. Headers and bodies may be shared and must not be
-// changed.
+// An Attempt is one try to deliver, as the log keeps it. Headers and bodies may be
+// shared and must not be changed.
 type Attempt struct {
 	// DeliveryID and Number, counted from 1, name the attempt.
 	DeliveryID string
@@ -70,17 +68,11 @@ type AttemptResponse struct {
 	Body []byte
 	// Truncated says that the response was longer.
 	Truncated bool
-	// Dropped says that the log no longer keeps the header and the body, see
-	// [KeepsResponse].
+	// Dropped says that the log no longer keeps the header and the body. It keeps them
+	// for the latest attempt of a delivery, and for those whose number is a power of
+	// two.
 	Dropped bool
 }
-
-// KeepsResponse reports whether the log keeps the header and the body of the response
-// to a delivery's attempt with this number after later attempts. It does for the powers
-// of two: the first attempt, the second, the fourth and so on. The response to the
-// latest attempt is always kept. So of n attempts, at most 2 + log2(n) have a response.
-// Everything else about them stays in the log.
-func KeepsResponse(number int) bool { return bits.OnesCount(uint(max(0, number))) == 1 }
 
 // An ErrorClass is the kind of a failed attempt.
 type ErrorClass string

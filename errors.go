@@ -13,19 +13,23 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrDuplicate: the ID is taken.
 	ErrDuplicate = errors.New("duplicate id")
-	// ErrConflict: what should be changed is not (or no longer) in the state
-	// for it.
+	// ErrConflict: the state of the hook or delivery does not allow the change.
 	ErrConflict = errors.New("conflict")
 	// ErrTooManyHooks: the tenant has as many hooks as it may have, see
 	// [Config].MaxHooks.
 	ErrTooManyHooks = errors.New("too many hooks")
 	// ErrBusy: the tenant has as many calls of [Manager.Test] and
-	// [Manager.Verify] under way as it may have, or there was no place for
+	// [Manager.Verify] under way as it may have, or there was no slot for
 	// one of them. It can try again in a while.
 	ErrBusy = errors.New("busy")
 	// ErrForeignTx: the transaction is in another database than the store, so its
 	// events would never be delivered.
 	ErrForeignTx = errors.New("the transaction is not one of the store's database")
+	// ErrRunning: [Manager.Run] is running already.
+	ErrRunning = errors.New("the manager is running already")
+	// ErrSealed: the secret part of a hook cannot be decrypted, because its key is
+	// missing, or because what is stored was altered or belongs to another hook.
+	ErrSealed = errors.New("the hook cannot be decrypted")
 )
 
 // An InvalidError refuses input; nothing was changed.

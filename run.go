@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -73,9 +72,6 @@ const (
 	// more.
 	maxBatchData = 1 << 20
 )
-
-// ErrRunning is the error of Run if the Manager is running already.
-var ErrRunning = errors.New("the manager is running already")
 
 // Run delivers until ctx ends. Then it starts no more requests, waits for those under
 // way for Config.Grace at most, cancels the rest, gives their deliveries and all others

@@ -14,10 +14,6 @@ import (
 	"time"
 )
 
-// ErrSealed says that the secret part of a hook cannot be decrypted: its key is
-// missing, or what is stored has been altered or belongs to another hook.
-var ErrSealed = errors.New("the hook cannot be decrypted")
-
 // keySize is that of AES-256.
 const keySize = 32
 
@@ -138,7 +134,7 @@ func (s *sealedHooks) sealed(ctx context.Context, h Hook) (Hook, error) {
 }
 
 func (s *sealedHooks) warnUnencrypted() {
-	if _, ok := s.Store.(Volatile); !ok {
+	if _, ok := s.Store.(interface{ Volatile() }); !ok {
 		s.log.Info("hooks: secrets, header values and settings of hooks are stored unencrypted, because Config.Keys is not set")
 	}
 }

@@ -25,6 +25,9 @@ import (
 //     shared with later calls, except where a comment says so.
 //   - Nothing crosses tenants: a method that takes a tenant neither reads nor
 //     changes what belongs to another, nor does its result depend on that.
+//
+// A store may also be a [Notifier]. One whose data ends with the process has a method
+// Volatile(), and the Manager then does not warn that secrets are stored unencrypted.
 type Store interface {
 	// Hooks.
 
@@ -102,7 +105,7 @@ type Store interface {
 	// Nothing of such a settlement is written, and the others are not affected.
 	//
 	// Storing an attempt drops the response to the one before it, unless
-	// [KeepsResponse] keeps that: Response.Header and Response.Body are cleared,
+	// [github.com/seed-2c6e3a5a/hooks/store.KeepsResponse] keeps that: Response.Header and Response.Body are cleared,
 	// and Response.Dropped is set if there was either. Nothing else of that attempt
 	// changes.
 	//
@@ -184,10 +187,6 @@ type Notifier interface {
 	// returns at once and does not call the store.
 	Notify(wake func()) (stop func())
 }
-
-// A Volatile is a Store whose data ends with the process, so that there is nothing
-// to encrypt on a disk.
-type Volatile interface{ Volatile() }
 
 // An Entry is an event and the deliveries that it makes.
 type Entry struct {

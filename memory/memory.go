@@ -30,7 +30,7 @@ type Options struct {
 	// deliveries have ended. What has not ended, or holds an ordering key, is
 	// neither counted nor dropped, because nothing that was acknowledged may be
 	// lost. The memory of a delivery that has not ended is bounded by its
-	// schedule, and by [hooks.KeepsResponse]. Default, also of a negative value:
+	// schedule, and by [store.KeepsResponse]. Default, also of a negative value:
 	// 64 MiB.
 	MaxEndedBytes int
 }
@@ -69,7 +69,6 @@ type Store struct {
 
 var (
 	_ hooks.Store    = (*Store)(nil)
-	_ hooks.Volatile = (*Store)(nil)
 	_ hooks.Notifier = (*Store)(nil)
 )
 
@@ -126,7 +125,8 @@ type delivery struct {
 	inQueueEnded links[delivery] // in queue.ended
 }
 
-// Volatile implements [hooks.Volatile].
+// Volatile says that the data ends with the process, so that the Manager does not warn about
+// secrets that are stored unencrypted.
 func (*Store) Volatile() {}
 
 // StoreID implements [hooks.Tx]. Each Store has one of its own.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/internal/heap"
+	"github.com/seed-2c6e3a5a/hooks/store"
 )
 
 type chainKey struct {
@@ -187,7 +188,7 @@ func (s *Store) settle(now time.Time, st *hooks.Settlement) hooks.Settled {
 // log adds an attempt, and drops the response to the one before it unless that is
 // kept.
 func (d *delivery) log(a *hooks.Attempt) {
-	if last := len(d.attempts) - 1; last >= 0 && !hooks.KeepsResponse(d.attempts[last].Number) {
+	if last := len(d.attempts) - 1; last >= 0 && !store.KeepsResponse(d.attempts[last].Number) {
 		thinned := *d.attempts[last] // The stored one may be in use elsewhere.
 		if r := &thinned.Response; len(r.Header) > 0 || len(r.Body) > 0 {
 			r.Header, r.Body, r.Dropped = nil, nil, true

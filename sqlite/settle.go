@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/store"
 )
 
 // Settle implements [hooks.Store].
@@ -250,7 +251,7 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 		return &rowError{"hooks_deliveries", delivery, fmt.Sprintf("it has attempt %d, and must have 1 to %d", a.Number, maxAttempt)}
 	}
 	n := delivery<<attemptBits + int64(a.Number)
-	if a.Number > 1 && !hooks.KeepsResponse(a.Number-1) {
+	if a.Number > 1 && !store.KeepsResponse(a.Number-1) {
 		if err := run(t, stmtDropResponse, n-1); err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@
 // An endpoint chooses how long its responses are, and a delivery may be retried a
 // hundred times and redelivered without end. So the log keeps the responses to few
 // of the attempts of a delivery: when Settle stores attempt n, it drops header and
-// body of the response to attempt n-1, unless [hooks.KeepsResponse] keeps it, and marks
+// body of the response to attempt n-1, unless [KeepsResponse] keeps it, and marks
 // it as dropped. That costs the first attempt nothing, and each later one an update
 // of one row at most.
 //

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/store"
 )
 
 var leaseRules = []rule{
@@ -237,7 +238,7 @@ func droppedResponses(c *check) {
 			s.Attempt.Response.Body = nil
 		}
 		want = append(want, *s.Attempt)
-		if r := &want[max(0, i-1)].Response; i > 0 && !hooks.KeepsResponse(i) && (r.Body != nil || r.Header != nil) {
+		if r := &want[max(0, i-1)].Response; i > 0 && !store.KeepsResponse(i) && (r.Body != nil || r.Header != nil) {
 			r.Header, r.Body, r.Dropped = nil, nil, true
 		}
 		c.endWith(now, s)
