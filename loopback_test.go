@@ -185,7 +185,7 @@ func serveRaw(t *testing.T, l net.Listener, serve func(net.Conn)) {
 	})
 }
 
-// rawEndpoint is an endpoint on TCP that responses every request with this text
+// rawEndpoint is an endpoint on TCP that sends this text after every request
 // and then closes the connection, or leaves it open.
 func rawEndpoint(text string, leaveOpen bool) func(t *testing.T) string {
 	return func(t *testing.T) string {

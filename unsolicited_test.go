@@ -48,7 +48,7 @@ func standardLog(t *testing.T) *lockedBuffer {
 	return &text
 }
 
-// saying is an endpoint that responses each request with one text after another.
+// saying is an endpoint that sends one text after another in response to each request.
 func saying(pause time.Duration, texts ...string) func(net.Conn) {
 	return func(c net.Conn) {
 		for {

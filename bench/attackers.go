@@ -59,11 +59,11 @@ var attackers = []attacker{
 		tenants: 1, hooks: 30, every: once, batch: 60, paths: []string{pathHang},
 	},
 	{
-		name: "200-tenants", text: "200 tenants, 1 hook each that responses after 4 s",
+		name: "200-tenants", text: "200 tenants, 1 hook each that responds after 4 s",
 		tenants: 200, hooks: 1, every: tenth, batch: 1, paths: []string{pathAfter("4s")},
 	},
 	{
-		name: "20-tenants", text: "20 tenants, 100 hooks each that response after 4 s, 2 events/s each",
+		name: "20-tenants", text: "20 tenants, 100 hooks each that respond after 4 s, 2 events/s each",
 		tenants: 20, hooks: 100, every: time.Second / 2, batch: 1, paths: []string{pathAfter("4s")},
 	},
 	{
@@ -71,7 +71,7 @@ var attackers = []attacker{
 		tenants: 2000, hooks: 1, every: time.Second, batch: 1, paths: []string{pathHang},
 	},
 	{
-		name: "burst", text: "one tenant, 100 hooks that response after 50 ms, 100 events at once each 4 s: 10,000 deliveries",
+		name: "burst", text: "one tenant, 100 hooks that respond after 50 ms, 100 events at once each 4 s: 10,000 deliveries",
 		tenants: 1, hooks: 100, every: 4 * time.Second, batch: 100, paths: []string{pathAfter("50ms")},
 	},
 	{
