@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// A deadline is the time limit of one attempt after another. It gives them all
-// the same context for as long as none takes too long, which costs less than a
-// context for each. It is for one goroutine.
+// A deadline gives one attempt after another a context with a time limit. All
+// share one context and one timer until an attempt exceeds its limit. That
+// saves 6 allocations a delivery: BenchmarkAllocations counts 66, and 72 with
+// [context.WithDeadline]. It is not safe for concurrent use.
 type deadline struct {
 	parent context.Context
-	// current is replaced when it has ended.
+	// current is replaced after an attempt has exceeded its limit.
 	current context.Context
 	cancel  context.CancelCauseFunc
 	timer   *time.Timer

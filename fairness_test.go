@@ -125,8 +125,8 @@ func TestNoTenantIsSlowerBecauseOfAnother(t *testing.T) {
 		return func(n *neighbourhood) { n.tenants(tenants, count, time.Second, response) }
 	}
 	for name, attack := range map[string]func(*neighbourhood){
-		"100 hooks that respond after 4 s":         some(1, 100, late),
-		"8 hooks that respond after 2 s":           some(1, 8, hookstest.Status(200).After(2*time.Second)),
+		"100 hooks that respond after 4 s":          some(1, 100, late),
+		"8 hooks that respond after 2 s":            some(1, 8, hookstest.Status(200).After(2*time.Second)),
 		"100 hooks that hang":                       some(1, 100, hookstest.Hang()),
 		"20 tenants, 50 hooks, 4 s":                 seldom(20, 50, late),
 		"200 tenants, 1 hook, 4 s":                  seldom(200, 1, late),

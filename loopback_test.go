@@ -215,7 +215,7 @@ func readRequest(c net.Conn) {
 	}
 }
 
-// answering is a receiver's URL.
+// responding is the URL of a receiver that responds with a.
 func responding(a hookstest.Response) func(t *testing.T) string {
 	return func(t *testing.T) string { return hookstest.NewReceiver(t, a).URL }
 }

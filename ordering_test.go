@@ -534,7 +534,7 @@ func (w *orderedWorld) compare(t require.TestingT) {
 	}
 }
 
-// answers counts the logged attempts that were not broken off, by event.
+// responses counts the logged attempts that were not broken off, by event.
 func (w *orderedWorld) responses(hookID string) map[string]int {
 	responses := map[string]int{}
 	for _, a := range w.attempts(hooks.LogQuery{HookID: hookID, PageQuery: hooks.PageQuery{Limit: 10_000}}) {

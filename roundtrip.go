@@ -33,8 +33,8 @@ type try struct {
 	// requests before.
 	conn   net.Conn
 	reused bool
-	// answered says that the first byte of a response has come.
-	answered atomic.Bool
+	// responded says that the first byte of a response has arrived.
+	responded atomic.Bool
 }
 
 var tries = sync.Pool{New: func() any {
@@ -70,7 +70,7 @@ func (t *try) close(succeeded bool) {
 	}
 	if succeeded {
 		t.cancel, t.conn, t.reused = nil, nil, false
-		t.answered.Store(false)
+		t.responded.Store(false)
 		tries.Put(t)
 	}
 }
@@ -92,7 +92,7 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 	}
 }
 
-func (t *try) gotFirstByte() { t.answered.Store(true) }
+func (t *try) gotFirstByte() { t.responded.Store(true) }
 
 // expectBody is called before the body of the response is read.
 func (t *try) expectBody(method string, res *http.Response) {
@@ -110,10 +110,10 @@ func (t *try) putIdleConn(err error) {
 
 // errUnprocessed ends a try that net/http would repeat, because the request cannot have
 // been processed, or the connection had carried others.
-var errUnprocessed = errors.New("the endpoint closed the connection, or refused the HTTP/2 stream, before it answered")
+var errUnprocessed = errors.New("the endpoint closed the connection, or refused the HTTP/2 stream, before it responded")
 
 // errClosedEarly is what a server that expects TLS may do.
-var errClosedEarly = errors.New("the endpoint closed the connection before it answered; perhaps it expects TLS on this port (https)")
+var errClosedEarly = errors.New("the endpoint closed the connection before it responded; perhaps it expects TLS on this port (https)")
 
 // A streamError has the fields of net/http's error for one HTTP/2 stream, which
 // [errors.As] converts to any type that has them.
@@ -136,7 +136,7 @@ func (t *try) failure(ctx context.Context, req *http.Request, err error) (f *Att
 	}
 	var (
 		overHTTP2 = egress.SpeaksHTTP2(t.conn)
-		silent    = t.conn != nil && !t.answered.Load()
+		silent    = t.conn != nil && !t.responded.Load()
 		stream    streamError
 		ofStream  = errors.As(err, &stream)
 		class     = classify(ctx, err, ClassHTTP)

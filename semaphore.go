@@ -9,31 +9,31 @@ import (
 	"time"
 )
 
-// maxSemaphoreWait bounds how long a call waits for a place. No attempt takes longer,
+// maxSemaphoreWait bounds how long a call waits for a slot. No attempt takes longer,
 // so those under way when the call begins have ended by then.
 const maxSemaphoreWait = maxTimeout
 
 // A tenantSemaphore bounds the requests that are made outside of Run: in all, and for
-// each tenant. A call must begin before it acquires places, and end after it has
-// released them. A free place goes to the tenant that has the fewest; tenants that
-// have equally many take turns, and the calls of a tenant get places in the order in
+// each tenant. A call must begin before it acquires slots, and end after it has
+// released them. A free slot goes to the tenant that has the fewest; tenants that
+// have equally many take turns, and the calls of a tenant get slots in the order in
 // which they asked.
 type tenantSemaphore struct {
-	maxPerTenant int // places of a tenant
+	maxPerTenant int // slots of a tenant
 	maxCalls     int // of a tenant that have begun and not ended
 
 	mu      sync.Mutex
 	free    int
 	tenants map[string]*tenantShare // those with calls
-	waiting []*tenantShare          // those with calls that wait for a place, in order
+	waiting []*tenantShare          // those with calls that wait for a slot, in order
 }
 
 // tenantShare is what a tenant has of a tenantSemaphore.
 type tenantShare struct {
 	calls    int // that have begun and not ended
-	acquired int // places
+	acquired int // slots
 	// waiters are the calls that wait, in the order in which they asked. A channel
-	// is closed when its call has a place.
+	// is closed when its call has a slot.
 	waiters []chan struct{}
 }
 
@@ -46,7 +46,7 @@ func newTenantSemaphore(maxInFlight int) *tenantSemaphore {
 	return s
 }
 
-// begin lets a call of a tenant acquire places, one at a time. It returns
+// begin lets a call of a tenant acquire slots, one at a time. It returns
 // [ErrBusy] if the tenant has too many calls.
 func (s *tenantSemaphore) begin(tenant string) error {
 	s.mu.Lock()
@@ -72,7 +72,7 @@ func (s *tenantSemaphore) end(tenant string) {
 	}
 }
 
-// acquire waits for a place. A call waits for one at a time. The error is that of
+// acquire waits for a slot. A call waits for one at a time. The error is that of
 // the context, or [ErrBusy] after maxSemaphoreWait.
 func (s *tenantSemaphore) acquire(ctx context.Context, tenant string) error {
 	if err := ctx.Err(); err != nil {
@@ -80,8 +80,8 @@ func (s *tenantSemaphore) acquire(ctx context.Context, tenant string) error {
 	}
 	s.mu.Lock()
 	t := s.tenants[tenant]
-	place := make(chan struct{})
-	t.waiters = append(t.waiters, place)
+	slot := make(chan struct{})
+	t.waiters = append(t.waiters, slot)
 	if len(t.waiters) == 1 {
 		s.waiting = append(s.waiting, t)
 	}
@@ -92,14 +92,14 @@ func (s *tenantSemaphore) acquire(ctx context.Context, tenant string) error {
 	defer timer.Stop()
 	var err error
 	select {
-	case <-place:
+	case <-slot:
 	case <-ctx.Done():
 	case <-timer.C:
-		err = fmt.Errorf("%w: there was no place for a test or a verification in %v", ErrBusy, maxSemaphoreWait)
+		err = fmt.Errorf("%w: there was no slot for a test or a verification in %v", ErrBusy, maxSemaphoreWait)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := slices.Index(t.waiters, place)
+	i := slices.Index(t.waiters, slot)
 	switch {
 	case i >= 0:
 		t.waiters = slices.Delete(t.waiters, i, i+1)
@@ -107,7 +107,7 @@ func (s *tenantSemaphore) acquire(ctx context.Context, tenant string) error {
 			s.waiting = slices.DeleteFunc(s.waiting, func(other *tenantShare) bool { return other == t })
 		}
 		return cmp.Or(ctx.Err(), err)
-	case ctx.Err() != nil: // The place came too late.
+	case ctx.Err() != nil: // The slot came too late.
 		s.releaseLocked(t)
 	}
 	return ctx.Err()
@@ -126,8 +126,8 @@ func (s *tenantSemaphore) releaseLocked(t *tenantShare) {
 	s.grantLocked()
 }
 
-// grantLocked gives the free places to calls that wait, first to those of the tenant
-// that has the fewest places.
+// grantLocked gives the free slots to calls that wait, first to those of the tenant
+// that has the fewest slots.
 func (s *tenantSemaphore) grantLocked() {
 	for s.free > 0 && len(s.waiting) > 0 {
 		i := 0

@@ -70,8 +70,8 @@ func TestTLSOnOneSideOnly(t *testing.T) {
 		"https, reset":                   {swap(listenRaw(t, func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 10)); _ = c.Close() }), "http", "https"), hooks.ClassConnect, "the endpoint closed the connection in the TLS handshake; perhaps it does not speak TLS on this port"},
 		"http, net/http with TLS":        {swap(withNetHTTP, "https", "http"), hooks.ClassStatus, "the endpoint expects TLS on this port: use https (it responded with 400 Bad Request)"},
 		"http, an alert":                 {listenRaw(t, func(c net.Conn) { readRequest(c); _, _ = c.Write([]byte{0x15, 3, 1, 0, 2, 2, 10}) }), hooks.ClassTLS, "the endpoint expects TLS on this port: use https"},
-		"http, closed":                   {listenRaw(t, func(c net.Conn) { readRequest(c); _ = c.Close() }), hooks.ClassConnect, "the endpoint closed the connection before it answered; perhaps it expects TLS on this port (https)"},
-		"http, reset":                    {hookstest.NewReceiver(t, hookstest.Reset()).URL, hooks.ClassConnect, "the endpoint closed the connection before it answered; perhaps it expects TLS on this port (https)"},
+		"http, closed":                   {listenRaw(t, func(c net.Conn) { readRequest(c); _ = c.Close() }), hooks.ClassConnect, "the endpoint closed the connection before it responded; perhaps it expects TLS on this port (https)"},
+		"http, reset":                    {hookstest.NewReceiver(t, hookstest.Reset()).URL, hooks.ClassConnect, "the endpoint closed the connection before it responded; perhaps it expects TLS on this port (https)"},
 		"http, a 400 about other things": {hookstest.NewReceiver(t, hookstest.Status(400).Body("no such order")).URL, hooks.ClassStatus, "the endpoint responded with 400 Bad Request"},
 		"https, a 400 about TLS": {func() string {
 			return hookstest.NewTLSReceiver(t, hookstest.Status(400).Body("Client sent an HTTP request to an HTTPS server.\n")).URL
@@ -111,7 +111,7 @@ func TestTLSOfNode(t *testing.T) {
 		require.NoError(t, err)
 	}
 	a := tried(t, loopbackHarness(t), "http://127.0.0.1:"+strings.TrimSuffix(port.String(), "."))
-	assert.Equal(t, "the endpoint closed the connection before it answered; perhaps it expects TLS on this port (https)", a.Error)
+	assert.Equal(t, "the endpoint closed the connection before it responded; perhaps it expects TLS on this port (https)", a.Error)
 }
 
 // What a stranger has put into a text does nothing to a terminal or to the lines of

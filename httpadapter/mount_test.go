@@ -26,7 +26,7 @@ func (h host) handle(patterns ...string) {
 
 // Each of these hosts has all APIs as well: every endpoint, in the letter case and
 // with the slash that clients use, and the APIs' own responses to methods they lack.
-func TestMountBesideTheHost(t *testing.T) {
+func TestMountBesideTheApplication(t *testing.T) {
 	hosts := map[string]struct {
 		before, after []string
 		// own are requests that stay the application's, and the pattern that has them.

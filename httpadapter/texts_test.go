@@ -33,7 +33,7 @@ func (s refusing) CreateHook(context.Context, hooks.Hook, int) error {
 
 // Those who use an API get the rule in the names of their system; what the application could
 // change, its log has.
-func TestHintsAreForTheHost(t *testing.T) {
+func TestHintsAreForTheApplication(t *testing.T) {
 	for field, want := range map[string]map[string]string{
 		"url": {
 			logto.Name:   "The endpoint is not allowed: config.url must be as the policy says.",

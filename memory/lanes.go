@@ -22,15 +22,14 @@ type tenant struct {
 
 // A queue is all deliveries of one hook, whether or not the hook exists.
 type queue struct {
-	ref    hooks.Ref
-	tenant *tenant
-	hook   *hooks.Hook // nil: it does not exist
-	lanes  [2]lane     // first attempts, retries
-	all    list[delivery]
-	ended  list[delivery] // held ones included, in the order in which they ended
-	// capacity is how many more of them the claim with this number may lease.
-	claim    uint64
-	capacity int
+	ref      hooks.Ref
+	tenant   *tenant
+	hook     *hooks.Hook // nil: it does not exist
+	lanes    [2]lane     // first attempts, retries
+	all      list[delivery]
+	ended    list[delivery] // held ones included, in the order in which they ended
+	claim    uint64         // the number of a claim
+	capacity int            // how many more deliveries that claim may lease
 }
 
 // A lane is those deliveries of a queue that wait for their first attempt, or

@@ -146,7 +146,8 @@ func TestTransactions(t *testing.T) {
 	})
 }
 
-// answer has a delivery with this ID succeed with a response of so many bytes.
+// response stores a delivery with this ID that has succeeded, with a response of so
+// many bytes.
 func response(t *testing.T, s *memory.Store, id string, bytes int) {
 	t.Helper()
 	e := &hooks.Event{ID: id, Type: "order.paid", Time: start}

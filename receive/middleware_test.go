@@ -222,7 +222,7 @@ func TestMiddlewareRefusesWhatIsUnderWay(t *testing.T) {
 	})
 }
 
-func TestMiddlewareAsksTheHost(t *testing.T) {
+func TestMiddlewareAsksTheApplication(t *testing.T) {
 	v := newVerifier(t, testSecret)
 	var log bytes.Buffer
 	v.Logger = slog.New(slog.NewTextHandler(&log, nil))

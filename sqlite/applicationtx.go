@@ -140,10 +140,10 @@ func (t applicationTx) check(r *reader) error {
 	return checkVersion(version)
 }
 
-// changeSafety fails in a transaction, and does nothing otherwise, since what is
-// temporary has no safety level. So it tells whether there is a transaction, which
-// SQL has no other word for, and by the type of its error which library it is of:
-// two may be built of the same source and with the same options.
+// stmtChangeSafety fails within a transaction. Otherwise it does nothing, because the
+// temporary database has no safety level. So it shows whether there is a transaction,
+// which SQL has no statement for. The type of its error shows which library the
+// transaction is of: two libraries may be built from the same source with the same options.
 var stmtChangeSafety = newStatement("PRAGMA temp.synchronous = FULL")
 
 // checkTransaction returns an error unless the handle is in a transaction, of the
@@ -163,10 +163,10 @@ func checkTransaction(r *reader) error {
 }
 
 var (
-	// takeLock changes nothing, but waits for other writers: a transaction that
-	// has read before could not any more.
+	// stmtTakeLock changes nothing, but waits for other writers, which a transaction
+	// cannot do once it has read.
 	stmtTakeLock = newStatement("UPDATE hooks_identity SET id = id WHERE 0")
-	// readIdentity also finds the file of the database that the table is in. There
+	// stmtReadIdentity also finds the file of the database that the table is in. There
 	// may be several with such a table, if some are attached: SQLite takes that of
 	// temp (which has the number 1), main, or the one that was attached first.
 	stmtReadIdentity = newStatement(`SELECT id, (SELECT coalesce(max(version), 0) FROM hooks_schema), file, min(iif(seq = 1, -1, seq))

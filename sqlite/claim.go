@@ -3,13 +3,44 @@
 package sqlite
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
 )
+
+// Claim implements [hooks.Store].
+func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
+	if err := s.damagedRows.takeUnreported(); err != nil {
+		return nil, time.Time{}, err
+	}
+	for range maxAside {
+		var delivery int64
+		err = s.writer.do(ctx, func(t *tx) error {
+			c := newClaim(t, r)
+			claimed, next, err = c.run()
+			delivery = c.delivery
+			return err
+		})
+		if err == nil {
+			break
+		}
+		if done, failure := s.setAside(ctx, err, delivery); !done || failure != nil {
+			return nil, time.Time{}, errors.Join(s.damagedRows.takeUnreported(), err, failure)
+		}
+		s.damagedRows.add(err)
+	}
+	if err != nil || len(claimed) == 0 {
+		if err := s.damagedRows.takeUnreported(); err != nil {
+			return nil, time.Time{}, err
+		}
+	}
+	return claimed, next, nil
+}
 
 // A claim is a call of Claim under way. The tenants in line take turns: the claim takes one
 // delivery of the first tenant, from the lane of the tenant whose turn it is, and moves both

@@ -6,12 +6,9 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
-
-	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// damagedRows are the errors of damaged rows that no caller has been told of yet.
+// damagedRows are the errors of damaged rows that no call of Claim has returned yet.
 //
 // A damaged row must not keep others waiting. One that a claim meets is set aside: it is no
 // longer queued, and stays as it is, so that it can be repaired. The claim goes on without
@@ -31,42 +28,13 @@ func (a *damagedRows) add(err error) {
 	a.unreported = append(a.unreported, err)
 }
 
-// takeUnreported returns the errors that no caller has got yet, joined.
+// takeUnreported returns the errors that no call has returned yet, joined.
 func (a *damagedRows) takeUnreported() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	err := errors.Join(a.unreported...)
 	a.unreported = nil
 	return err
-}
-
-// Claim implements [hooks.Store].
-func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
-	if err := s.damagedRows.takeUnreported(); err != nil {
-		return nil, time.Time{}, err
-	}
-	for range maxAside {
-		var delivery int64
-		err = s.writer.do(ctx, func(t *tx) error {
-			c := newClaim(t, r)
-			claimed, next, err = c.run()
-			delivery = c.delivery
-			return err
-		})
-		if err == nil {
-			break
-		}
-		if done, failure := s.setAside(ctx, err, delivery); !done || failure != nil {
-			return nil, time.Time{}, errors.Join(s.damagedRows.takeUnreported(), err, failure)
-		}
-		s.damagedRows.add(err)
-	}
-	if err != nil || len(claimed) == 0 {
-		if err := s.damagedRows.takeUnreported(); err != nil {
-			return nil, time.Time{}, err
-		}
-	}
-	return claimed, next, nil
 }
 
 // A removal removes deliveries from their queues. Before that, it logs those that were
@@ -91,17 +59,17 @@ func (r removal) run(t *tx, arg any) error {
 const sqlUnqueued = "queued = NULL, until = NULL, state = CASE state WHEN {leased} THEN {pending} ELSE state END"
 
 var (
-	// stmtAsideDelivery sets a delivery aside.
-	stmtAsideDelivery = newRemoval(sqlUnqueued, "n = ?")
-	// stmtAsideEvent sets the deliveries of an event aside.
-	stmtAsideEvent = newRemoval(sqlUnqueued, `n >= (SELECT first FROM hooks_events WHERE n = ?1)
+	// stmtRemoveDelivery removes a delivery from its queue.
+	stmtRemoveDelivery = newRemoval(sqlUnqueued, "n = ?")
+	// stmtRemoveEvent removes the deliveries of an event from their queues.
+	stmtRemoveEvent = newRemoval(sqlUnqueued, `n >= (SELECT first FROM hooks_events WHERE n = ?1)
 		AND n < (SELECT first + deliveries FROM hooks_events WHERE n = ?1) AND event = ?1`)
-	// stmtAsideQueued sets the queued deliveries of a hook aside.
-	stmtAsideQueued = newRemoval(sqlUnqueued, "queued IS NOT NULL AND hook = ?")
-	// stmtAsideLeased makes the leased deliveries of a hook queued.
-	stmtAsideLeased = newRemoval("queued = until", "until IS NOT NULL AND queued IS NULL AND hook = ?")
-	// stmtAsideLanes removes the lanes of a hook.
-	stmtAsideLanes = newStatement("DELETE FROM hooks_lanes WHERE hook = ?")
+	// stmtRemoveQueued removes the queued deliveries of a hook.
+	stmtRemoveQueued = newRemoval(sqlUnqueued, "queued IS NOT NULL AND hook = ?")
+	// stmtRemoveLeased makes the leased deliveries of a hook queued.
+	stmtRemoveLeased = newRemoval("queued = until", "until IS NOT NULL AND queued IS NULL AND hook = ?")
+	// stmtRemoveLanes removes the lanes of a hook.
+	stmtRemoveLanes = newStatement("DELETE FROM hooks_lanes WHERE hook = ?")
 	// The condition of each deletion is true for all rows.
 	stmtDeleteTenants = newStatement("DELETE FROM hooks_tenants WHERE tenant >= ''")
 	stmtDeleteLanes   = newStatement("DELETE FROM hooks_lanes WHERE hook >= -9e999")
@@ -129,17 +97,17 @@ func (s *Store) setAside(ctx context.Context, err error, delivery int64) (done b
 	failure = s.writer.do(ctx, func(t *tx) error {
 		switch d.table {
 		case "hooks_deliveries":
-			return stmtAsideDelivery.run(t, d.row)
+			return stmtRemoveDelivery.run(t, d.row)
 		case "hooks_attempts":
-			return stmtAsideDelivery.run(t, d.n()>>attemptBits)
+			return stmtRemoveDelivery.run(t, d.n()>>attemptBits)
 		case "hooks_events":
-			return errors.Join(stmtAsideEvent.run(t, d.row), stmtAsideDelivery.run(t, delivery))
+			return errors.Join(stmtRemoveEvent.run(t, d.row), stmtRemoveDelivery.run(t, delivery))
 		case "hooks_hooks":
 			if d.fault == isMissing {
-				return errors.Join(stmtAsideLeased.run(t, d.row), stmtAsideQueued.run(t, d.row), t.makeLanesAnew())
+				return errors.Join(stmtRemoveLeased.run(t, d.row), stmtRemoveQueued.run(t, d.row), t.makeLanesAnew())
 			}
 			// Its deliveries are queued, but it has no lanes until it is enabled again.
-			return errors.Join(stmtAsideLeased.run(t, d.row), run(t, stmtAsideLanes, d.row))
+			return errors.Join(stmtRemoveLeased.run(t, d.row), run(t, stmtRemoveLanes, d.row))
 		case "hooks_lanes", "hooks_tenants":
 			return t.makeLanesAnew()
 		}

@@ -16,12 +16,12 @@ var (
 	// ErrDamaged says that the file is no database, or damaged. If a row has a
 	// value that it cannot have, the text names table, row and column.
 	//
-	// Others are served all the same. A delivery that cannot be read, or whose
-	// event or hook cannot, is taken out of the queue, which Claim tells of
-	// once. When the row has been repaired, such a delivery goes on after
-	// [hooks.Manager.Cancel] and Redeliver, and those of a hook when that is
-	// disabled and enabled. Purge leaves what is damaged, and tells of it once
-	// in each process.
+	// A damaged row holds up nothing else. A delivery that cannot be read, or
+	// whose event or hook cannot be read, is removed from its queue, and Claim
+	// returns the error once. When the row has been repaired, such a delivery
+	// continues after [hooks.Manager.Cancel] and Redeliver, and the deliveries of
+	// a hook after the hook was disabled and enabled. Purge does not remove what
+	// is damaged, and returns the error once in each process.
 	ErrDamaged = errors.New("the file is no database, or damaged")
 	// ErrMoved says that the file was deleted, moved or replaced while it was
 	// open. What is written now would be lost with it.

@@ -32,7 +32,7 @@ import (
 // acknowledged is delivered, what was refused is not, and when the fault is over
 // the Manager goes on by itself.
 
-// sharedHost returns a harness whose store is on a handle of the application with so many
+// sharedHarness returns a harness whose store is on a handle of the application with so many
 // connections.
 func sharedHarness(t *testing.T, connections int, adjust ...func(*hooks.Config)) (*harness, *sql.DB) {
 	t.Helper()

@@ -32,11 +32,11 @@ type harness struct {
 	t       *testing.T
 	store   *sqlite.Store
 	network *hookstest.Network
-	// stop has Run return.
+	// stop makes Run return.
 	stop func()
 
 	mu       sync.Mutex
-	failures []error // what the observer was told of
+	failures []error // what the observer was called with
 }
 
 // newHarness returns a harness whose Manager runs on s until the test ends.
@@ -69,11 +69,11 @@ func newHarness(t *testing.T, s *sqlite.Store, network *hookstest.Network, adjus
 	return h
 }
 
-// seldom has the Manager poll as rarely as it may: what is on time is so because
-// it knew. Days also pass faster.
+// seldom makes the Manager poll as rarely as it may, so that a test shows that the
+// Manager does not depend on polls. Days also pass faster.
 func seldom(c *hooks.Config) { c.PollInterval = time.Minute }
 
-// openHost returns a harness with a file of its own.
+// openHarness returns a harness with a file of its own.
 func openHarness(t *testing.T, adjust ...func(*hooks.Config)) *harness {
 	t.Helper()
 	s := openAt(t, filepath.Join(t.TempDir(), "hooks.db"))

@@ -147,7 +147,7 @@ func (w task) open(ctx context.Context) (*sqlite.Store, *sql.DB, error) {
 	return s, db, err
 }
 
-// hostDSN is what an application's own handle is opened with.
+// applicationDSN is what an application's own handle is opened with.
 func applicationDSN(path string) string {
 	return "file:" + path + "?_journal_mode=WAL&_busy_timeout=10000&_txlock=immediate"
 }

@@ -34,7 +34,7 @@ type origin struct {
 // A damage is the first error about a damaged row that a session has met, if any.
 type damage struct{ found *rowError }
 
-// take returns the damage, if there is any, and forgets it.
+// reset returns the damage, if there is any, and forgets it.
 func (d *damage) reset() error {
 	found := d.found
 	if found == nil {

@@ -107,9 +107,10 @@ func (t *tx) lease(s *hooks.Settlement) (*lease, error) {
 	if err != nil || r == nil {
 		return nil, err
 	}
-	r.count(leaseAttempts) // which endLease adds to
+	r.count(leaseAttempts) // checks it, because stmtEndLease adds to it
 	return &lease{
-		n: r.int(leaseN), token: s.Token, hook: r.int(leaseHook), key: r.maybeText(leaseOrderingKey), created: r.time(leaseCreatedAt).UnixMilli(), logged: !r.bool(leaseUnlogged), queued: r.bool(leaseQueued),
+		n: r.int(leaseN), token: s.Token, hook: r.int(leaseHook), key: r.maybeText(leaseOrderingKey),
+		created: r.time(leaseCreatedAt).UnixMilli(), logged: !r.bool(leaseUnlogged), queued: r.bool(leaseQueued),
 	}, nil
 }
 

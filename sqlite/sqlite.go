@@ -29,7 +29,7 @@ type Store struct {
 	opened      handles
 	checkpoints *checkpoints // nil: the application's affair
 	damagedRows damagedRows
-	// inHostTx is held while a transaction of the application is written to.
+	// inApplicationTx is held while a transaction of the application is written to.
 	inApplicationTx sync.Mutex
 
 	purging   sync.Mutex

@@ -51,7 +51,7 @@ type tenantInLine struct {
 	last       laneTurn      // of the lanes that were read
 	maxTurn    int64         // of all its lanes
 	touched    []*laneInLine // the lanes that were looked into
-	lanePassed bool          // Others were passed over, for lack of room.
+	lanePassed bool          // others were passed over because they had no capacity
 	served     int64         // when, for the last time: after so many deliveries; 0: never
 }
 

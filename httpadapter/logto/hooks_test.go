@@ -293,7 +293,7 @@ func TestBadURLsAreShownWithoutSecrets(t *testing.T) {
 	}
 }
 
-func TestHooksOfTheHost(t *testing.T) {
+func TestHooksOfTheApplication(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)
 		h := hooks.Hook{

@@ -109,7 +109,7 @@ func TestRotationInTheMiddleOfDeliveries(t *testing.T) {
 
 		// A key was surely current from the response that brought it to the
 		// request that replaced it, and perhaps from the request for it to the
-		// answer that brought the next.
+		// response that brought the next.
 		type key struct {
 			text     string
 			from, to time.Time

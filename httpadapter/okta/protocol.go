@@ -244,7 +244,7 @@ func logEvent(e *hooks.Event) []byte {
 func (*endpoint) Judge(r hooks.Response) hooks.Verdict { return wire.Judge(r) }
 
 // Verify implements [hooks.Endpoint]: it sends a challenge, once more if that is
-// not answered or with 500 to 599.
+// without a response, or with 500 to 599.
 func (e *endpoint) Verify(ctx context.Context, send hooks.Send) error {
 	challenge := wire.RandomText(40, urlSafe)
 	header, err := e.headerAt(time.Now())

@@ -74,15 +74,15 @@ func (d *Dispatcher[K, V]) queueCapacity(q *Queue[K, V], now time.Time) int {
 // acceptsNew reports whether a new item of the queue may be in memory at once.
 func (d *Dispatcher[K, V]) acceptsNew(q *Queue[K, V], now time.Time) bool {
 	t := q.tenant
-	room := d.tenantCapacity(t).Items
-	if q.backlogged || room == 0 || d.queueCapacity(q, now) == 0 {
+	capacity := d.tenantCapacity(t).Items
+	if q.backlogged || capacity == 0 || d.queueCapacity(q, now) == 0 {
 		return false
 	}
 	// Half of the capacity is kept for what waits in the store.
 	if d.storeHasMore && t.active > 0 && 2*d.freeCapacity().Items < d.cfg.Items {
 		return false
 	}
-	return !t.backlogged || q.active() == 0 || room >= t.active
+	return !t.backlogged || q.active() == 0 || capacity >= t.active
 }
 
 // MarkBacklogged records that the store has an item of the queue that is pending and due.
@@ -104,9 +104,9 @@ func (d *Dispatcher[K, V]) MarkBacklogged(key K) {
 // claims do not bring single items.
 func (d *Dispatcher[K, V]) requestClaim(q *Queue[K, V], now time.Time) {
 	t, free := q.tenant, d.freeCapacity().Items
-	room := d.tenantCapacity(t).Items
+	capacity := d.tenantCapacity(t).Items
 	if q.backlogged {
-		t.backlogged = t.backlogged || room == 0
+		t.backlogged = t.backlogged || capacity == 0
 		d.storeHasMore = d.storeHasMore || free == 0
 		d.markBusy(q)
 	}
@@ -114,7 +114,7 @@ func (d *Dispatcher[K, V]) requestClaim(q *Queue[K, V], now time.Time) {
 	switch {
 	case free == 0 || d.stopped:
 	case q.backlogged && own > 0 && 3*own >= min(q.capacity(), own+q.active()),
-		t.backlogged && room > 0 && 3*room >= room+t.active,
+		t.backlogged && capacity > 0 && 3*capacity >= capacity+t.active,
 		d.storeHasMore && (2*free >= d.cfg.Items || 2*d.endedSinceClaim >= d.broughtByClaim):
 		if d.workers == d.cfg.Slots && d.idle == 0 && 2*(d.active-len(d.requests)) >= d.cfg.Items {
 			now = later(now, d.lastClaim.Add(claimPause))
@@ -149,19 +149,19 @@ func (d *Dispatcher[K, V]) PlanClaim(now time.Time) (c Claim[K], ok bool) {
 	c.Queues = make(map[K]int, len(d.busyQueues))
 	d.busyTenants = slices.DeleteFunc(d.busyTenants, func(t *tenant[K, V]) bool {
 		if t.busy = t.active > 0 || t.backlogged; t.busy {
-			room := d.tenantCapacity(t)
-			c.Tenants[t.name] = room
+			capacity := d.tenantCapacity(t)
+			c.Tenants[t.name] = capacity
 			// AddClaimed sets it if the claim leaves items in the store, and
 			// MarkBacklogged for items that are stored during the claim.
-			t.backlogged = room.Items == 0
+			t.backlogged = capacity.Items == 0
 		}
 		return !t.busy
 	})
 	d.busyQueues = slices.DeleteFunc(d.busyQueues, func(q *Queue[K, V]) bool {
 		if q.busy = q.active() > 0 || q.backlogged || q.throttled.After(now); q.busy {
-			room := d.queueCapacity(q, now)
-			c.Queues[q.key] = room
-			q.backlogged = room == 0
+			capacity := d.queueCapacity(q, now)
+			c.Queues[q.key] = capacity
+			q.backlogged = capacity == 0
 		}
 		return !q.busy
 	})
@@ -207,19 +207,19 @@ func (d *Dispatcher[K, V]) AddClaimed(c Claim[K], arrivals []Arrival[K, V]) {
 func (d *Dispatcher[K, V]) noteBacklog(c Claim[K], q *Queue[K, V]) {
 	t := q.tenant
 	if q.claimedNow > 0 {
-		room, known := c.Queues[q.key]
+		capacity, known := c.Queues[q.key]
 		if !known {
-			room = c.PerQueue
+			capacity = c.PerQueue
 		}
-		q.backlogged = q.backlogged || q.claimedNow >= room
+		q.backlogged = q.backlogged || q.claimedNow >= capacity
 		q.claimedNow = 0
 	}
 	if t.claimedNow > 0 {
-		room, known := c.Tenants[t.name]
+		capacity, known := c.Tenants[t.name]
 		if !known {
-			room = c.PerTenant
+			capacity = c.PerTenant
 		}
-		t.backlogged = t.backlogged || t.claimedNow >= room.Items || t.claimedNowSize >= room.Bytes
+		t.backlogged = t.backlogged || t.claimedNow >= capacity.Items || t.claimedNowSize >= capacity.Bytes
 		t.claimedNow, t.claimedNowSize = 0, 0
 	}
 }

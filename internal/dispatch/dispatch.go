@@ -101,8 +101,8 @@ type Dispatcher[K comparable, V any] struct {
 	size         int              // their bytes
 	reserved     int
 	storeHasMore bool // the store may hold items that are due of queues not known
-	// claimedAt is when the last claim was made, brought how many items it has
-	// brought, and left how many have left since.
+	// lastClaim is when the last claim was made, broughtByClaim how many items it
+	// has brought, and endedSinceClaim how many have ended since.
 	lastClaim                       time.Time
 	broughtByClaim, endedSinceClaim int
 	workers                         int

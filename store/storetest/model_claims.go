@@ -10,11 +10,11 @@ import (
 // modelTurns is what a model knows of the claims so far: who is ahead of whom,
 // of the tenants and, within each tenant, of its lanes.
 type modelTurns struct {
-	tenants leads
-	lanes   map[string]leads // By tenant.
-	// left is what the claim before did not return and has been waiting since.
+	tenants   leads
+	lanes     map[string]leads // By tenant.
 	lastClaim time.Time
-	left      []*hooks.Delivery
+	// left is what the last claim did not return and has been waiting since.
+	left []*hooks.Delivery
 }
 
 func newModelTurns(refs []hooks.Ref) modelTurns {

@@ -151,8 +151,8 @@ func Judge(r hooks.Response) hooks.Verdict {
 	}
 }
 
-// Overloaded reports whether the endpoint asks to be left alone: it responded with 429
-// or 503, and says until when.
+// Overloaded reports whether the endpoint asks for a pause: it responded with 429 or
+// 503 and a Retry-After.
 func Overloaded(r hooks.Response) bool {
 	if r.Status != http.StatusTooManyRequests && r.Status != http.StatusServiceUnavailable {
 		return false
