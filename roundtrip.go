@@ -15,7 +15,36 @@ import (
 	"sync/atomic"
 
 	"github.com/seed-2c6e3a5a/hooks/internal/egress"
+	"github.com/seed-2c6e3a5a/hooks/internal/header"
 )
+
+// roundTrip makes the request once. It reports whether the connection was lost
+// before a response began.
+func roundTrip(ctx context.Context, transport *http.Transport, r Request) (response Response, lost bool) {
+	t := tries.Get().(*try)
+	defer func() { t.close(response.Err == nil) }()
+	req := t.newRequest(ctx, r)
+	res, err := transport.RoundTrip(req)
+	if err != nil {
+		response.Err, lost = t.failure(ctx, req, err)
+		return response, lost
+	}
+	defer func() { _ = res.Body.Close() }()
+	response = Response{Status: res.StatusCode, Header: res.Header}
+	t.expectBody(req.Method, res)
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return response, false // What follows is not HTTP, and has no end.
+	}
+	response.Body, response.Truncated, err = readBounded(res.Body, r.MaxResponse)
+	if err != nil {
+		class := classify(ctx, err, ClassBody)
+		if class == ClassConnect {
+			class = ClassBody
+		}
+		response = response.failedWith(class, fmt.Errorf("the response broke off: %w", plain(err)))
+	}
+	return response, false
+}
 
 // A try is a request on one connection. It watches the connection, to distinguish one
 // that is closed before a response begins from all other failures.
@@ -160,6 +189,16 @@ func (t *try) failure(ctx context.Context, req *http.Request, err error) (f *Att
 	}
 	lost = silent && (class == ClassConnect || class == ClassRefused || class == ClassHTTP2 && !ofStream)
 	return &AttemptError{Class: class, Err: why}, lost
+}
+
+// wellFormed reports whether net/http would send the request.
+func wellFormed(r *http.Request) bool {
+	for name, values := range r.Header {
+		if !header.ValidToken(name) || slices.ContainsFunc(values, func(v string) bool { return !header.ValidValue(v) }) {
+			return false
+		}
+	}
+	return header.ValidToken(r.Method)
 }
 
 // What follows are texts of errors of net/http that have no type and no exported

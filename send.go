@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/seed-2c6e3a5a/hooks/internal/egress"
-	"github.com/seed-2c6e3a5a/hooks/internal/header"
 )
 
 // A sender makes requests under the egress policy.
@@ -68,50 +67,12 @@ func (s *sender) do(ctx context.Context, r Request) Response {
 	return response
 }
 
-// roundTrip makes the request once. It reports whether the connection was lost
-// before a response began.
-func roundTrip(ctx context.Context, transport *http.Transport, r Request) (response Response, lost bool) {
-	t := tries.Get().(*try)
-	defer func() { t.close(response.Err == nil) }()
-	req := t.newRequest(ctx, r)
-	res, err := transport.RoundTrip(req)
-	if err != nil {
-		response.Err, lost = t.failure(ctx, req, err)
-		return response, lost
-	}
-	defer func() { _ = res.Body.Close() }()
-	response = Response{Status: res.StatusCode, Header: res.Header}
-	t.expectBody(req.Method, res)
-	if res.StatusCode == http.StatusSwitchingProtocols {
-		return response, false // What follows is not HTTP, and has no end.
-	}
-	response.Body, response.Truncated, err = readBounded(res.Body, r.MaxResponse)
-	if err != nil {
-		class := classify(ctx, err, ClassBody)
-		if class == ClassConnect {
-			class = ClassBody
-		}
-		response = response.failedWith(class, fmt.Errorf("the response broke off: %w", plain(err)))
-	}
-	return response, false
-}
-
 // asksForTLS reports whether the response is what servers that expect TLS send for a
 // request without: those of net/http, nginx and Apache, in this order.
 func asksForTLS(response Response) bool {
 	return response.Status == http.StatusBadRequest &&
 		slices.ContainsFunc([]string{"HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port", "speaking plain HTTP to an SSL-enabled server port"},
 			func(text string) bool { return bytes.Contains(response.Body, []byte(text)) })
-}
-
-// wellFormed reports whether net/http would send the request.
-func wellFormed(r *http.Request) bool {
-	for name, values := range r.Header {
-		if !header.ValidToken(name) || slices.ContainsFunc(values, func(v string) bool { return !header.ValidValue(v) }) {
-			return false
-		}
-	}
-	return header.ValidToken(r.Method)
 }
 
 func failed(class ErrorClass, err error) Response {
