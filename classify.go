@@ -26,7 +26,7 @@ func classify(ctx context.Context, err error, other ErrorClass) ErrorClass {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ClassInterrupted
-	case errors.As(err, &forbidden) && !forbidden.OfName:
+	case errors.As(err, &forbidden) && !forbidden.Resolved:
 		return ClassForbidden
 	case forbidden != nil, errors.As(err, &dns) && !dns.IsTimeout:
 		return ClassDNS
@@ -52,7 +52,7 @@ func plain(err error) error {
 	forbidden, isForbidden := errAs[*egress.ForbiddenError](err)
 	dns, isDNS := errAs[*net.DNSError](err)
 	switch {
-	case isForbidden && forbidden.OfName, isDNS && !dns.IsTimeout:
+	case isForbidden && forbidden.Resolved, isDNS && !dns.IsTimeout:
 		return errNoAddress
 	case isForbidden && forbidden.Addr.IsValid():
 		return errForbidden

@@ -187,7 +187,7 @@ func TestNamesOfWhichThePolicyPermitsSomeAddresses(t *testing.T) {
 			case len(want) > 0:
 				assert.ErrorIs(t, err, unreachable, name)
 			case errors.As(err, &forbidden):
-				assert.Equal(t, name != "10.0.0.1", forbidden.OfName, name)
+				assert.Equal(t, name != "10.0.0.1", forbidden.Resolved, name)
 			default:
 				assert.ErrorAs(t, err, &dns, name)
 				assert.NotContains(t, name, "inside")

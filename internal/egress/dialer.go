@@ -49,7 +49,7 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	switch {
 	case errors.As(err, &forbidden):
 		_, notLiteral := netip.ParseAddr(host)
-		forbidden.OfName = notLiteral != nil
+		forbidden.Resolved = notLiteral != nil
 		d.policy.logRefusal(host, forbidden)
 	case errors.As(err, &dns) && !dns.IsNotFound && ctx.Err() == nil:
 		d.policy.log.warn(host, "hooks: a host name could not be looked up", "error", escape.Printable(dns.Error()))

@@ -39,8 +39,8 @@ type ForbiddenError struct {
 	Hint string
 	// Addr is the address that is forbidden. It is invalid if something else is.
 	Addr netip.Addr
-	// OfName says that Addr is an address of a host name.
-	OfName bool
+	// Resolved says that the host of the request is a name, which resolved to Addr.
+	Resolved bool
 }
 
 func (e *ForbiddenError) Error() string {
