@@ -62,8 +62,8 @@ type try struct {
 	// requests before.
 	conn   net.Conn
 	reused bool
-	// responded says that the first byte of a response has arrived.
-	responded atomic.Bool
+	// responding says that the first byte of a response has come.
+	responding atomic.Bool
 }
 
 var tries = sync.Pool{New: func() any {
@@ -99,7 +99,7 @@ func (t *try) close(succeeded bool) {
 	}
 	if succeeded {
 		t.cancel, t.conn, t.reused = nil, nil, false
-		t.responded.Store(false)
+		t.responding.Store(false)
 		tries.Put(t)
 	}
 }
@@ -121,7 +121,7 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 	}
 }
 
-func (t *try) gotFirstByte() { t.responded.Store(true) }
+func (t *try) gotFirstByte() { t.responding.Store(true) }
 
 // expectBody is called before the body of the response is read.
 func (t *try) expectBody(method string, res *http.Response) {
@@ -165,7 +165,7 @@ func (t *try) failure(ctx context.Context, req *http.Request, err error) (f *Att
 	}
 	var (
 		overHTTP2 = egress.SpeaksHTTP2(t.conn)
-		silent    = t.conn != nil && !t.responded.Load()
+		silent    = t.conn != nil && !t.responding.Load()
 		stream    streamError
 		ofStream  = errors.As(err, &stream)
 		class     = classify(ctx, err, ClassHTTP)

@@ -44,8 +44,8 @@ type Config struct {
 	// MaxEventTypes is how many event types a hook may have. Default: 300; at
 	// most 1000.
 	MaxEventTypes int
-	// RateLimit is how many requests of a tenant are answered in a minute;
-	// those above it get 429. Default 0: all.
+	// RateLimit is how many requests a tenant may make in a minute;
+	// those above it get 429. Default 0: no limit.
 	RateLimit int
 }
 

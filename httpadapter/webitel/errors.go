@@ -13,7 +13,7 @@ import (
 )
 
 // An Error is an error in Webitel's form. An [httpadapter.Authenticate] that
-// returns one has it answered as it is, say, because a token has expired.
+// returns one chooses the response itself, for example because a token has expired.
 type Error struct {
 	// Status is that of the response. Default: 401.
 	Status int

@@ -54,7 +54,7 @@ func (s *chunkScanner) next(char byte) {
 		}
 	case s.state == chunkSize:
 		s.state = chunkExtension
-	case s.state == chunkData: // the \r behind it
+	case s.state == chunkData: // the \r after it
 		s.state = chunkDataEnd
 	case s.state == chunkDataEnd:
 		s.state = chunkSize

@@ -19,7 +19,7 @@ import (
 // likes, and has no setting for that. A Conn logs them for the operator instead, at a limited
 // rate.
 //
-// Each Read returns bytes of one part of a response only, so that bytes behind the end of the
+// Each Read returns bytes of one part of a response only, so that bytes after the end of the
 // response, which net/http would have read together with it, stay here. If net/http reads on
 // while no request is under way, Read returns [io.EOF].
 type Conn struct {

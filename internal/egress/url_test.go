@@ -142,14 +142,14 @@ func inetAton(s string) (netip.Addr, bool) {
 			base = 8
 		}
 		n, err := strconv.ParseUint(part, base, 32)
-		room := uint64(1) << 8
+		limit := uint64(1) << 8
 		if i == len(parts)-1 {
-			room = 1 << (8 * (4 - i))
+			limit = 1 << (8 * (4 - i))
 		}
-		if err != nil || n >= room {
+		if err != nil || n >= limit {
 			return netip.Addr{}, false
 		}
-		ip = ip*room + n
+		ip = ip*limit + n
 	}
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(ip)))), true
 }
