@@ -95,7 +95,7 @@ func TestReplay(t *testing.T) {
 		pass(time.Hour)
 
 		n, again = replay(hooks.LogQuery{EventID: "e0"})
-		assert.Equal(t, 2, n, "what waits for its retry is left alone")
+		assert.Equal(t, 2, n, "what waits for its retry is not replayed")
 		assert.Equal(t, []string{"e0 to bad", "e0 to good"}, again, "at once, whatever the schedule")
 		n, again = replay(hooks.LogQuery{EventID: "e0", Until: e3.CreatedAt, HookID: "slow"})
 		assert.Zero(t, n)

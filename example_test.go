@@ -32,7 +32,7 @@ func TestReadmeShowsTestedCode(t *testing.T) {
 		return trimmed
 	}
 	tested := ""
-	for _, file := range []string{"example_test.go", "hookstest/example_test.go", "httpadapter/logto/example_test.go", "httpadapter/okta/example_test.go", "httpadapter/webitel/example_test.go", "sqlite/example_test.go", "hookstest/example_sqlite_test.go", "receive/example_test.go"} {
+	for _, file := range []string{"example_test.go", "protocol_test.go", "hookstest/example_test.go", "httpadapter/logto/example_test.go", "httpadapter/okta/example_test.go", "httpadapter/webitel/example_test.go", "sqlite/example_test.go", "hookstest/example_sqlite_test.go", "receive/example_test.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		tested += lines(string(source))
@@ -71,7 +71,7 @@ func Example() {
 	stopped := make(chan error, 1)
 	go func() { stopped <- m.Run(ctx) }() // delivers until ctx ends
 
-	hook, err := m.Register(ctx, hooks.Hook{URL: partner.URL, Events: []string{"order.*"}})
+	_, err = m.Register(ctx, hooks.Hook{URL: partner.URL, Events: []string{"order.*"}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func Example() {
 	if err := <-stopped; err != nil {
 		log.Fatal(err)
 	}
-	for a, err := range m.AllLogs(context.Background(), hooks.LogQuery{HookID: hook.ID}) {
+	for a, err := range m.AllLogs(context.Background(), hooks.LogQuery{}) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -220,7 +220,7 @@ func ExampleManager_Logs() {
 		log.Fatal(err)
 	}
 	for _, a := range attempts.Items {
-		fmt.Printf("%s, attempt %d: %s; %s", a.EventType, a.Number, a.Error, a.Response.Body)
+		fmt.Printf("%s, attempt %d: %d %s\n", a.EventType, a.Number, a.Response.Status, a.Error)
 	}
 	deliveries, err := m.Deliveries(ctx, hooks.LogQuery{HookID: hook.ID, States: []hooks.State{hooks.Pending}})
 	if err != nil {
@@ -231,7 +231,7 @@ func ExampleManager_Logs() {
 	}
 	partner.Close()
 	// Output:
-	// order.paid, attempt 1: the endpoint responded with 500 Internal Server Error; out of paper
+	// order.paid, attempt 1: 500 the endpoint responded with 500 Internal Server Error
 	// order.paid is pending after 1 attempt
 }
 

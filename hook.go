@@ -49,19 +49,19 @@ type Hook struct {
 	Events []string
 	// Filter narrows Events by an expression over the event, for example
 	// `data.total > 100 && metadata.region == "eu"`. Empty: no filter. At most
-	// 4096 bytes, and 400 values, names and operators; docs/filters.md has the
-	// language.
+	// 4096 bytes, and 400 values, names and operators. The language is described
+	// in https://github.com/seed-2c6e3a5a/hooks/blob/main/docs/filters.md.
 	Filter string
 
 	// URL is where deliveries go: absolute, http or https, without userinfo
 	// or fragment, at most 2048 bytes. See [Config].AllowHTTP, AllowNetworks,
 	// AllowPorts and AllowHosts for what is refused.
 	URL string
-	// Method of the requests. Default: the protocol's, POST for Standard
-	// Webhooks.
+	// Method of the requests, if the protocol lets hooks choose it. Standard
+	// Webhooks only takes POST. Default: the protocol's.
 	Method string
-	// Headers are sent with every delivery. Their values may be credentials:
-	// they appear in no log. At most 50, 16 KiB in all with their names. A name is
+	// Headers are sent with every delivery, if the protocol does so, as Standard
+	// Webhooks does. Their values may be credentials: they appear in no log. At most 50, 16 KiB in all with their names. A name is
 	// a token (RFC 9110, section 5.6.2), a value is UTF-8 without control
 	// characters except tabs. Framing and hop-by-hop headers and those that carry
 	// the signature are refused, as are names that a receiver may take for those,

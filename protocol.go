@@ -21,8 +21,9 @@ type Protocol interface {
 	NewSecret() (Secret, error)
 	// Compile checks everything of the hook that is the protocol's own
 	// (Settings, Secrets, Method, the headers it sets itself) and prepares
-	// what can be prepared once. The Manager calls it before it stores a hook
-	// and when it loads one. A fault is an [InvalidError].
+	// what can be prepared once. The Manager calls it before it stores a hook,
+	// when it has checked all else, and when it loads one. The endpoint may
+	// keep h, but must not change it. A fault is an [InvalidError].
 	Compile(h Hook) (Endpoint, error)
 }
 
@@ -55,7 +56,8 @@ type Endpoint interface {
 	// it. ctx is valid during the call only.
 	Accepts(ctx context.Context, e *Event) (bool, error)
 	// Request makes the request for these messages. There is one, unless the hook's
-	// MaxBatch allows more. It may first send requests of its own with send. An error is
+	// MaxBatch allows more. The request has what the protocol puts into it, also of the
+	// hook's Method and Headers; the Manager only adds what [Config].Decorate adds. It may first send requests of its own with send. An error is
 	// a failed attempt. If it is no [AttemptError], the class is [ClassRequest].
 	Request(ctx context.Context, send Send, msgs []Message) (Request, error)
 	// Judge says what the response means for the delivery. Response.Err says if there is
@@ -63,7 +65,8 @@ type Endpoint interface {
 	Judge(r Response) Verdict
 	// Verify asks the endpoint whether it wants the traffic. It returns nil if it does,
 	// and otherwise an [AttemptError] that says what was wrong. Each request that it makes
-	// with send has the hook's timeout, and the whole call has one minute.
+	// with send has the hook's timeout, and the whole call has one minute. A protocol
+	// that has no handshake returns nil.
 	Verify(ctx context.Context, send Send) error
 }
 
@@ -116,7 +119,8 @@ type Response struct {
 	Err *AttemptError
 }
 
-// Failure returns the error of the response, if it counts as a failure.
+// Failure returns the error for a response that is no success: Err, or one with the
+// status. It is never nil, so call it when the protocol has judged the response.
 func (r Response) Failure() *AttemptError {
 	if r.Err != nil {
 		return r.Err
@@ -126,7 +130,8 @@ func (r Response) Failure() *AttemptError {
 	}
 }
 
-// A Verdict is what a response means for the delivery and its hook.
+// A Verdict is what a response means for the delivery and its hook. A response that is no
+// success is logged as [Response.Failure] describes it, even if its status is 200.
 type Verdict struct {
 	// Success ends the delivery as succeeded.
 	Success bool

@@ -545,3 +545,24 @@ func TestAManagerSpeaksSeveralProtocols(t *testing.T) {
 		assert.Equal(t, []string{"one", "two"}, slices.Sorted(maps.Keys(spoken)))
 	})
 }
+
+// The protocol of ExampleProtocol, tested as docs/testing.md shows.
+func TestChat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		harness := hookstest.New(t, func(c *hooks.Config) { c.Protocols = []hooks.Protocol{chat{}} })
+		team := harness.EndpointFor(hooks.Hook{Protocol: "chat", Events: []string{"deploy.*"}})
+		team.Respond(hookstest.Status(429).Header("Retry-After", "60"), hookstest.Status(200))
+		_, err := harness.Manager.Trigger(t.Context(), hooks.Event{Type: "deploy.done", Data: []byte(`"v1.2.0"`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := team.Settle(); len(got) != 1 || got[0].State != hooks.Succeeded || got[0].Attempts != 2 {
+			t.Errorf("got %+v", got)
+		}
+		for _, r := range team.Requests() {
+			if string(r.Body) != `deploy.done: "v1.2.0"` {
+				t.Errorf("got %s", r.Body)
+			}
+		}
+	})
+}

@@ -43,8 +43,8 @@ type LogQuery struct {
 type PageQuery struct {
 	// OldestFirst turns the order round.
 	OldestFirst bool
-	// Limit is the size of the page. Default: 50; at most [MaxLimit], and more
-	// counts as that where all pages are read anyway.
+	// Limit is the size of the page. Default: 50; at most [MaxLimit]. AllLogs,
+	// AllDeliveries and AllHooks take more as MaxLimit.
 	Limit int
 	// After continues behind an earlier page: its Next.
 	After Cursor

@@ -7,8 +7,8 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/internal/signature"
 )
 
-// A Secret is a signing secret in its textual form, which for Standard
-// Webhooks is one of
+// A Secret is a signing secret in its textual form. Other protocols may have forms of
+// their own. For Standard Webhooks it is one of
 //
 //   - "whsec_" and the base64 of a symmetric key of 24 to 64 bytes,
 //   - "whsk_" and the base64 of an ed25519 private key: the 32 bytes of the

@@ -85,9 +85,10 @@ type Store interface {
 	// first, and of those the first triggered; for a lease that has ended, the
 	// lease's end counts as its Due.
 	//
-	// next is the earliest time after r.Now at which a lane that has nothing
-	// due at r.Now will have (a Due, the end of a lease or of a throttle);
-	// zero when there is none. It may be too early, but is never too late.
+	// next is when to claim again: the earliest time after r.Now at which a
+	// delivery becomes due, a lease ends or a throttle ends, in a lane that has
+	// nothing due at r.Now. It is zero if there is none. It may be too early,
+	// but is never too late.
 	//
 	// The cost of a claim does not depend on how many deliveries are due, nor
 	// on how many hooks and tenants they belong to, except that deliveries

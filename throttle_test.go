@@ -98,8 +98,8 @@ func TestWhatWaitsInTheStoreGoesWhenTheThrottleEnds(t *testing.T) {
 	})
 }
 
-// An endpoint that does not say for how long is left alone longer and longer,
-// up to a minute.
+// An endpoint that does not say for how long is throttled longer and longer, up to
+// a minute.
 func TestThrottlesGrow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		harness := hookstest.New(t)
@@ -118,7 +118,7 @@ func TestThrottlesGrow(t *testing.T) {
 	})
 }
 
-// While the endpoint is left alone, what is triggered waits too.
+// While a hook is throttled, what is triggered waits too.
 func TestTriggersForAThrottledEndpointWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		harness := hookstest.New(t)

@@ -24,7 +24,8 @@
 //	deliveries := partner.Settle() // succeeded, after 3 attempts
 //
 // All of it works outside of a bubble as well, in real time, and with another store by
-// [Over]. The project's docs/testing.md has an example of each.
+// [Over]. https://github.com/seed-2c6e3a5a/hooks/blob/main/docs/testing.md has an
+// example of each.
 //
 // The parts can be used alone: a [Receiver] that responds with a script of faults, on
 // TCP ([NewReceiver], [NewTLSReceiver]) or in memory ([Network.Receiver]), for any

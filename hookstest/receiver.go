@@ -27,7 +27,7 @@ type Receiver struct {
 	// URL is the receiver's, without a slash at the end. The response does not depend
 	// on the path.
 	URL string
-	// Patience is how long Wait and Next wait at most. Default: 10 s of real
+	// Patience is how long Wait, Next and [Endpoint.Settle] wait at most. Default: 10 s of real
 	// time and, in a synctest bubble, 7 days, which is longer than the retries
 	// of Standard Webhooks take. It may be changed before the first wait.
 	Patience time.Duration

@@ -82,7 +82,7 @@ type parsedDate struct {
 	seconds uint32
 }
 
-// lastDate is the date parsed last. Many answers in a row have the same.
+// lastDate is the date parsed last. Many responses in a row have the same.
 var lastDate atomic.Pointer[parsedDate]
 
 // parseDate returns the Unix seconds of an HTTP date in the form of RFC 9110,

@@ -1,6 +1,6 @@
-// Package filter is the expression language of hooks' filters: a part of the expr
-// language in which no expression takes longer than its size and the event's allow.
-// docs/filters.md describes the language.
+// Package filter is the expression language of hooks' filters: a subset of the expr
+// language, in which the time of an expression is bounded by its size and that of the event.
+// https://github.com/seed-2c6e3a5a/hooks/blob/main/docs/filters.md describes it.
 package filter
 
 import (
