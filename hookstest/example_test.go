@@ -43,12 +43,12 @@ func TestPayingTellsThePartner(t *testing.T) {
 	})
 }
 
-func TestAPartnerThatIsDownIsToldLater(t *testing.T) {
+func TestAPartnerThatIsDownGetsTheEventLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		harness := hookstest.New(t)
 		partner := harness.Endpoint("order.paid")
 		partner.Respond(
-			hookstest.Reset(), hookstest.Reset(), // a lost connection is made anew, once in an attempt
+			hookstest.Reset(), hookstest.Reset(), // a request is repeated once if its connection is lost
 			hookstest.Hang(), hookstest.Status(503), hookstest.Status(200))
 		shop := &Shop{Hooks: harness.Manager}
 		shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/pay?order=42", nil))
@@ -119,7 +119,7 @@ func refund(ctx context.Context, m *hooks.Manager, tx hooks.Tx, order string) er
 	return err
 }
 
-func TestARefundIsToldWhenItIsCommitted(t *testing.T) {
+func TestARefundIsSentWhenItIsCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		harness := hookstest.New(t)
 		partner := harness.Endpoint("order.refunded")

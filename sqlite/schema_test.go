@@ -246,7 +246,7 @@ func TestWordsAreMigrated(t *testing.T) {
 	_, err := db.Exec(stepsBack[0] + "; UPDATE hooks_schema SET version = version - 1")
 	require.NoError(t, err)
 	var old int
-	require.NoError(t, db.QueryRow("SELECT count(*) FROM hooks_attempts JOIN hooks_deliveries d WHERE class IN ('blocked', 'protocol') AND d.key = 'key-a'").Scan(&old))
+	require.NoError(t, db.QueryRow("SELECT count(*) FROM hooks_attempts WHERE class IN ('blocked', 'protocol')").Scan(&old))
 	require.Equal(t, 2, old)
 	require.NoError(t, db.Close())
 
@@ -260,8 +260,15 @@ func TestWordsAreMigrated(t *testing.T) {
 	assert.Equal(t, classes, got)
 	deliveries, err := s.Deliveries(t.Context(), hooks.LogQuery{})
 	require.NoError(t, err)
+	assert.Len(t, deliveries.Items, len(classes))
 	for _, d := range deliveries.Items {
 		assert.Equal(t, "key-"+d.ID, d.OrderingKey)
+	}
+	events, err := s.Events(t.Context(), "", []string{"a", "b", "c", "d"})
+	require.NoError(t, err)
+	assert.Len(t, events, len(classes))
+	for _, e := range events {
+		assert.Equal(t, "key-"+e.ID, e.OrderingKey)
 	}
 }
 
