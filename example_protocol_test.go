@@ -70,7 +70,6 @@ func ExampleProtocol() {
 		text, err := io.ReadAll(r.Body)
 		received <- fmt.Sprintf("%s %s %v", r.Header.Get("X-Team"), text, err)
 	}))
-	defer team.Close()
 	m, err := hooks.New(memory.New(memory.Options{}), hooks.Config{
 		Protocols: []hooks.Protocol{chat{}},
 		AllowHTTP: true, AllowNetworks: []string{"127.0.0.0/8"},
@@ -97,5 +96,6 @@ func ExampleProtocol() {
 	if err := <-stopped; err != nil {
 		log.Fatal(err)
 	}
+	team.Close()
 	// Output: shop deploy.done: "v1.2.0" <nil>
 }
