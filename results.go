@@ -8,19 +8,20 @@ import (
 // A result is a settlement on its way to the store.
 type result struct {
 	Settlement
-	about about
+	subject subject
 }
 
-// about is what the settler needs to know of a settlement when it is stored.
-type about struct {
-	*Claimed        // the delivery as it is then, but for EndedAt, and its event
+// A subject is what a settlement is about: what the settler needs once it is stored.
+type subject struct {
+	*Claimed        // the delivery as it is then, except EndedAt, and its event
 	disable  string // why the endpoint wants its hook disabled
 }
 
-// A batch is results for one call of Settle.
-type batch struct {
+// A resultList has results for one call of Settle: the i-th settlement is about the i-th
+// subject.
+type resultList struct {
 	settlements []Settlement
-	about       []about
+	subjects    []subject
 	size        int // bytes of the responses
 }
 
@@ -32,7 +33,7 @@ type results struct {
 	maxSize int
 	mu      sync.Mutex
 	changed sync.Cond
-	list    batch
+	list    resultList
 	closed  bool
 }
 
@@ -46,11 +47,11 @@ func (r *results) put(res result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list.settlements = append(r.list.settlements, res.Settlement)
-	r.list.about = append(r.list.about, res.about)
+	r.list.subjects = append(r.list.subjects, res.subject)
 	if res.Attempt != nil {
 		r.list.size += len(res.Attempt.Response.Body)
 	}
-	if len(r.list.about) == 1 {
+	if len(r.list.subjects) == 1 {
 		r.changed.Broadcast()
 	}
 }
@@ -58,24 +59,24 @@ func (r *results) put(res result) {
 func (r *results) wait() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.list.about) > r.limit || r.list.size > r.maxSize {
+	for len(r.list.subjects) > r.limit || r.list.size > r.maxSize {
 		r.changed.Wait()
 	}
 }
 
-// take waits for results and puts all of them into b, whose memory the queue reuses. It
-// returns false when the queue is closed and empty.
-func (r *results) take(b *batch) bool {
-	clear(b.settlements)
-	clear(b.about)
+// takeAll waits for results and moves all of them into list, whose memory the queue
+// reuses. It returns false when the queue is closed and empty.
+func (r *results) takeAll(list *resultList) bool {
+	clear(list.settlements)
+	clear(list.subjects)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.list.about) == 0 && !r.closed {
+	for len(r.list.subjects) == 0 && !r.closed {
 		r.changed.Wait()
 	}
-	*b, r.list = r.list, batch{settlements: b.settlements[:0], about: b.about[:0]}
+	*list, r.list = r.list, resultList{settlements: list.settlements[:0], subjects: list.subjects[:0]}
 	r.changed.Broadcast()
-	return len(b.about) > 0
+	return len(list.subjects) > 0
 }
 
 // unblock makes wait return at once from now on.

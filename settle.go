@@ -15,20 +15,20 @@ var settleBackoff = backoff.Exponential{First: 50 * time.Millisecond, Max: 5 * t
 // settle is the settler: it stores results until their queue is closed and empty, or
 // ctx ends.
 func (e *engine) settle(ctx context.Context) error {
-	var b batch
-	for e.results.take(&b) {
+	var list resultList
+	for e.results.takeAll(&list) {
 		for failures := 0; ; failures++ {
 			at := now()
-			settled, err := e.settleOnce(ctx, at, b.settlements)
+			settled, err := e.settleOnce(ctx, at, list.settlements)
 			if err == nil {
-				e.settled(ctx, at, b, settled)
+				e.settled(ctx, at, list, settled)
 				break
 			}
 			e.m.report("store the results of deliveries", err)
 			if !sleep(ctx, settleBackoff.Delay(failures)) {
-				n := len(b.about)
-				if e.results.take(&b) {
-					n += len(b.about)
+				n := len(list.subjects)
+				if e.results.takeAll(&list) {
+					n += len(list.subjects)
 				}
 				return fmt.Errorf("%d results could not be stored, their deliveries will be sent again: %w", n, err)
 			}
@@ -44,9 +44,9 @@ func (e *engine) settleOnce(ctx context.Context, at time.Time, s []Settlement) (
 }
 
 // settled acts on what the store holds since at.
-func (e *engine) settled(ctx context.Context, at time.Time, b batch, settled []Settled) {
-	for i := range b.settlements {
-		s, d := &b.settlements[i], &b.about[i].Delivery
+func (e *engine) settled(ctx context.Context, at time.Time, list resultList, settled []Settled) {
+	for i := range list.settlements {
+		s, d := &list.settlements[i], &list.subjects[i].Delivery
 		switch err := settled[i].Err; {
 		case settled[i].LeaseLost:
 			e.m.log.Warn("hooks: a result was refused because the lease had been lost; another took the delivery", "delivery", s.DeliveryID)
@@ -67,7 +67,7 @@ func (e *engine) settled(ctx context.Context, at time.Time, b batch, settled []S
 		if s.Attempt == nil {
 			continue
 		}
-		reason := b.about[i].disable
+		reason := list.subjects[i].disable
 		if reason == "" {
 			reason = e.failedTooLong(settled[i].Health, s.Reason)
 		}
@@ -77,15 +77,15 @@ func (e *engine) settled(ctx context.Context, at time.Time, b batch, settled []S
 	}
 	if observer := e.m.cfg.Observer.Attempt; observer != nil {
 		e.observeEach(settled, func(i int) {
-			if a := b.settlements[i].Attempt; a != nil {
-				observer(b.about[i].Delivery, *a, b.about[i].Event)
+			if a := list.settlements[i].Attempt; a != nil {
+				observer(list.subjects[i].Delivery, *a, list.subjects[i].Event)
 			}
 		})
 	}
 	if observer := e.m.cfg.Observer.Ended; observer != nil {
 		e.observeEach(settled, func(i int) {
-			if d := b.about[i].Delivery; b.settlements[i].State.Ended() {
-				observer(d, b.about[i].Event)
+			if d := list.subjects[i].Delivery; list.settlements[i].State.Ended() {
+				observer(d, list.subjects[i].Event)
 			}
 		})
 	}

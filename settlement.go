@@ -36,7 +36,7 @@ func finished(claimed *Claimed, c *compiled, a attempted, i int, throttled time.
 	d.State, d.Step, d.Due, d.Held, d.Reason = s.State, s.Step, s.Due, s.Hold, s.Reason
 	d.Attempts++
 	d.Lease = Lease{Token: d.Lease.Token}
-	return result{s, about{claimed, a.verdict.Disable}}
+	return result{s, subject{claimed, a.verdict.Disable}}
 }
 
 // throttledUntil is when the endpoint may be asked again after a response that
@@ -54,7 +54,7 @@ func givenBack(claimed *Claimed) result {
 	d := &claimed.Delivery
 	return result{Settlement{
 		DeliveryID: d.ID, Token: d.Lease.Token, State: Pending, Due: d.Due, Step: d.Step, Undecided: d.Undecided, Reason: d.Reason,
-	}, about{Claimed: claimed}}
+	}, subject{Claimed: claimed}}
 }
 
 // cancelled ends a delivery without an attempt. It brings the delivery up to
@@ -64,5 +64,5 @@ func cancelled(claimed *Claimed, reason string) result {
 	d.State, d.Due, d.Reason, d.Lease = Cancelled, time.Time{}, reason, Lease{Token: d.Lease.Token}
 	return result{Settlement{
 		DeliveryID: d.ID, Token: d.Lease.Token, State: Cancelled, Step: d.Step, Undecided: d.Undecided, Reason: reason,
-	}, about{Claimed: claimed}}
+	}, subject{Claimed: claimed}}
 }
