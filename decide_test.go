@@ -35,7 +35,7 @@ func TestAnotherManagerDecides(t *testing.T) {
 		pass(time.Second)
 		assert.Equal(t, hooks.Succeeded, h.delivery("", second.EventID).State)
 
-		// A redelivery asks the filter again.
+		// A redelivery is filtered again.
 		redeliver := func(receipt hooks.Receipt) {
 			d := h.delivery("", receipt.EventID)
 			_, err := h.Redeliver(t.Context(), "", d.ID)
@@ -51,7 +51,7 @@ func TestAnotherManagerDecides(t *testing.T) {
 	})
 }
 
-// A decision is made once: retries do not ask the filter again.
+// A decision is made once: retries do not evaluate the filter again.
 func TestRetriesAreDecided(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := runningHarness(t, ponders(hooks.Traits{Schedule: []time.Duration{0, time.Minute}}))

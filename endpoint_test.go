@@ -363,7 +363,7 @@ func (tt endpointTest) checkHook(t *testing.T, w *harness, h hooks.Hook, a hooks
 	}
 }
 
-// A 101 gives the connection to whoever asked for another protocol. Nobody did.
+// A 101 gives the connection to a client that asked for another protocol. This one did not.
 func TestAnEndpointCannotSwitchProtocols(t *testing.T) {
 	w := loopbackHarness(t)
 	url := rawEndpoint("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n", true)(t)

@@ -192,7 +192,7 @@ func TestTheFiltersOfOthers(t *testing.T) {
 	})
 }
 
-// Filters that fail are told of now and then.
+// Filters that fail are reported now and then.
 func TestFiltersThatFailAreToldOfNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines bytes.Buffer

@@ -104,7 +104,7 @@ func TestAnObserverThatEndsItsGoroutine(t *testing.T) {
 	}
 }
 
-// failingClaims is a store whose next claim fails once it is told so.
+// failingClaims is a store whose next claim fails when the test says so.
 type failingClaims struct {
 	hooks.Store
 	mu      sync.Mutex

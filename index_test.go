@@ -385,7 +385,7 @@ func TestAStoredHookThatDoesNotCompile(t *testing.T) {
 		assert.Empty(t, r.Requests())
 		assert.Equal(t, []string{"e1", "e2"}, receivedIDs(plain))
 		if len(h.deliveries(hooks.LogQuery{HookID: hook.ID, EventID: "e2"})) == 0 {
-			assert.Equal(t, []string{hook.ID}, failed, "an event that is not delivered is told of")
+			assert.Equal(t, []string{hook.ID}, failed, "an event that is not delivered is reported")
 		}
 	})
 }
@@ -419,7 +419,7 @@ func TestAProtocolThatIsNoLongerSpoken(t *testing.T) {
 		h.trigger(hooks.Event{ID: "later", Type: "a"})
 		assert.Equal(t, []string{"tried", "new", "later"}, requestIDs(plain.Wait(3)), "the others go on")
 		if len(h.deliveries(hooks.LogQuery{HookID: hook.ID, EventID: "later"})) == 0 {
-			assert.Equal(t, []string{hook.ID}, failed, "an event that is not delivered is told of")
+			assert.Equal(t, []string{hook.ID}, failed, "an event that is not delivered is reported")
 		}
 		_, err := h.Test(t.Context(), h.hook(hook.Ref()), hooks.Event{Type: "a"})
 		var invalid *hooks.InvalidError

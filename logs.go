@@ -135,14 +135,14 @@ func (m *Manager) Stats(ctx context.Context, tenant string, since, until time.Ti
 	return stats, nil
 }
 
-// Stats counts what became of a hook's deliveries in a window of time.
+// Stats counts what became of a hook's deliveries in a range of time.
 type Stats struct {
-	// Deliveries is how many ended in the window: Successes (succeeded) and Failures
+	// Deliveries is how many ended in it: Successes (succeeded) and Failures
 	// (dead). Cancelled ones are not counted.
 	Deliveries int
 	Successes  int
 	Failures   int
-	// LastError is the text of the latest failed attempt in the window, and
+	// LastError is the text of the latest failed attempt in it, and
 	// LastErrorAt when that attempt started.
 	LastError   string
 	LastErrorAt time.Time

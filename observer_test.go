@@ -17,7 +17,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
 )
 
-// An ending is what Observer.Ended is told.
+// An ending is what Observer.Ended is called with.
 type ending struct {
 	delivery hooks.Delivery
 	event    hooks.Event
@@ -34,7 +34,7 @@ func endings(t *testing.T, h **harness, ends *record[ending]) func(*hooks.Config
 	}
 }
 
-// Whatever ends a delivery, the observer is told of it once, with the event.
+// Whatever ends a delivery, the observer is called once, with the event.
 func TestTheObserverIsToldOfEnds(t *testing.T) {
 	once, twice := hooks.Retries(), hooks.Retries(time.Minute)
 	event := hooks.Event{ID: "e", Tenant: "acme", Type: "order.paid", OrderingKey: "key", Data: []byte(`{"x":1}`), Metadata: map[string]string{"a": "b"}}

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 )
 
-// The rule is for whoever registers the hook, and the hint for the operator.
+// The rule is for the owner of the hook, and the hint for the operator.
 func TestWhatCanBeAllowedIsAHint(t *testing.T) {
 	for _, tt := range []struct{ url, rule, hint string }{
 		{"https://10.1.2.3/", "must not lead to 10.1.2.3, which is not a public address", "Config.AllowNetworks can allow it"},

@@ -93,7 +93,7 @@ func TestTestsHaveSoManyRequestsAtATime(t *testing.T) {
 	}
 }
 
-// Whoever has many calls under way is told so at once, and holds up no other.
+// A tenant that has many calls under way gets an error at once, and holds up no other.
 func TestATenantCannotTakeAllPlacesForTests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, maxInFlight(4)) // one place

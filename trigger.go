@@ -24,7 +24,7 @@ type Receipt struct {
 // it at this moment. The error is an [InvalidError] for bad input, and [ErrDuplicate]
 // for an ID that was used. After any error, nothing is stored.
 //
-// The filters of the hooks are evaluated here, for a tenth of a second in all at most,
+// The filters of the hooks are evaluated here, for at most a tenth of a second in total,
 // and for a few milliseconds if the filters of other tenants keep the processors busy.
 // What is not decided by then is stored as [Delivery].Undecided, and Run decides it. If
 // ctx ends, Trigger returns its error.

@@ -98,7 +98,7 @@ func TestTestOfAFailingEndpoint(t *testing.T) {
 			assert.NotEmpty(t, attempts[0].Error)
 			assert.Zero(t, attempts[0].NextAt)
 		}
-		assert.Len(t, r.Requests(), 5, "a connection that is lost is made anew")
+		assert.Len(t, r.Requests(), 5, "a request whose connection is lost is repeated")
 		assert.Equal(t, hook, h.hook(hook.Ref()), "not even a 410 changes the hook")
 
 		attempts, err := h.Test(t.Context(), hook)

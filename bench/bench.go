@@ -155,7 +155,7 @@ func (b *benchmark) pass(ctx context.Context, pass int) error {
 }
 
 // compare measures a workload for each contender, and the bare loop just before
-// each, for the speed of a machine drifts.
+// each, because the speed of a machine drifts.
 func (b *benchmark) compare(ctx context.Context, pass int, w workload) error {
 	for _, name := range w.contenders {
 		e, err := findContender(name)

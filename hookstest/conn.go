@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// window is how many bytes each direction of a connection buffers. When there are
+// bufferSize is how many bytes each direction of a connection buffers. When there are
 // more, the writer waits for the reader.
-const window = 64 << 10
+const bufferSize = 64 << 10
 
 // A conn is one end of a connection in memory. It behaves as TCP does where that
 // matters to HTTP. net.Pipe does not: it has no buffer, so two ends that write at the
@@ -87,7 +87,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		case c.peer.closed:
 			return written, c.fail("write", os.NewSyscallError("write", syscall.EPIPE))
 		}
-		n := min(len(p)-written, window-c.peer.in.Len())
+		n := min(len(p)-written, bufferSize-c.peer.in.Len())
 		c.peer.in.Write(p[written : written+n])
 		written += n
 		if n > 0 {

@@ -330,7 +330,7 @@ func TestRequestIDs(t *testing.T) {
 	}
 }
 
-// What fails inside is told in the log, and there alone.
+// Internal errors are in the log, and only there.
 func TestInternalErrorsStayInside(t *testing.T) {
 	for _, how := range []string{"error", "panic", "json"} {
 		r := newHarness(t, httpadapter.Config{})

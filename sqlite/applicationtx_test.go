@@ -319,7 +319,7 @@ func (otherHandle) QueryContext(context.Context, string, ...any) (*sql.Rows, err
 	return nil, errors.New("SQL logic error: Safety level may not be changed inside a transaction (1)")
 }
 
-// A transaction that began with a read is told so when another has written since.
+// A transaction that began with a read gets an error if another has written since.
 func TestATransactionThatBeganWithARead(t *testing.T) {
 	t.Parallel()
 	read := func(t *testing.T, tx *sql.Tx) {

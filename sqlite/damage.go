@@ -80,9 +80,9 @@ var (
 		AND d.retry IN (0, 1) AND d.queued IS NOT NULL GROUP BY d.hook, d.retry`)
 )
 
-// makeLanesAnew replaces all lanes by those of the deliveries that are queued. None has a
+// rebuildLanes replaces all lanes by those of the deliveries that are queued. None has a
 // turn. All are due, so that the next claim reads each and finds out when it is due.
-func (t *tx) makeLanesAnew() error {
+func (t *tx) rebuildLanes() error {
 	return errors.Join(run(t, stmtDeleteTenants), run(t, stmtDeleteLanes), run(t, stmtMakeLanes))
 }
 
@@ -104,12 +104,12 @@ func (s *Store) setAside(ctx context.Context, err error, delivery int64) (done b
 			return errors.Join(stmtRemoveEvent.run(t, d.row), stmtRemoveDelivery.run(t, delivery))
 		case "hooks_hooks":
 			if d.fault == isMissing {
-				return errors.Join(stmtRemoveLeased.run(t, d.row), stmtRemoveQueued.run(t, d.row), t.makeLanesAnew())
+				return errors.Join(stmtRemoveLeased.run(t, d.row), stmtRemoveQueued.run(t, d.row), t.rebuildLanes())
 			}
 			// Its deliveries are queued, but it has no lanes until it is enabled again.
 			return errors.Join(stmtRemoveLeased.run(t, d.row), run(t, stmtRemoveLanes, d.row))
 		case "hooks_lanes", "hooks_tenants":
-			return t.makeLanesAnew()
+			return t.rebuildLanes()
 		}
 		done = false
 		return nil

@@ -381,7 +381,7 @@ func TestDamageThatIsRepaired(t *testing.T) {
 	}
 }
 
-// A delivery that is damaged is told of, and those behind it are sent at once.
+// A delivery that is damaged is reported, and those after it are sent at once.
 func TestADamagedDelivery(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

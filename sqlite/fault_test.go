@@ -28,7 +28,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
-// Whatever happens to the file: the caller is told what it is, what was
+// Whatever happens to the file: the caller gets an error that says what it is, what was
 // acknowledged is delivered, what was refused is not, and when the fault is over
 // the Manager goes on by itself.
 
@@ -40,7 +40,7 @@ func sharedHarness(t *testing.T, connections int, adjust ...func(*hooks.Config))
 	return newHarness(t, newStore(t, db, sqlite.Options{}), new(hookstest.Network), adjust...), db
 }
 
-// A fault is something that connections can be told to suffer from.
+// A fault is something that a test can make connections suffer from.
 func TestFaultsThatEnd(t *testing.T) {
 	pages := func(t *testing.T, db *sql.DB) (n int) {
 		require.NoError(t, db.QueryRow("PRAGMA page_count").Scan(&n))
@@ -164,7 +164,7 @@ func TestALockThatIsHeldForTooLong(t *testing.T) {
 	require.NoError(t, err)
 	close(response) // The result finds the database locked.
 	assert.ErrorIs(t, trigger("during"), sqlite.ErrBusy)
-	assert.ErrorIs(t, <-failures, sqlite.ErrBusy, "the Manager is told as well")
+	assert.ErrorIs(t, <-failures, sqlite.ErrBusy, "the Manager gets the error as well")
 
 	require.NoError(t, tx.Rollback())
 	require.NoError(t, trigger("during"), "it was not stored the first time")

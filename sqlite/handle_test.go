@@ -116,7 +116,7 @@ func openFiles(t *testing.T, prefix string) (open []string) {
 	const dir = "/proc/self/fd"
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		t.Skip("it cannot be told which files are open: ", err)
+		t.Skip("it cannot be found out which files are open: ", err)
 	}
 	for _, e := range entries {
 		if name, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil && strings.HasPrefix(name, prefix) {

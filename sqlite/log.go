@@ -220,8 +220,8 @@ func (s *Store) Stats(ctx context.Context, tenant string, hookIDs []string, sinc
 	return result, nil
 }
 
-// statsOf counts for one hook. The window is its tenant, its ID, since and until.
-func statsOf(r *reader, window ...driver.Value) (stats hooks.Stats, err error) {
+// statsOf counts for one hook. The arguments are its tenant, its ID, since and until.
+func statsOf(r *reader, args ...driver.Value) (stats hooks.Stats, err error) {
 	err = r.each(stmtCountEnds, func(r row) error {
 		if n := r.count(counted); r.int(countedEntry) == entrySucceeded {
 			stats.Successes = n
@@ -229,7 +229,7 @@ func statsOf(r *reader, window ...driver.Value) (stats hooks.Stats, err error) {
 			stats.Failures = n
 		}
 		return nil
-	}, window...)
+	}, args...)
 	if err != nil {
 		return stats, err
 	}
@@ -237,6 +237,6 @@ func statsOf(r *reader, window ...driver.Value) (stats hooks.Stats, err error) {
 	err = r.each(stmtLastError, func(r row) error {
 		stats.LastError, stats.LastErrorAt = r.maybeText(lastErrorText), r.time(lastErrorAt)
 		return nil
-	}, window...)
+	}, args...)
 	return stats, err
 }

@@ -231,7 +231,7 @@ func TestRetention(t *testing.T) {
 	})
 }
 
-// What the observer is told of an end is what the file has.
+// The observer is called with what the file has.
 func TestTheObserverIsToldOfEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
-// A line that is damaged is made anew, whatever else is damaged in it.
+// A line that is damaged is rebuilt, whatever else is damaged in it.
 func TestADamagedLine(t *testing.T) {
 	t.Parallel()
 	content := mixed(t)

@@ -54,7 +54,7 @@ func (s *shop) place(ctx context.Context, o order) error {
 	if err := change(ctx, tx, errThere, insert, o.ID, o.Total); err != nil {
 		return err
 	}
-	// An ID that follows from the order makes sure that it is told of once.
+	// An ID that follows from the order makes sure that there is one event for it.
 	// If something fails after this, the event goes, too.
 	event := hooks.Event{ID: fmt.Sprintf("order-%d-paid", o.ID), Type: "order.paid", Data: data}
 	if _, err := s.hooks.TriggerTx(ctx, s.store.Tx(tx), event); err != nil {

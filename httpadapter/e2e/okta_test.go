@@ -275,7 +275,7 @@ func TestEndpointsThatAreNotVerified(t *testing.T) {
 	}
 }
 
-// A client that is above the rate limit tries again when it is told to, if that is
+// A client that is above the rate limit tries again at the time that the response says, if that is
 // not later than it likes to wait.
 func TestRateLimit(t *testing.T) {
 	quiet := slog.New(slog.DiscardHandler)

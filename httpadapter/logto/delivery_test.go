@@ -175,7 +175,7 @@ func TestTheHostCanMakeTheScheduleLonger(t *testing.T) {
 	})
 }
 
-// A hook has a list of events, or the single one of old.
+// A hook has a list of events, or the older single one.
 func TestWhichEventsAHookGets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)

@@ -257,7 +257,7 @@ func TestTestEventsHaveTheTimeOfTheTest(t *testing.T) {
 	}
 }
 
-// A text that is no URL is told without what may be secret in it, and without
+// A text that is no URL is shown without what may be secret in it, and without
 // characters that do something to a terminal.
 func TestBadURLsAreShownWithoutSecrets(t *testing.T) {
 	for stored, shown := range map[string]string{

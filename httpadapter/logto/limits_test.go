@@ -203,7 +203,7 @@ type issues struct {
 	Details string
 }
 
-// Of many faults, the first 100 are told.
+// Of many faults, the response has the first 100.
 func TestManyFaults(t *testing.T) {
 	c := newClient(t)
 	for name, list := range map[string]string{

@@ -126,7 +126,7 @@ func logOf(at *hooks.Attempt, e hooks.Event) logView {
 	if e.ID == "" { // It was removed while its log was read.
 		e = hooks.Event{Type: at.EventType, Time: at.StartedAt, Data: json.RawMessage("{}")}
 	}
-	body, _ := decode(payloadFor(at.HookID, payloadStart(&e))) // It is JSON, for it was made so.
+	body, _ := decode(payloadFor(at.HookID, payloadStart(&e))) // It is JSON, because it was made as JSON.
 	l := logView{
 		ID:        logID(at),
 		Key:       logKeyPrefix + at.EventType,

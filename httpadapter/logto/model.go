@@ -9,7 +9,7 @@ import (
 
 // settings are what of Logto's hook has no field in [hooks.Hook].
 type settings struct {
-	// Event is the one event type of old, before hooks had lists of them.
+	// Event is the single event type that hooks had before they had lists.
 	// Empty: null.
 	Event string `json:"event,omitempty"`
 	// Single says that the list is empty, so that Event alone counts. The

@@ -25,7 +25,7 @@ const (
 const (
 	maxName   = 255  // characters
 	maxURI    = 1024 // characters
-	maxCauses = 100  // that are told of one body
+	maxCauses = 100  // in the response to one body
 
 	// maxFilters bounds the expressions of a hook in all, in bytes, before any
 	// is parsed: they are kept in its settings, which have no room for more.

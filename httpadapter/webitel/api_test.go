@@ -80,7 +80,7 @@ func info(t testing.TB, a apitest.Response, status int) string {
 	return got["info"]
 }
 
-// A change is what a client is told of a PUT or DELETE.
+// A change is the response to a PUT or DELETE.
 type changed struct {
 	N, OK     int
 	NModified *int

@@ -118,7 +118,7 @@ func TestAuthResults(t *testing.T) {
 }
 
 // Auth requests that fail, or go nowhere, fail the delivery, which is not sent.
-// Nothing of their responses is told.
+// Nothing of their responses is shown.
 func TestAuthFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)

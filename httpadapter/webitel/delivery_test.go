@@ -327,7 +327,7 @@ func TestChangesTakeEffectAtOnce(t *testing.T) {
 	})
 }
 
-// An action that is no web request does nothing, and that is told.
+// An action that is no web request does nothing, and the observer is called.
 func TestOtherActions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t)

@@ -74,7 +74,7 @@ func domainOf(object map[string]any) (string, error) {
 			return domain, nil
 		}
 	}
-	return "", &hooks.InvalidError{Field: "variable_domain_name", Reason: "must name the domain, for no other member does"}
+	return "", &hooks.InvalidError{Field: "variable_domain_name", Reason: "must name the domain, because no other member does"}
 }
 
 // textMember returns a member, empty if it is not there or null.

@@ -74,7 +74,7 @@ func ExampleEvent() {
 	// Output:
 	// CUSTOM->engine::callback_member_add acme.example <nil>
 	// {"Channel-Presence-ID":"200@acme.example","Event-Name":"CUSTOM","Event-Subclass":"engine::callback_member_add","number":"380441234567"}
-	// invalid variable_domain_name: must name the domain, for no other member does
+	// invalid variable_domain_name: must name the domain, because no other member does
 }
 
 // A hook that logs in, and sends a body of its own.

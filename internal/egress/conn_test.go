@@ -82,7 +82,7 @@ func FuzzConn(f *testing.F) {
 	})
 }
 
-// readResponse reads as net/http does: the header, and then what expect is told of.
+// readResponse reads as net/http does: the header, and then the body that expect announces.
 func readResponse(r *bufio.Reader, expect func(string, *http.Response)) (*http.Response, string, error) {
 	res, err := http.ReadResponse(r, nil)
 	if err != nil {

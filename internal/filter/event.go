@@ -39,7 +39,7 @@ func (e *Event) size() int {
 func (e *Event) Decoded() bool { return e.decoded }
 
 // Decode decodes Data, unless that was done before. Match does it when it has to;
-// whoever wants to know how long it takes calls Decode first.
+// to measure how long that takes, call Decode first.
 func (e *Event) Decode() {
 	if e.decoded {
 		return

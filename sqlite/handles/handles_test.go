@@ -144,7 +144,7 @@ func withSQLX(ctx context.Context, a *app, order string, fail error) error {
 	return tx.Commit()
 }
 
-// What ent generates hands QueryContext on to this transaction, with the feature
+// The code that ent generates calls QueryContext of this transaction, with the feature
 // sql/execquery.
 func withEnt(ctx context.Context, a *app, order string, fail error) error {
 	begun, err := entsql.OpenDB(dialect.SQLite, a.db).Tx(ctx)

@@ -323,8 +323,8 @@ var faults = []fault{
 		hooksPage:  func(p *hooks.Page[hooks.Hook]) { slices.Reverse(p.Items) },
 	})},
 	{"hides the attempts of redelivered deliveries", "logs/attempts_outlive", wrapped(func(s hooks.Store) hooks.Store { return &forgetful{Store: s} })},
-	{"includes until", "stats/window stats/last_error", edited(edit{window: func(_, until *time.Time) { *until = until.Add(ms) }})},
-	{"excludes since", "stats/window stats/last_error", edited(edit{window: func(since, _ *time.Time) { *since = since.Add(ms) }})},
+	{"includes until", "stats/range stats/last_error", edited(edit{window: func(_, until *time.Time) { *until = until.Add(ms) }})},
+	{"excludes since", "stats/range stats/last_error", edited(edit{window: func(since, _ *time.Time) { *since = since.Add(ms) }})},
 	{"leaves idle hooks out", "stats/zeros", edited(edit{stats: func(m map[string]hooks.Stats) {
 		for id, s := range m {
 			if s == (hooks.Stats{}) {

@@ -32,7 +32,7 @@ var statsRules = []rule{
 		})
 		c.equal("stats of no hook", c.stats(0, time.Hour), map[string]hooks.Stats{})
 	}},
-	{"window", "Stats counts a delivery that ended at since or later and before until, whenever it was triggered.", func(c *check) {
+	{"range", "Stats counts a delivery that ended at since or later and before until, whenever it was triggered.", func(c *check) {
 		c.create("a")
 		for n, ended := range []time.Duration{time.Second - ms, time.Second, 2*time.Second - ms, 2 * time.Second} {
 			c.enqueue(0, job{n: n, leased: time.Hour})
@@ -83,7 +83,7 @@ var statsRules = []rule{
 	}},
 }
 
-// stats sums up the home tenant's hooks in a window after the start.
+// stats sums up the home tenant's hooks in a range of time after the start.
 func (c *check) stats(since, until time.Duration, hookIDs ...string) map[string]hooks.Stats {
 	c.Helper()
 	s, err := c.Stats(c.Context(), home, hookIDs, at(since), at(until))

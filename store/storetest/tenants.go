@@ -107,7 +107,7 @@ var tenantRules = []rule{
 		claimed, _ = c.request(hooks.ClaimRequest{Now: start, Limit: upTo(many), PerHook: 2, Hooks: map[hooks.Ref]int{mine: 3}})
 		c.equal("claimed by Hooks", perHook(claimed), map[hooks.Ref]int{mine: 3, theirs: 2})
 	}},
-	{"names", "Tenants and IDs are told apart to the letter, and each by itself.", func(c *check) {
+	{"names", "Tenants and IDs are compared byte for byte, and each by itself.", func(c *check) {
 		refs := []hooks.Ref{
 			{ID: "a"}, {Tenant: "a", ID: "a"}, {Tenant: "A", ID: "a"}, {Tenant: "a", ID: "A"}, {Tenant: "a ", ID: "a"},
 			{Tenant: "a-b", ID: "c"}, {Tenant: "a", ID: "b-c"}, {Tenant: "a_b", ID: "c"}, {Tenant: "a%", ID: "c"}, {Tenant: "a:b", ID: "c"},
