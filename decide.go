@@ -60,7 +60,7 @@ func (e *engine) decide(ctx context.Context, c *compiled, items []item) (send []
 		case hasSlot && i == first:
 			o = e.timedOut(ctx, c, it, began)
 		default:
-			it.Delivery.Due = roundUp(e.m.slots.retryTime(c.hook.Tenant))
+			it.Delivery.Due = roundUp(e.m.filterSlots.retryTime(c.hook.Tenant))
 			e.results.put(givenBack(it.Claimed))
 		}
 	}
@@ -90,7 +90,7 @@ func (e *engine) waitForSlot(ctx context.Context, c *compiled, items []item, ver
 	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	return ctx.Err() == nil && e.m.slots.acquire(ctx, c.hook.Tenant)
+	return ctx.Err() == nil && e.m.filterSlots.acquire(ctx, c.hook.Tenant)
 }
 
 // evaluate fills in the verdicts that are undecided, as far as there is time
@@ -124,7 +124,7 @@ func (e *engine) evaluate(ctx context.Context, c *compiled, items []item, verdic
 
 // evaluateInSlot is evaluate for the filter's time, with a slot, which it releases.
 func (e *engine) evaluateInSlot(ctx context.Context, c *compiled, items []item, verdicts []verdict) {
-	defer e.m.slots.release(c.hook.Tenant)
+	defer e.m.filterSlots.release(c.hook.Tenant)
 	e.evaluate(ctx, c, items, verdicts, time.Now().Add(c.filterTime))
 }
 

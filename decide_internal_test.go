@@ -10,7 +10,7 @@ import (
 // A delivery that the filter has refused, and that has no lease any more, does not keep
 // the others of its batch from waiting for a slot.
 func TestACancelledDeliveryDoesNotEndTheWaitForASlot(t *testing.T) {
-	e := &engine{m: &Manager{cfg: Config{Lease: time.Minute}, slots: newFilterSlots(1)}}
+	e := &engine{m: &Manager{cfg: Config{Lease: time.Minute}, filterSlots: newFilterSlots(1)}}
 	c := &compiled{hook: &Hook{}, timeout: time.Second, filterTime: time.Second}
 	items := make([]item, 2)
 	for i := range items {

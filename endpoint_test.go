@@ -320,7 +320,7 @@ func checkNextAt(t *testing.T, a hooks.Attempt, delay time.Duration) {
 	assert.False(t, a.NextAt.After(latest), "next at %v, want %v or earlier", a.NextAt, latest)
 }
 
-// checkStored checks that the store holds what the observer was told.
+// checkStored checks that the store holds what the observer was called with.
 func (tt endpointTest) checkStored(t *testing.T, w *harness, got observed) {
 	deliveries, err := w.Deliveries(t.Context(), hooks.LogQuery{})
 	require.NoError(t, err)

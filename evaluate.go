@@ -13,7 +13,7 @@ import (
 
 // This file evaluates the filters of hooks for Trigger, within the time that
 // there is for them; decide.go does so for Run. A filter that takes long needs a
-// slot, see slots.go.
+// slot, see filterslots.go.
 
 const (
 	// quickTime is how long the filters of an event may take together without a
@@ -88,7 +88,7 @@ func (m *Manager) matchEvent(ctx context.Context, e *Event, limit time.Duration)
 	f := filtering{m: m, ctx: ctx, event: e, view: viewOf(e), matches: matches}
 	began := time.Now()
 	remaining, err := f.pass(began.Add(min(quickTime, limit)), false)
-	if err == nil && remaining > 0 && m.slots.tryAcquire(e.Tenant) {
+	if err == nil && remaining > 0 && m.filterSlots.tryAcquire(e.Tenant) {
 		err = f.passInSlot(began.Add(limit))
 	}
 	if err != nil {
@@ -162,7 +162,7 @@ func (f *filtering) pass(until time.Time, hasSlot bool) (remaining int, err erro
 
 // passInSlot is pass with a slot, which it releases.
 func (f *filtering) passInSlot(until time.Time) error {
-	defer f.m.slots.release(f.event.Tenant)
+	defer f.m.filterSlots.release(f.event.Tenant)
 	_, err := f.pass(until, true)
 	return err
 }

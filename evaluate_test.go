@@ -196,10 +196,10 @@ func TestTheFiltersOfOthers(t *testing.T) {
 func TestFiltersThatFailAreToldOfNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines bytes.Buffer
-		told := map[string]int{}
+		reported := map[string]int{}
 		h := newHarness(t, func(c *hooks.Config) {
 			c.Logger = slog.New(slog.NewTextHandler(&lines, nil))
-			c.Observer.FilterFailed = func(h hooks.Hook, _ hooks.Event, _ error) { told[h.Tenant]++ }
+			c.Observer.FilterFailed = func(h hooks.Hook, _ hooks.Event, _ error) { reported[h.Tenant]++ }
 		})
 		for _, tenant := range []string{"noisy", "quiet"} {
 			for i := range 100 {
@@ -209,18 +209,18 @@ func TestFiltersThatFailAreToldOfNowAndThen(t *testing.T) {
 		for range 10 {
 			h.trigger(hooks.Event{Tenant: "noisy", Type: "a"})
 		}
-		assert.Equal(t, map[string]int{"noisy": 10}, told)
+		assert.Equal(t, map[string]int{"noisy": 10}, reported)
 		h.trigger(hooks.Event{Tenant: "quiet", Type: "a"})
-		assert.Equal(t, map[string]int{"noisy": 10, "quiet": 10}, told)
+		assert.Equal(t, map[string]int{"noisy": 10, "quiet": 10}, reported)
 		pass(10 * time.Second)
 		lines.Reset()
 		h.trigger(hooks.Event{Tenant: "noisy", Type: "a"})
-		assert.Equal(t, 11, told["noisy"])
+		assert.Equal(t, 11, reported["noisy"])
 		assert.Equal(t, 1, strings.Count(lines.String(), "\n"))
 		assert.Contains(t, lines.String(), "left_out=990")
 		pass(time.Hour)
 		h.trigger(hooks.Event{Tenant: "noisy", Type: "a"})
-		assert.Equal(t, 21, told["noisy"])
+		assert.Equal(t, 21, reported["noisy"])
 	})
 }
 

@@ -20,8 +20,8 @@ type Event struct {
 	Tenant string
 	// Type says what happened: segments separated by dots, each of the characters a-z,
 	// A-Z, 0-9, "_", "-", ":" and ">", for example "order.paid". 1 to 256 bytes. If
-	// [Config].Catalogue is set, it must have the type. Standard Webhooks itself allows only letters, digits and "_" in segments, and
-	// some receivers check that.
+	// [Config].Catalogue is set, it must have the type. Standard Webhooks itself allows
+	// only letters, digits and "_" in segments, and some receivers check that.
 	Type string
 	// Time is when it happened, in the years 1 to 9999. Default: now. Kept in UTC
 	// milliseconds.

@@ -45,7 +45,7 @@ func TestWorkersThatAProtocolEndsAreReplaced(t *testing.T) {
 }
 
 // Whichever function of the observer ends its goroutine or panics: all attempts
-// are stored and told of, and Run does not lose what it holds.
+// are stored and reported, and Run does not lose what it holds.
 func TestAnObserverThatEndsItsGoroutine(t *testing.T) {
 	for name, end := range map[string]func(){
 		"runtime.Goexit": runtime.Goexit,
@@ -54,10 +54,10 @@ func TestAnObserverThatEndsItsGoroutine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var mu sync.Mutex
-				told := map[string]int{}
+				reported := map[string]int{}
 				tell := func(what string) {
 					mu.Lock()
-					told[what]++
+					reported[what]++
 					mu.Unlock()
 					end()
 				}
@@ -92,13 +92,13 @@ func TestAnObserverThatEndsItsGoroutine(t *testing.T) {
 				pass(time.Minute)
 				mu.Lock()
 				defer mu.Unlock()
-				assert.Equal(t, len(h.attempts(hooks.LogQuery{})), told["attempt"])
+				assert.Equal(t, len(h.attempts(hooks.LogQuery{})), reported["attempt"])
 				assert.Len(t, h.deliveries(hooks.LogQuery{States: []hooks.State{hooks.Succeeded}}), 20)
 				ends := []hooks.State{hooks.Succeeded, hooks.Dead, hooks.Cancelled}
-				assert.Equal(t, len(h.deliveries(hooks.LogQuery{States: ends})), told["ended"])
-				assert.Equal(t, 1, told["disabled"])
-				assert.Equal(t, 1, told["filter"])
-				assert.Positive(t, told["failure"])
+				assert.Equal(t, len(h.deliveries(hooks.LogQuery{States: ends})), reported["ended"])
+				assert.Equal(t, 1, reported["disabled"])
+				assert.Equal(t, 1, reported["filter"])
+				assert.Positive(t, reported["failure"])
 			})
 		})
 	}

@@ -61,9 +61,9 @@ type Hook struct {
 	// Webhooks only takes POST. Default: the protocol's.
 	Method string
 	// Headers are sent with every delivery, if the protocol does so, as Standard
-	// Webhooks does. Their values may be credentials: they appear in no log. At most 50, 16 KiB in all with their names. A name is
-	// a token (RFC 9110, section 5.6.2), a value is UTF-8 without control
-	// characters except tabs. Framing and hop-by-hop headers and those that carry
+	// Webhooks does. Their values may be credentials: they appear in no log. At
+	// most 50, 16 KiB in all with their names. A name is a token (RFC 9110, section
+	// 5.6.2), a value is UTF-8 without control characters except tabs. Framing and hop-by-hop headers and those that carry
 	// the signature are refused, as are names that a receiver may take for those,
 	// or for each other, because they differ only in letter case or in characters
 	// other than letters and digits.

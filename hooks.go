@@ -27,12 +27,12 @@ type Manager struct {
 	log       *slog.Logger
 	protocols map[string]Protocol
 	// catalogue has the example of each type, which may be empty.
-	catalogue map[string]json.RawMessage
-	policy    *egress.Policy
-	index     *index
-	slots     *filterSlots
-	filterLog *ratelog.Limiter
-	dropped   droppedHeaders
+	catalogue   map[string]json.RawMessage
+	policy      *egress.Policy
+	index       *index
+	filterSlots *filterSlots
+	filterLog   *ratelog.Limiter
+	dropped     droppedHeaders
 	// send is for deliveries and keeps connections; sendOnce is for requests
 	// made outside of Run and leaves nothing behind.
 	send, sendOnce *sender
@@ -62,18 +62,18 @@ func New(store Store, cfg Config) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{
-		cfg:       cfg,
-		store:     store,
-		hooks:     sealed,
-		owner:     newID(),
-		log:       cfg.Logger,
-		protocols: map[string]Protocol{StandardWebhooks: newStandard(cfg)},
-		catalogue: make(map[string]json.RawMessage, len(cfg.Catalogue)),
-		policy:    policy,
-		slots:     newFilterSlots(max(1, runtime.GOMAXPROCS(0)/2)),
-		filterLog: ratelog.New(filterLogBurst, filterLogInterval),
-		send:      newSender(cfg, policy),
-		outside:   newTenantSemaphore(cfg.MaxInFlight),
+		cfg:         cfg,
+		store:       store,
+		hooks:       sealed,
+		owner:       newID(),
+		log:         cfg.Logger,
+		protocols:   map[string]Protocol{StandardWebhooks: newStandard(cfg)},
+		catalogue:   make(map[string]json.RawMessage, len(cfg.Catalogue)),
+		policy:      policy,
+		filterSlots: newFilterSlots(max(1, runtime.GOMAXPROCS(0)/2)),
+		filterLog:   ratelog.New(filterLogBurst, filterLogInterval),
+		send:        newSender(cfg, policy),
+		outside:     newTenantSemaphore(cfg.MaxInFlight),
 	}
 	m.sendOnce = m.send.once()
 	for _, p := range cfg.Protocols {

@@ -56,9 +56,10 @@ type Endpoint interface {
 	// it. ctx is valid during the call only.
 	Accepts(ctx context.Context, e *Event) (bool, error)
 	// Request makes the request for these messages. There is one, unless the hook's
-	// MaxBatch allows more. The request has what the protocol puts into it, also of the
-	// hook's Method and Headers; the Manager only adds what [Config].Decorate adds. It may first send requests of its own with send. An error is
-	// a failed attempt. If it is no [AttemptError], the class is [ClassRequest].
+	// MaxBatch allows more. The hook's Method and Headers are in the request only if the
+	// protocol puts them there; the Manager just adds the headers of [Config].Decorate.
+	// Request may first send requests of its own with send. An error is a failed attempt.
+	// If it is no [AttemptError], the class is [ClassRequest].
 	Request(ctx context.Context, send Send, msgs []Message) (Request, error)
 	// Judge says what the response means for the delivery. Response.Err says if there is
 	// none.

@@ -106,9 +106,9 @@ type Store interface {
 	// Nothing of such a settlement is written, and the others are not affected.
 	//
 	// Storing an attempt drops the response to the one before it, unless
-	// [github.com/seed-2c6e3a5a/hooks/store.KeepsResponse] keeps that: Response.Header and Response.Body are cleared,
-	// and Response.Dropped is set if there was either. Nothing else of that attempt
-	// changes.
+	// [github.com/seed-2c6e3a5a/hooks/store.KeepsResponse] keeps that:
+	// Response.Header and Response.Body are cleared, and Response.Dropped is
+	// set if there was either. Nothing else of that attempt changes.
 	//
 	// When a delivery with an ordering key ends without Hold, or its hook does
 	// not exist, the earliest triggered blocked one of the same hook and key

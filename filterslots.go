@@ -9,8 +9,8 @@ import (
 )
 
 // filterSlots bound how many filters are evaluated for long at a time: a Manager has
-// a slot for every other processor. A tenant has one slot at most. When a slot becomes free, of the tenants that wait for one
-// it goes to the tenant that has used slots for the least time lately.
+// a slot for every other processor. A tenant has one slot at most. A free slot goes to
+// the waiting tenant that has used slots for the least time lately.
 type filterSlots struct {
 	mu      sync.Mutex
 	free    int
