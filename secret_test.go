@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/signature/signaturetest"
 	"github.com/seed-2c6e3a5a/hooks/receive"
 )
 
@@ -40,7 +41,7 @@ func TestNewKeyPair(t *testing.T) {
 	assert.Equal(t, base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey)), encodedPublic)
 
 	now := time.Now()
-	header := headerOf("id", unix(now), asymmetricSignature(key, "id", now, "body"))
+	header := signaturetest.Header("id", signaturetest.Unix(now), signaturetest.Asymmetric(key, "id", now, "body"))
 	assert.NoError(t, newVerifier(t, hooks.Secret(public)).Verify(header, []byte("body")))
 	_, other := hooks.NewKeyPair()
 	assert.ErrorIs(t, newVerifier(t, hooks.Secret(other)).Verify(header, []byte("body")), receive.ErrSignature)

@@ -5,52 +5,24 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
 	"github.com/seed-2c6e3a5a/hooks/internal/signature"
+	"github.com/seed-2c6e3a5a/hooks/internal/signature/signaturetest"
 	"github.com/seed-2c6e3a5a/hooks/receive"
 )
 
-// What tests need to sign requests and to check signatures.
-
 const (
-	testSecret  = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-	otherSecret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+	testSecret  = signaturetest.Secret
+	otherSecret = signaturetest.Other
 )
-
-// referenceSignature is what the reference library signs.
-func referenceSignature(t require.TestingT, secret, id string, at time.Time, body string) string {
-	wh, err := standardwebhooks.NewWebhook(secret)
-	require.NoError(t, err)
-	signature, err := wh.Sign(id, at, []byte(body))
-	require.NoError(t, err)
-	return signature
-}
-
-// asymmetricSignature is a v1a signature by the letter of the specification.
-func asymmetricSignature(key ed25519.PrivateKey, id string, at time.Time, body string) string {
-	content := fmt.Sprintf("%s.%d.%s", id, at.Unix(), body)
-	return "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(key, []byte(content)))
-}
-
-func headerOf(id, timestamp, signature string) http.Header {
-	h := http.Header{}
-	h.Set("webhook-id", id)
-	h.Set("webhook-timestamp", timestamp)
-	h.Set("webhook-signature", signature)
-	return h
-}
-
-func unix(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
 // newVerifier returns a verifier of what the secrets sign.
 func newVerifier(t require.TestingT, secrets ...hooks.Secret) *receive.Verifier {
@@ -69,7 +41,7 @@ func TestStandardSigning(t *testing.T) {
 		{"what is signed is {id}.{timestamp}.{body}, the bytes that are sent", func(t *testing.T, harness *hookstest.Harness) {
 			e := harness.EndpointFor(hookWith(testSecret))
 			r := send(t, harness, e, hooks.Event{ID: "e1", Data: []byte(" {\"n\" : 1.0}\n")})
-			assert.Equal(t, referenceSignature(t, testSecret, "e1", time.Now(), string(r.Body)), r.Header.Get("webhook-signature"))
+			assert.Equal(t, signaturetest.Reference(t, testSecret, "e1", time.Now(), string(r.Body)), r.Header.Get("webhook-signature"))
 			assert.True(t, referenceAccepts(t, testSecret, r))
 			assert.False(t, referenceAccepts(t, otherSecret, r))
 			r.Body = append(r.Body[:len(r.Body):len(r.Body)], ' ')
@@ -108,7 +80,7 @@ func TestStandardSigning(t *testing.T) {
 			key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(string(private), "whsk_"))
 			require.NoError(t, err)
 			r := send(t, harness, harness.EndpointFor(hookWith(private)), hooks.Event{ID: "e1", Data: []byte(`{"total":1}`)})
-			assert.Equal(t, asymmetricSignature(key, "e1", time.Now(), string(r.Body)), r.Header.Get("webhook-signature"))
+			assert.Equal(t, signaturetest.Asymmetric(key, "e1", time.Now(), string(r.Body)), r.Header.Get("webhook-signature"))
 
 			encoded, found := strings.CutPrefix(r.Header.Get("webhook-signature"), "v1a,")
 			require.True(t, found)
@@ -211,7 +183,7 @@ func TestStandardVerifying(t *testing.T) {
 
 			at := time.Now().Add(5 * time.Minute)
 			for range 2 {
-				header := headerOf(r.ID, unix(at), referenceSignature(t, testSecret, r.ID, at, string(r.Body)))
+				header := signaturetest.Header(r.ID, signaturetest.Unix(at), signaturetest.Reference(t, testSecret, r.ID, at, string(r.Body)))
 				if time.Until(at) <= 5*time.Minute {
 					assert.NoError(t, v.Verify(header, r.Body))
 				} else {
@@ -262,7 +234,7 @@ func TestStandardVerifying(t *testing.T) {
 
 // with returns the request with another list of signatures.
 func with(r hookstest.Request, signatures string) hookstest.Request {
-	r.Header = headerOf(r.ID, r.Header.Get("webhook-timestamp"), signatures)
+	r.Header = signaturetest.Header(r.ID, r.Header.Get("webhook-timestamp"), signatures)
 	return r
 }
 

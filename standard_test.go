@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/internal/signature/signaturetest"
 )
 
 // The Standard Webhooks protocol from end to end, rule by rule: each test is a
@@ -209,7 +210,7 @@ func TestStandardIdentity(t *testing.T) {
 			requests := e.Requests()
 			require.Len(t, requests, 3)
 			for _, r := range requests {
-				assert.Equal(t, unix(r.ReceivedAt), r.Header.Get("webhook-timestamp"))
+				assert.Equal(t, signaturetest.Unix(r.ReceivedAt), r.Header.Get("webhook-timestamp"))
 				assert.NoError(t, r.SignatureErr)
 			}
 		}},

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-2c6e3a5a/hooks/internal/signature/signaturetest"
 	"github.com/seed-2c6e3a5a/hooks/receive"
 )
 
@@ -68,9 +69,9 @@ func TestMiddlewareRefuses(t *testing.T) {
 		text   string
 	}{
 		{"unsigned", http.Header{}, strings.NewReader("body"), 401, "no webhook-id"},
-		{"signed with another secret", headerOf("a", unix(now), referenceSignature(t, otherSecret, "a", now, "body")), strings.NewReader("body"), 401, "none matches"},
-		{"old", headerOf("a", unix(old), referenceSignature(t, testSecret, "a", old, "body")), strings.NewReader("body"), 401, "old"},
-		{"unsigned challenge", headerOf("a", unix(now), "v1,c2lnbmVk"), strings.NewReader(challenge), 401, "none matches"},
+		{"signed with another secret", signaturetest.Header("a", signaturetest.Unix(now), signaturetest.Reference(t, otherSecret, "a", now, "body")), strings.NewReader("body"), 401, "none matches"},
+		{"old", signaturetest.Header("a", signaturetest.Unix(old), signaturetest.Reference(t, testSecret, "a", old, "body")), strings.NewReader("body"), 401, "old"},
+		{"unsigned challenge", signaturetest.Header("a", signaturetest.Unix(now), "v1,c2lnbmVk"), strings.NewReader(challenge), 401, "none matches"},
 		{"over 1 MiB", signedHeader(t, "a", large), strings.NewReader(large), 413, "too large"},
 		{"broken off", signedHeader(t, "a", "body"), iotest.ErrReader(errors.New("secret cause")), 400, "not complete"},
 	}

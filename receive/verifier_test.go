@@ -17,49 +17,24 @@ import (
 	"testing/synctest"
 	"time"
 
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/seed-2c6e3a5a/hooks/internal/signature/signaturetest"
 	"github.com/seed-2c6e3a5a/hooks/receive"
 )
 
 const (
-	testSecret  = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-	otherSecret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+	testSecret  = signaturetest.Secret
+	otherSecret = signaturetest.Other
 )
-
-// referenceSignature is what the reference library signs.
-func referenceSignature(t require.TestingT, secret, id string, at time.Time, body string) string {
-	wh, err := standardwebhooks.NewWebhook(secret)
-	require.NoError(t, err)
-	signature, err := wh.Sign(id, at, []byte(body))
-	require.NoError(t, err)
-	return signature
-}
-
-// asymmetricSignature is a v1a signature by the letter of the specification.
-func asymmetricSignature(key ed25519.PrivateKey, id string, at time.Time, body string) string {
-	content := fmt.Sprintf("%s.%d.%s", id, at.Unix(), body)
-	return "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(key, []byte(content)))
-}
-
-func headerOf(id, timestamp, signature string) http.Header {
-	h := http.Header{}
-	h.Set("webhook-id", id)
-	h.Set("webhook-timestamp", timestamp)
-	h.Set("webhook-signature", signature)
-	return h
-}
 
 // signedHeader is the header of a request signed now with testSecret.
 func signedHeader(t require.TestingT, id, body string) http.Header {
 	now := time.Now()
-	return headerOf(id, unix(now), referenceSignature(t, testSecret, id, now, body))
+	return signaturetest.Header(id, signaturetest.Unix(now), signaturetest.Reference(t, testSecret, id, now, body))
 }
-
-func unix(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
 func newVerifier(t require.TestingT, secrets ...string) *receive.Verifier {
 	v, err := receive.NewVerifier(secrets...)
@@ -80,7 +55,7 @@ func TestVerifyAcceptsPublishedSignatures(t *testing.T) {
 		t.Run(v.Source, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				time.Sleep(time.Until(time.Unix(v.Timestamp, 0))) // virtual
-				header := headerOf(v.ID, strconv.FormatInt(v.Timestamp, 10), v.Signature)
+				header := signaturetest.Header(v.ID, strconv.FormatInt(v.Timestamp, 10), v.Signature)
 				verifier := newVerifier(t, v.Verify)
 				assert.NoError(t, verifier.Verify(header, []byte(v.Body)))
 				assert.ErrorIs(t, verifier.Verify(header, []byte(v.Body+" ")), receive.ErrSignature)
@@ -97,7 +72,7 @@ func TestVerifyAcceptsWhatTheReferenceLibrarySigns(t *testing.T) {
 		at := time.Now().Add(time.Duration(rapid.IntRange(-290, 290).Draw(t, "offset")) * time.Second)
 
 		secret := "whsec_" + base64.StdEncoding.EncodeToString(key)
-		header := headerOf(id, unix(at), referenceSignature(t, secret, id, at, body))
+		header := signaturetest.Header(id, signaturetest.Unix(at), signaturetest.Reference(t, secret, id, at, body))
 		assert.NoError(t, newVerifier(t, secret).Verify(header, []byte(body)))
 		assert.ErrorIs(t, newVerifier(t, otherSecret).Verify(header, []byte(body)), receive.ErrSignature)
 	})
@@ -108,9 +83,9 @@ func TestVerifySignatureLists(t *testing.T) {
 	now := time.Now()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
-	v1 := referenceSignature(t, testSecret, id, now, body)
-	v1old := referenceSignature(t, otherSecret, id, now, body)
-	v1a := asymmetricSignature(private, id, now, body)
+	v1 := signaturetest.Reference(t, testSecret, id, now, body)
+	v1old := signaturetest.Reference(t, otherSecret, id, now, body)
+	v1a := signaturetest.Asymmetric(private, id, now, body)
 	const wrong = "v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc="
 	wrongA := "v1a," + base64.StdEncoding.EncodeToString(make([]byte, ed25519.SignatureSize))
 	digits := strings.TrimPrefix(v1, "v1,")
@@ -170,7 +145,7 @@ func TestVerifySignatureLists(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := newVerifier(t, tt.secrets...).Verify(headerOf(id, unix(now), tt.list), []byte(body))
+			err := newVerifier(t, tt.secrets...).Verify(signaturetest.Header(id, signaturetest.Unix(now), tt.list), []byte(body))
 			if tt.ok {
 				assert.NoError(t, err)
 			} else {
@@ -183,14 +158,14 @@ func TestVerifySignatureLists(t *testing.T) {
 func TestVerifyCoversIDTimestampAndBody(t *testing.T) {
 	const body = `{"n":1}`
 	now := time.Now()
-	signature := referenceSignature(t, testSecret, "msg_1", now, body)
+	signature := signaturetest.Reference(t, testSecret, "msg_1", now, body)
 	v := newVerifier(t, testSecret)
-	require.NoError(t, v.Verify(headerOf("msg_1", unix(now), signature), []byte(body)))
+	require.NoError(t, v.Verify(signaturetest.Header("msg_1", signaturetest.Unix(now), signature), []byte(body)))
 
-	assert.ErrorIs(t, v.Verify(headerOf("msg_2", unix(now), signature), []byte(body)), receive.ErrSignature)
-	assert.ErrorIs(t, v.Verify(headerOf("msg_1", unix(now.Add(time.Second)), signature), []byte(body)), receive.ErrSignature)
-	assert.ErrorIs(t, v.Verify(headerOf("msg_1", unix(now), signature), []byte(`{"n":2}`)), receive.ErrSignature)
-	assert.ErrorIs(t, v.Verify(headerOf("msg_1", unix(now), signature), nil), receive.ErrSignature)
+	assert.ErrorIs(t, v.Verify(signaturetest.Header("msg_2", signaturetest.Unix(now), signature), []byte(body)), receive.ErrSignature)
+	assert.ErrorIs(t, v.Verify(signaturetest.Header("msg_1", signaturetest.Unix(now.Add(time.Second)), signature), []byte(body)), receive.ErrSignature)
+	assert.ErrorIs(t, v.Verify(signaturetest.Header("msg_1", signaturetest.Unix(now), signature), []byte(`{"n":2}`)), receive.ErrSignature)
+	assert.ErrorIs(t, v.Verify(signaturetest.Header("msg_1", signaturetest.Unix(now), signature), nil), receive.ErrSignature)
 }
 
 func TestVerifyTimestamp(t *testing.T) {
@@ -214,7 +189,7 @@ func TestVerifyTimestamp(t *testing.T) {
 				at := time.Now().Add(tt.offset)
 				v := newVerifier(t, testSecret)
 				v.Tolerance = tt.tolerance
-				err := v.Verify(headerOf("id", unix(at), referenceSignature(t, testSecret, "id", at, "")), nil)
+				err := v.Verify(signaturetest.Header("id", signaturetest.Unix(at), signaturetest.Reference(t, testSecret, "id", at, "")), nil)
 				assert.ErrorIs(t, err, tt.want)
 			})
 		})
@@ -314,7 +289,7 @@ func TestVerifyAcceptsTheHeadersOfSvix(t *testing.T) {
 		})
 	}
 	old := time.Now().Add(-time.Hour)
-	header := svixHeader(headerOf("a", unix(old), referenceSignature(t, testSecret, "a", old, "body")))
+	header := svixHeader(signaturetest.Header("a", signaturetest.Unix(old), signaturetest.Reference(t, testSecret, "a", old, "body")))
 	require.ErrorIs(t, newVerifier(t, testSecret).Verify(header, []byte("body")), receive.ErrTimestamp)
 }
 
@@ -395,8 +370,8 @@ func FuzzVerify(f *testing.F) {
 		// A timestamp that is no number is refused, whatever is signed.
 		seconds, _ := strconv.ParseInt(timestamp, 10, 62)
 		at := time.Unix(seconds, 0)
-		v1 := referenceSignature(t, testSecret, id, at, string(body))
-		v1a := asymmetricSignature(private, id, at, string(body))
+		v1 := signaturetest.Reference(t, testSecret, id, at, string(body))
+		v1a := signaturetest.Asymmetric(private, id, at, string(body))
 		list = strings.NewReplacer("$", v1, "@", v1a).Replace(list)
 		header := http.Header{}
 		for i, name := range []string{"webhook-id", "webhook-timestamp", "webhook-signature", "svix-id", "svix-timestamp", "svix-signature"} {

@@ -83,8 +83,8 @@ func change(ctx context.Context, tx *sql.Tx, refused error, statement string, ar
 	return refused
 }
 
-// ServeHTTP takes an order. Who got no response may post it again, and is told
-// that it is there already if the first time succeeded.
+// ServeHTTP takes an order. A client that got no response may post it again. If the
+// first request succeeded, the response says that the order is there already.
 func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var o order
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&o)

@@ -106,7 +106,6 @@ type rule struct {
 	tries func(c *check)
 }
 
-// check opens a store and tries to break the rule.
 // run checks the rule within h.Around. It skips t if the rule was skipped, because
 // synctest.Test does not.
 func (r rule) run(t *testing.T, h Harness) {
@@ -124,6 +123,7 @@ func (r rule) run(t *testing.T, h Harness) {
 	}
 }
 
+// check opens a store and tries to break the rule.
 func (r rule) check(t testing.TB, h Harness) {
 	defer func() {
 		if t.Failed() {
