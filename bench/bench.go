@@ -33,6 +33,7 @@ func bench(ctx context.Context, o options) (err error) {
 	if b.report.Others, err = others(); err != nil {
 		return err
 	}
+	b.report.Explain = o.explain
 	b.report.Took = time.Since(b.began).Round(time.Second).String()
 	if o.json != "" {
 		if err := b.report.writeJSON(o.json); err != nil {

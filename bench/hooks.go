@@ -15,12 +15,14 @@ const hooksConfiguration = "`MaxInFlight` and `MaxInFlightPerHook` 64, else the 
 type engine struct {
 	setting
 	manager *hooks.Manager
+	store   *countingStore
 	closer  io.Closer // or nil
 	cancel  context.CancelFunc
 	stopped chan error
 }
 
-func newEngine(ctx context.Context, s setting, store hooks.Store, closer io.Closer) (*engine, error) {
+func newEngine(ctx context.Context, s setting, of hooks.Store, closer io.Closer) (*engine, error) {
+	store := &countingStore{Store: of}
 	m, err := hooks.New(store, hooks.Config{
 		AllowNetworks: []string{"127.0.0.0/8"}, AllowHTTP: true,
 		MaxInFlight: inFlight, MaxInFlightPerHook: inFlight,
@@ -42,7 +44,7 @@ func newEngine(ctx context.Context, s setting, store hooks.Store, closer io.Clos
 			return nil, err
 		}
 	}
-	return &engine{setting: s, manager: m, closer: closer}, nil
+	return &engine{setting: s, manager: m, store: store, closer: closer}, nil
 }
 
 func (e *engine) Store(ctx context.Context, n int) error {
@@ -66,6 +68,8 @@ func (e *engine) Trigger(ctx context.Context, data []byte) error {
 	_, err := e.manager.Trigger(ctx, hooks.Event{Type: eventType, Data: data})
 	return err
 }
+
+func (e *engine) counters() counters { return e.store.counters() }
 
 func (e *engine) Stop(context.Context) error {
 	e.cancel()

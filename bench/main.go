@@ -2,7 +2,7 @@
 // the same requests and keeps nothing, and next to other ways to do the same
 // work: an event is stored durably, posted to an endpoint, and marked done.
 //
-//	go run . [-time 3m] [-passes 3] [-json FILE] [-only NAME,…] [-dir DIR] [-sync 2ms]
+//	go run . [-time 3m] [-passes 3] [-json FILE] [-only NAME,…] [-dir DIR] [-sync 2ms] [-explain]
 //
 // With -only neighbours, it measures instead how long the deliveries of one
 // tenant take, alone and beside each of several attackers:

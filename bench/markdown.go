@@ -28,6 +28,9 @@ func (m *markdown) contenders() {
 	m.costs()
 	m.latencies()
 	m.slowDisk()
+	if m.Explain {
+		m.explanations()
+	}
 	m.configurations()
 }
 

@@ -159,6 +159,14 @@ func (m *measurement) pace(ctx context.Context, n int) {
 	group.Wait()
 }
 
+// counters are those of the contender, if it counts.
+func (m *measurement) counters() (c counters) {
+	if e, ok := m.contender.(*engine); ok {
+		c = e.counters()
+	}
+	return c
+}
+
 // startClocks begins to measure time; stop puts it into the result of the round.
 func (m *measurement) startClocks() (stop func() error, err error) {
 	cpu, err := cpuTime(syscall.RUSAGE_SELF)
@@ -169,9 +177,11 @@ func (m *measurement) startClocks() (stop func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
+	counters := m.counters()
 	start := time.Now()
 	return func() error {
 		m.result.Took = time.Since(start)
+		m.result.Counters = m.counters().since(counters)
 		cpuNow, err := cpuTime(syscall.RUSAGE_SELF)
 		if err != nil {
 			return err

@@ -12,12 +12,13 @@ import (
 
 // options are what the command line says.
 type options struct {
-	time   time.Duration // for all that is measured
-	passes int
-	json   string // a file
-	only   []string
-	dir    string        // for databases
-	sync   time.Duration // that a slow disk takes more
+	time    time.Duration // for all that is measured
+	passes  int
+	json    string // a file
+	only    []string
+	explain bool          // what is slow
+	dir     string        // for databases
+	sync    time.Duration // that a slow disk takes more
 
 	neighbours bool          // to measure instead of contenders
 	each       time.Duration // for the neighbour beside one attacker
@@ -36,6 +37,7 @@ func parseOptions(args []string) (options, error) {
 	only := flags.String("only", "", "measure those contenders only that have one of these `words` in their name, separated by commas;\n"+
 		"\""+neighboursWord+"\": a tenant alone and beside attackers instead, all or those that have one of the other words in their name,\n"+
 		"which are "+strings.Join(attackerNames(), ", "))
+	flags.BoolVar(&o.explain, "explain", false, "print too what the engines of hooks asked of their stores, and what that cost")
 	flags.StringVar(&o.dir, "dir", os.TempDir(), "a `directory` for databases, on the disk to measure")
 	flags.DurationVar(&o.sync, "sync", 2*time.Millisecond, "measure with so much added to each fsync too; 0: do not")
 	flags.DurationVar(&o.each, "each", 12*time.Second, "how long to measure a neighbour beside each attacker")

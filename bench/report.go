@@ -18,6 +18,7 @@ type report struct {
 	Others  float64           `json:"others"`           // the part of the processors that other programs used
 	Sync    string            `json:"sync,omitempty"`   // that a slow disk takes more
 	Missing map[string]string `json:"missing,omitempty"`
+	Explain bool              `json:"-"`
 	Records []record          `json:"records,omitempty"`
 
 	// Neighbours are what was measured instead of contenders, in the store of

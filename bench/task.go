@@ -39,6 +39,7 @@ type result struct {
 	Receipt    quantiles     `json:"receipt"`   // from a call of Trigger to the receiver
 	Memory     int64         `json:"memory"`    // at most, in bytes
 	Disk       float64       `json:"disk"`      // bytes a delivery, if that is of interest
+	Counters   counters      `json:"counters,omitzero"`
 }
 
 // rate is in deliveries a second.

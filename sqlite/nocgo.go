@@ -32,5 +32,8 @@ func Migrate(context.Context, *sql.DB) error { return errNeedsCgo }
 // Close does nothing.
 func (*Store) Close() error { return nil }
 
+// WriterStats returns zeros.
+func (*Store) WriterStats() (s WriterStats) { return s }
+
 // Tx returns nil.
 func (*Store) Tx(Handle) hooks.Tx { return nil }

@@ -201,6 +201,13 @@ func newStore(ctx context.Context, db *sql.DB, o Options) (*Store, error) {
 	return s, nil
 }
 
+// WriterStats returns what the Store has counted since it was opened.
+func (s *Store) WriterStats() WriterStats {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	return s.writer.stats
+}
+
 // Close waits for the writes under way and closes what Open has opened. Calls
 // that come later fail with [ErrClosed]. It may be called twice.
 func (s *Store) Close() error {

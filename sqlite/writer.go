@@ -40,6 +40,7 @@ type writer struct {
 	closed  bool
 	// deferUntil is when deferred operations may have a transaction of their own.
 	deferUntil time.Time
+	stats      WriterStats
 	// idle is signalled when there may be nothing more to do.
 	idle sync.Cond
 
@@ -289,6 +290,8 @@ func (w *writer) runAll(c *conn, batch []*operation) {
 	end := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.stats.Operations += int64(len(batch))
+	w.stats.Busy += end.Sub(start)
 	w.deferUntil = end.Add(min(deferFactor*end.Sub(start), maxDefer))
 }
 
@@ -319,14 +322,27 @@ func (w *writer) transact(c *conn, batch []*operation) error {
 	if err == nil {
 		err = w.check() // before anything is written
 	}
-	if err == nil { // Without a write-ahead log, a commit waits for readers.
-		err = poll(context.Background(), w.busyTimeout, func() error { return run(c, stmtCommit) })
+	if err == nil {
+		err = w.commit(c)
 	}
 	if err != nil {
 		w.cache = nil
 		if !c.AutoCommit() { // Some failures have rolled back already.
 			err = errors.Join(err, run(c, stmtRollback))
 		}
+	}
+	return err
+}
+
+// commit commits the transaction. Without a write-ahead log, it waits for readers.
+func (w *writer) commit(c *conn) error {
+	start := time.Now()
+	err := poll(context.Background(), w.busyTimeout, func() error { return run(c, stmtCommit) })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stats.Commits += time.Since(start)
+	if err == nil {
+		w.stats.Transactions++
 	}
 	return err
 }

@@ -1,0 +1,17 @@
+package sqlite
+
+import "time"
+
+// WriterStats counts what a Store has written. Nothing in it ever decreases, so the difference
+// between two of them says what has happened in between. If Busy grows nearly as fast as time
+// does, the file limits how fast events are taken and delivered.
+type WriterStats struct {
+	// Transactions is how many have been committed.
+	Transactions int64
+	// Operations is how many calls of the Store they have served. Calls that are made at
+	// the same time share a transaction.
+	Operations int64
+	// Busy is how long the transactions have taken together, and Commits how much of that
+	// their commits have taken, which write to the disk and wait for it.
+	Busy, Commits time.Duration
+}
