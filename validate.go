@@ -1,7 +1,6 @@
 package hooks
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks/internal/egress"
 	"github.com/seed-2c6e3a5a/hooks/internal/header"
+	"github.com/seed-2c6e3a5a/hooks/internal/jsoncheck"
 )
 
 // The limits of a hook and an event, as their fields' comments state them.
@@ -176,7 +176,7 @@ func checkLimits(h *Hook) error {
 		return &InvalidError{Field: "secrets", Reason: fmt.Sprintf("must be at most %d", maxSecrets)}
 	case len(h.Settings) > maxSettings:
 		return &InvalidError{Field: "settings", Reason: fmt.Sprintf("must be at most %d bytes", maxSettings)}
-	case len(h.Settings) > 0 && !validJSON(h.Settings):
+	case len(h.Settings) > 0 && !jsoncheck.Valid(h.Settings):
 		return &InvalidError{Field: "settings", Reason: "must be JSON in UTF-8 (RFC 8259)"}
 	}
 	for i := range h.Secrets {
@@ -264,13 +264,11 @@ func checkData(field string, data []byte, limit int) error {
 	switch {
 	case len(data) > limit:
 		return &InvalidError{Field: field, Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(data), limit)}
-	case !validJSON(data):
+	case !jsoncheck.Valid(data):
 		return &InvalidError{Field: field, Reason: "must be JSON in UTF-8 (RFC 8259)"}
 	}
 	return nil
 }
-
-func validJSON(data []byte) bool { return json.Valid(data) && utf8.Valid(data) }
 
 func checkRange(field string, n, limit int) error {
 	if n < 0 || n > limit {
