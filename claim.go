@@ -50,7 +50,7 @@ func (e *engine) noteStored(deliveries []Delivery) {
 		case d.Due.After(at):
 			e.claimAt(d.Due)
 		default:
-			e.dispatch.MarkBacklogged(d.HookRef())
+			e.dispatch.AddLeft(d.HookRef())
 		}
 	}
 }

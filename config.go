@@ -70,7 +70,11 @@ type Config struct {
 	UserAgent string
 
 	// MaxInFlight bounds the requests that Run has under way at a time. A higher
-	// bound helps if endpoints are slow, and costs memory and sockets. A fifth of the
+	// bound helps if endpoints are slow, and costs memory and sockets. Up to 16 times as
+	// many deliveries, with 64 MiB of data, are leased and in memory. If the process is
+	// killed, they wait until their leases end, and at most 10 times as many requests as
+	// this bound are made again: those under way, and those whose results were not stored.
+	// A fifth of the
 	// slots (128 of 640; of less than 640, up to half of them) are for requests younger
 	// than 50 ms, so that slow endpoints leave some to the others. [Manager.Test] and
 	// [Manager.Verify] have further slots: a quarter of this number, of which a tenant

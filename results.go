@@ -3,6 +3,7 @@ package hooks
 import (
 	"math"
 	"sync"
+	"time"
 )
 
 // A result is a settlement on its way to the store.
@@ -25,8 +26,8 @@ type resultList struct {
 	size        int // bytes of the responses
 }
 
-// results is a queue from the workers to the settler. wait blocks workers while there
-// are more than limit results, or their responses have more than maxSize bytes; put
+// results is a queue from the workers to the settler. wait blocks workers while limit
+// results or more are not stored, or their responses have more than maxSize bytes; put
 // never blocks.
 type results struct {
 	limit   int
@@ -34,7 +35,11 @@ type results struct {
 	mu      sync.Mutex
 	changed sync.Cond
 	list    resultList
-	closed  bool
+	// storing and storingSize are the number and the size of those that takeAll has
+	// returned last.
+	storing, storingSize int
+	resting              bool // takeAll waits for more.
+	closed               bool
 }
 
 func newResults(limit, maxSize int) *results {
@@ -51,32 +56,55 @@ func (r *results) put(res result) {
 	if res.Attempt != nil {
 		r.list.size += len(res.Attempt.Response.Body)
 	}
-	if len(r.list.subjects) == 1 {
+	if r.resting && r.halfFull() || !r.resting && len(r.list.subjects) == 1 {
 		r.changed.Broadcast()
 	}
+}
+
+func (r *results) halfFull() bool {
+	return len(r.list.subjects) >= r.limit/2 || r.list.size >= r.maxSize/2
 }
 
 func (r *results) wait() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.list.subjects) > r.limit || r.list.size > r.maxSize {
+	for len(r.list.subjects)+r.storing >= r.limit || r.list.size+r.storingSize > r.maxSize {
 		r.changed.Wait()
 	}
 }
 
 // takeAll waits for results and moves all of them into list, whose memory the queue
-// reuses. It returns false when the queue is closed and empty.
-func (r *results) takeAll(list *resultList) bool {
+// reuses. It first waits for as long as rest says, so that there are more, unless half of
+// the limit is reached. It returns false when the queue is closed and empty.
+func (r *results) takeAll(list *resultList, rest time.Duration) bool {
 	clear(list.settlements)
 	clear(list.subjects)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.list.subjects) == 0 && !r.closed {
+	r.storing, r.storingSize = 0, 0
+	r.changed.Broadcast()
+	if rest >= leastRest {
+		r.resting = true
+		timer := time.AfterFunc(rest, r.endRest)
+		defer timer.Stop()
+	}
+	for !r.closed && (len(r.list.subjects) == 0 || r.resting && !r.halfFull()) {
 		r.changed.Wait()
 	}
+	r.resting = false
+	r.storing, r.storingSize = len(r.list.subjects), r.list.size
 	*list, r.list = r.list, resultList{settlements: list.settlements[:0], subjects: list.subjects[:0]}
-	r.changed.Broadcast()
 	return len(list.subjects) > 0
+}
+
+// leastRest is the shortest rest that is worth a timer.
+const leastRest = 50 * time.Microsecond
+
+func (r *results) endRest() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.resting = false
+	r.changed.Broadcast()
 }
 
 // unblock makes wait return at once from now on.

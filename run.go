@@ -64,9 +64,12 @@ const (
 	settleTimeout = 10 * time.Second
 	purgeInterval = time.Minute
 	purgeStep     = 500
-	// deliveriesPerSlot and maxInMemory, in bytes of their events, bound the
-	// deliveries that are in memory, and as many results that are not stored.
-	deliveriesPerSlot = 8
+	// deliveriesPerSlot and maxInMemory, in bytes of their events, bound the deliveries
+	// that are in memory. resultsPerSlot and maxInMemory, in bytes of their responses,
+	// bound the results that are not stored. The requests of those, and one of each slot,
+	// are made again if the process is killed: fewer than 10 a slot.
+	deliveriesPerSlot = 16
+	resultsPerSlot    = 8
 	maxInMemory       = 64 << 20
 	// maxBatchData bounds the data of the events in a batch. A single event may have
 	// more.
@@ -125,7 +128,7 @@ func (m *Manager) Wake() {
 
 func newEngine(requests context.Context, m *Manager) *engine {
 	e := &engine{m: m, wakeup: make(chan struct{}, 1), disabling: map[Ref]bool{}, requests: requests}
-	e.results = newResults(deliveriesPerSlot*m.cfg.MaxInFlight, maxInMemory)
+	e.results = newResults(resultsPerSlot*m.cfg.MaxInFlight, maxInMemory)
 	e.dispatch = dispatch.New(dispatch.Config[Ref, item]{
 		Slots:      m.cfg.MaxInFlight,
 		Items:      deliveriesPerSlot * m.cfg.MaxInFlight,

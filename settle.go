@@ -12,22 +12,29 @@ import (
 // settleBackoff is how long the settler waits after the store has failed.
 var settleBackoff = backoff.Exponential{First: 50 * time.Millisecond, Max: 5 * time.Second}
 
+// maxRest is the longest rest of the settler.
+const maxRest = 20 * time.Millisecond
+
 // settle is the settler: it stores results until their queue is closed and empty, or
-// ctx ends.
+// ctx ends. After each call of the store it rests for twice as long as the call took, so
+// that the next has more results.
 func (e *engine) settle(ctx context.Context) error {
 	var list resultList
-	for e.results.takeAll(&list) {
+	var took time.Duration
+	for e.results.takeAll(&list, min(2*took, maxRest)) {
+		start := time.Now()
 		for failures := 0; ; failures++ {
 			at := now()
 			settled, err := e.settleOnce(ctx, at, list.settlements)
 			if err == nil {
+				took = time.Since(start)
 				e.settled(ctx, at, list, settled)
 				break
 			}
 			e.m.report("store the results of deliveries", err)
 			if !sleep(ctx, settleBackoff.Delay(failures)) {
 				n := len(list.subjects)
-				if e.results.takeAll(&list) {
+				if e.results.takeAll(&list, 0) {
 					n += len(list.subjects)
 				}
 				return fmt.Errorf("%d results could not be stored, their deliveries will be sent again: %w", n, err)

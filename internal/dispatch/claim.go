@@ -67,15 +67,31 @@ func (d *Dispatcher[K, V]) queueCapacity(q *Queue[K, V], now time.Time) int {
 	if q.throttled.After(now) || q.isStalled && q.inFlight() > 0 {
 		return 0
 	}
-	own := max(0, q.capacity()-q.active())
-	return min(own, share(d.tenantCapacity(q.tenant).Items, q.active()))
+	own := d.capacity(q) - q.active()
+	return max(0, min(own, share(d.tenantCapacity(q.tenant).Items, q.active())))
+}
+
+// capacity is how many items the queue may have in memory by its own limits. One whose
+// endpoint is quick may have as many as are then left free, so that it gets half at most,
+// but no more than it can send soon.
+func (d *Dispatcher[K, V]) capacity(q *Queue[K, V]) int {
+	if q.isStalled {
+		return q.Batch
+	}
+	least := max(3*q.most(), q.Batch)
+	free := d.freeCapacity()
+	if q.pace() != quick || q.Interval > 0 || q.size > free.Bytes {
+		return least
+	}
+	soon := q.most() * int(d.cfg.Lease/8/max(q.mean, time.Millisecond))
+	return max(least, min((free.Items+q.active())/2, soon))
 }
 
 // acceptsNew reports whether a new item of the queue may be in memory at once.
 func (d *Dispatcher[K, V]) acceptsNew(q *Queue[K, V], now time.Time) bool {
 	t := q.tenant
 	capacity := d.tenantCapacity(t).Items
-	if q.backlogged || capacity == 0 || d.queueCapacity(q, now) == 0 {
+	if q.backlogged || capacity == 0 || d.queueCapacity(q, now) <= q.left {
 		return false
 	}
 	// Half of the capacity is kept for what waits in the store.
@@ -85,13 +101,14 @@ func (d *Dispatcher[K, V]) acceptsNew(q *Queue[K, V], now time.Time) bool {
 	return !t.backlogged || q.active() == 0 || capacity >= t.active
 }
 
-// MarkBacklogged records that the store has an item of the queue that is pending and due.
-func (d *Dispatcher[K, V]) MarkBacklogged(key K) {
+// AddLeft records that an item for which there was no capacity is in the store, pending
+// and due.
+func (d *Dispatcher[K, V]) AddLeft(key K) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
 	q := d.queue(key)
-	q.backlogged = true
+	q.left++
 	if q.throttled.After(now) {
 		d.cfg.Claim(q.throttled)
 		return
@@ -105,7 +122,7 @@ func (d *Dispatcher[K, V]) MarkBacklogged(key K) {
 func (d *Dispatcher[K, V]) requestClaim(q *Queue[K, V], now time.Time) {
 	t, free := q.tenant, d.freeCapacity().Items
 	capacity := d.tenantCapacity(t).Items
-	if q.backlogged {
+	if q.hasMore() {
 		t.backlogged = t.backlogged || capacity == 0
 		d.storeHasMore = d.storeHasMore || free == 0
 		d.markBusy(q)
@@ -113,7 +130,7 @@ func (d *Dispatcher[K, V]) requestClaim(q *Queue[K, V], now time.Time) {
 	own := d.queueCapacity(q, now)
 	switch {
 	case free == 0 || d.stopped:
-	case q.backlogged && own > 0 && 3*own >= min(q.capacity(), own+q.active()),
+	case q.hasMore() && own > 0 && 3*own >= min(d.capacity(q), own+q.active()),
 		t.backlogged && capacity > 0 && 3*capacity >= capacity+t.active,
 		d.storeHasMore && (2*free >= d.cfg.Items || 2*d.endedSinceClaim >= d.broughtByClaim):
 		if d.workers == d.cfg.Slots && d.idle == 0 && 2*(d.active-len(d.requests)) >= d.cfg.Items {
@@ -152,16 +169,18 @@ func (d *Dispatcher[K, V]) PlanClaim(now time.Time) (c Claim[K], ok bool) {
 			capacity := d.tenantCapacity(t)
 			c.Tenants[t.name] = capacity
 			// AddClaimed sets it if the claim leaves items in the store, and
-			// MarkBacklogged for items that are stored during the claim.
+			// AddLeft for items that are stored during the claim.
 			t.backlogged = capacity.Items == 0
 		}
 		return !t.busy
 	})
 	d.busyQueues = slices.DeleteFunc(d.busyQueues, func(q *Queue[K, V]) bool {
-		if q.busy = q.active() > 0 || q.backlogged || q.throttled.After(now); q.busy {
+		if q.busy = q.active() > 0 || q.hasMore() || q.throttled.After(now); q.busy {
 			capacity := d.queueCapacity(q, now)
 			c.Queues[q.key] = capacity
-			q.backlogged = capacity == 0
+			if q.backlogged = capacity == 0; !q.backlogged {
+				q.left = 0
+			}
 		}
 		return !q.busy
 	})

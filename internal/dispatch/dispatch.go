@@ -188,9 +188,9 @@ func (d *Dispatcher[K, V]) limit(q *Queue[K, V], l Limits) {
 }
 
 // Reserve reserves capacity for an item of the queue that will be stored as leased. It
-// returns nil if there is no capacity, and if older items wait in the store, which
-// newer ones would overtake again and again. Then store the item as pending, and call
-// [Dispatcher.MarkBacklogged]. Otherwise call [Dispatcher.HandOver].
+// returns nil if there is no capacity, or as much of it as there is for older items in
+// the store, so that newer ones do not overtake those again and again. Then store the item
+// as pending, and call [Dispatcher.AddLeft]. Otherwise call [Dispatcher.HandOver].
 func (d *Dispatcher[K, V]) Reserve(key K, l Limits, size int) *Queue[K, V] {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -104,7 +104,7 @@ func (d *Dispatcher[K, V]) check(t require.TestingT) {
 		tenants[q.tenant] = plus(tenants[q.tenant], own)
 		all = plus(all, own)
 		d.checkSeat(t, q)
-		if q.active() > 0 || q.backlogged {
+		if q.active() > 0 || q.hasMore() {
 			require.Contains(t, d.busyQueues, q)
 			require.True(t, q.busy)
 		}
@@ -190,7 +190,7 @@ func TestSumsAreRightWhateverHappens(t *testing.T) {
 					d.check(rt)
 					d.HandOver([]*Queue[name, int]{q}, []Item[int]{{Size: reservedSize, Due: time.Now()}}, stored)
 				} else {
-					d.MarkBacklogged(key)
+					d.AddLeft(key)
 				}
 			}
 			done := func(rt *rapid.T, o Outcome) {

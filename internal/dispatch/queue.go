@@ -22,7 +22,8 @@ type Queue[K comparable, V any] struct {
 	isStalled       bool
 	throttled       time.Time // until then
 	nextStart       time.Time // of a request, if there is an interval
-	backlogged      bool      // the store may hold items that are due
+	left            int       // items added by AddLeft since the last claim
+	backlogged      bool      // the store may have others that are due
 	claimedNow      int       // items that the claim just made has brought
 	timerSet        bool      // a timer is set for when it can start
 	touched         time.Time // last used
@@ -97,18 +98,13 @@ func (q *Queue[K, V]) buffered() int { return q.firsts.len() + q.retries.len() }
 
 func (q *Queue[K, V]) active() int { return q.buffered() + q.reserved + q.inFlight() }
 
-// capacity is how many items the queue may have in memory.
-func (q *Queue[K, V]) capacity() int {
-	if q.isStalled {
-		return q.Batch
-	}
-	return max(3*q.most(), q.Batch)
-}
+// hasMore reports whether the store may have items of the queue that are due.
+func (q *Queue[K, V]) hasMore() bool { return q.left > 0 || q.backlogged }
 
 // idle reports whether nothing of the queue is in memory but what is known of its
 // endpoint.
 func (q *Queue[K, V]) idle(now time.Time) bool {
-	return q.active() == 0 && !q.backlogged && !q.timerSet && !q.nextStart.After(now)
+	return q.active() == 0 && !q.hasMore() && !q.timerSet && !q.nextStart.After(now)
 }
 
 // gathered is when the first items of a ring have waited long enough for others that

@@ -86,7 +86,7 @@ func (s *simulation) add(k key, takes time.Duration) {
 		return
 	}
 	// The store has to keep it, and a claim brings it when there is room.
-	s.MarkBacklogged(k)
+	s.AddLeft(k)
 	s.AddClaimed(dispatch.Claim[key]{Now: time.Now(), Limit: dispatch.Capacity{Items: 1 << 40, Bytes: 1 << 60}},
 		[]dispatch.Arrival[key, item]{{Key: k, Limits: each, Item: it}})
 }
