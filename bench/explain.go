@@ -31,6 +31,7 @@ func (c counters) since(before counters) counters {
 		c.Settles - before.Settles, c.Settlements - before.Settlements,
 		sqlite.WriterStats{
 			Transactions: c.Writer.Transactions - before.Writer.Transactions,
+			Unsynced:     c.Writer.Unsynced - before.Writer.Unsynced,
 			Operations:   c.Writer.Operations - before.Writer.Operations,
 			Busy:         c.Writer.Busy - before.Writer.Busy,
 			Commits:      c.Writer.Commits - before.Writer.Commits,
@@ -102,7 +103,7 @@ func (m *markdown) explanations() {
 		if w.kind == ofCommits {
 			continue
 		}
-		m.table([]string{w.name}, "handed over", "claims", "a claim", "a settle", "transactions", "operations a transaction",
+		m.table([]string{w.name}, "handed over", "claims", "a claim", "a settle", "transactions", "of those, unsynced", "operations a transaction",
 			"settlements a transaction", "transaction, ms", "of that, commit, ms", "writer busy")
 		for _, name := range []string{onFull, onNormal, onMemory} {
 			if len(m.values(w.name, name, func(record) float64 { return 0 })) > 0 {
@@ -137,6 +138,9 @@ func (m *markdown) explain(workload, contender string) {
 			return float64(c.Settlements), float64(c.Settles)
 		}),
 		ratio("%.0f", func(c counters, _ time.Duration) (float64, float64) { return float64(c.Writer.Transactions), 1 }),
+		ratio("%.2f", func(c counters, _ time.Duration) (float64, float64) {
+			return float64(c.Writer.Unsynced), float64(c.Writer.Transactions)
+		}),
 		ratio("%.1f", func(c counters, _ time.Duration) (float64, float64) {
 			return float64(c.Writer.Operations), float64(c.Writer.Transactions)
 		}),

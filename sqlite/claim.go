@@ -20,7 +20,7 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 	}
 	for range maxAside {
 		var delivery int64
-		err = s.writer.do(ctx, func(t *tx) error {
+		err = s.writer.doRelaxed(ctx, 0, func(t *tx) error {
 			c := newClaim(t, r)
 			claimed, next, err = c.run()
 			delivery = c.delivery

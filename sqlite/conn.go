@@ -67,6 +67,7 @@ func newStatement(sql string) *statement {
 type conn struct {
 	*sqlite3.SQLiteConn
 	prepared []*prepared
+	relaxed  bool // Commits do not wait for the disk.
 	args     []driver.NamedValue
 	damage   damage
 }
@@ -130,6 +131,35 @@ func (c *conn) prepare(s *statement) (*prepared, error) {
 	p := &prepared{stmt: stmt.(*sqlite3.SQLiteStmt)}
 	c.prepared[s.place] = p
 	return p, nil
+}
+
+// stmtTotalChanges returns how many rows the connection has written since it was opened.
+var stmtTotalChanges = newStatement("SELECT total_changes()")
+
+// changes returns a number that is higher after each change.
+func (c *conn) changes() (int64, error) {
+	r, err := first(c, stmtTotalChanges)
+	if err != nil {
+		return 0, err
+	}
+	return r.int(0), nil
+}
+
+// setSync sets whether commits wait for the disk, on a connection that was opened so that
+// they do.
+func (c *conn) setSync(synced bool) error {
+	if synced == !c.relaxed {
+		return nil
+	}
+	level := Normal
+	if synced {
+		level = Full
+	}
+	_, err := c.Exec("PRAGMA synchronous = "+level.String(), nil)
+	if err == nil {
+		c.relaxed = !synced
+	}
+	return err
 }
 
 // borrow calls use with the store's settings for commits and locks on a connection of the

@@ -11,7 +11,10 @@ type Synchronous int
 
 const (
 	// Full has each commit wait until the disk has it: what was acknowledged
-	// outlives a crash of the process, of the machine, and a loss of power.
+	// outlives a crash of the process, of the machine, and a loss of power. Only
+	// claims and results of deliveries get to the disk up to a second later, at most
+	// 512 results at a time: if the machine fails in between, these deliveries are
+	// sent again. A Store that [New] has made waits for the disk each time.
 	Full Synchronous = iota
 	// Normal has commits wait for the file system only. A lone Trigger is many
 	// times quicker. What was acknowledged outlives a crash of the process,

@@ -20,7 +20,7 @@ func (s *Store) Settle(ctx context.Context, now time.Time, settlements []hooks.S
 		return nil, ctx.Err()
 	}
 	settled := make([]hooks.Settled, len(settlements))
-	err := s.writer.doDeferred(ctx, func(t *tx) (err error) {
+	err := s.writer.doRelaxed(ctx, len(settlements), func(t *tx) (err error) {
 		for i := range settlements {
 			if settled[i], err = t.settle(now, &settlements[i]); err != nil {
 				return err

@@ -23,9 +23,8 @@ import (
 // its own operation and all others that wait in one transaction, tells their callers
 // the results, and makes the caller of the next operation in the queue the leader.
 //
-// Deferred operations are those whose callers are in no hurry. They wait after a commit
-// for so long that they alone keep the database busy for a fifth of the time at most. A
-// transaction for other operations runs them as well.
+// Some operations need not wait for the disk (see unsynced), and the leader may wait for
+// callers that are about to come (see gathering).
 type writer struct {
 	db          *sql.DB
 	shared      bool // The connections are the application's, too.
@@ -38,9 +37,10 @@ type writer struct {
 	queue   []*operation
 	leading bool // There is a leader.
 	closed  bool
-	// deferUntil is when deferred operations may have a transaction of their own.
-	deferUntil time.Time
-	stats      WriterStats
+	stats   WriterStats
+	// unsynced and gathering save commits; see there.
+	unsynced  unsynced
+	gathering gathering
 	// idle is signalled when there may be nothing more to do.
 	idle sync.Cond
 
@@ -49,21 +49,15 @@ type writer struct {
 	cache *cache
 }
 
-const (
-	// Deferred operations wait for deferFactor times the duration of the last
-	// transaction, and for maxDefer at most.
-	deferFactor = 4
-	maxDefer    = 20 * time.Millisecond
-)
-
 // An operation is what a caller does in a transaction.
 type operation struct {
-	ctx      context.Context
-	run      func(*tx) error
-	deferred bool
-	since    time.Time
-	notices  chan notice
-	err      error // the result, once isDone was sent
+	ctx         context.Context
+	run         func(*tx) error
+	relaxed     bool // The caller need not wait for the disk.
+	settlements int  // how many it has
+	since       time.Time
+	notices     chan notice
+	err         error // the result, once isDone was sent
 }
 
 // A notice is sent to the caller of an operation, which waits.
@@ -82,9 +76,9 @@ func (w *writer) do(ctx context.Context, run func(*tx) error) error {
 	return w.add(&operation{ctx: ctx, run: run, notices: make(chan notice, 1), since: time.Now()})
 }
 
-// doDeferred is do for callers that are in no hurry.
-func (w *writer) doDeferred(ctx context.Context, run func(*tx) error) error {
-	return w.add(&operation{ctx: ctx, run: run, notices: make(chan notice, 1), since: time.Now(), deferred: true})
+// doRelaxed is do for an operation with so many settlements that need not wait for the disk.
+func (w *writer) doRelaxed(ctx context.Context, settlements int, run func(*tx) error) error {
+	return w.add(&operation{ctx: ctx, run: run, notices: make(chan notice, 1), since: time.Now(), relaxed: true, settlements: settlements})
 }
 
 // add puts an operation into the queue. Its caller leads if there is no leader.
@@ -98,40 +92,27 @@ func (w *writer) add(o *operation) error {
 		return ErrClosed
 	}
 	w.queue = append(w.queue, o)
-	delay := time.Until(w.deferUntil)
-	if o.deferred = o.deferred && delay > 0; o.deferred || w.leading {
+	w.gathering.note(o)
+	if w.leading {
 		w.mu.Unlock()
-		return w.wait(o, delay)
+		return w.wait(o)
 	}
 	w.leading = true
 	w.mu.Unlock()
 	return w.lead(o)
 }
 
-// wait waits for the result of the operation. If its caller becomes the leader, or must
-// run the operation itself because a deferred one has waited long enough, it leads. If
-// the context ends while the operation is still in the queue, it is removed.
-func (w *writer) wait(o *operation, delay time.Duration) error {
-	var delayed <-chan time.Time
-	if o.deferred {
-		timer := time.NewTimer(delay)
-		defer timer.Stop()
-		delayed = timer.C
-	}
-	for {
-		select {
-		case n := <-o.notices:
-			return w.follow(n, o)
-		case <-delayed:
-			if w.takeLead(o) {
-				return w.lead(o)
-			}
-		case <-o.ctx.Done():
-			if w.withdraw(o) {
-				return o.ctx.Err()
-			}
-			return w.follow(<-o.notices, o)
+// wait waits for the result of the operation, and leads if its caller becomes the leader.
+// If the context ends while the operation is still in the queue, it is removed.
+func (w *writer) wait(o *operation) error {
+	select {
+	case n := <-o.notices:
+		return w.follow(n, o)
+	case <-o.ctx.Done():
+		if w.withdraw(o) {
+			return o.ctx.Err()
 		}
+		return w.follow(<-o.notices, o)
 	}
 }
 
@@ -141,19 +122,6 @@ func (w *writer) follow(n notice, o *operation) error {
 		return w.lead(o) // If its own context has ended, only the other operations are run.
 	}
 	return o.err
-}
-
-// takeLead makes the caller of a deferred operation the leader, because the operation has
-// waited long enough. It returns false if there is a leader, which will run it.
-func (w *writer) takeLead(o *operation) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	o.deferred = false
-	if w.leading || !slices.Contains(w.queue, o) {
-		return false
-	}
-	w.leading = true
-	return true
 }
 
 // withdraw removes an operation from the queue. It returns false if the operation is no
@@ -176,7 +144,6 @@ func (w *writer) lead(own *operation) error {
 	var batch []*operation
 	panicked := true
 	defer func() {
-		w.electNext()
 		for _, o := range batch {
 			if panicked {
 				o.err = errPanicked
@@ -185,10 +152,16 @@ func (w *writer) lead(own *operation) error {
 				o.notices <- isDone
 			}
 		}
+		w.electNext()
 	}()
-	err := w.begin(own.ctx, func(c *conn) {
-		batch = w.dequeue(func(*operation) bool { return true })
-		w.runAll(c, batch)
+	w.gather()
+	synced, settlements := w.mustSync(), 0
+	err := w.begin(own.ctx, synced, func(c *conn) {
+		batch = w.dequeue(func(o *operation) bool {
+			settlements += o.settlements
+			return synced || o == own || o.relaxed && settlements <= maxUnsyncedSettlements
+		})
+		w.runAll(c, synced, batch)
 	})
 	if err != nil {
 		batch = w.dequeue(func(o *operation) bool {
@@ -215,10 +188,13 @@ var (
 
 // begin begins a transaction and calls use, which ends it. While it waits for another
 // writer, it occupies no connection, because the application's handle may have few.
-func (w *writer) begin(ctx context.Context, use func(*conn)) error {
+func (w *writer) begin(ctx context.Context, synced bool, use func(*conn)) error {
 	return poll(ctx, w.busyTimeout, func() error {
 		begun := false
 		err := w.connect(ctx, func(c *conn) error {
+			if err := c.setSync(synced); err != nil {
+				return err
+			}
 			if err := run(c, stmtBeginImmediate); err != nil {
 				return err
 			}
@@ -270,14 +246,14 @@ func (w *writer) disconnect() {
 // runAll runs operations in the transaction that was begun. If it fails and there are
 // several, each is run in a transaction of its own, because one of them may be the
 // reason.
-func (w *writer) runAll(c *conn, batch []*operation) {
+func (w *writer) runAll(c *conn, synced bool, batch []*operation) {
 	start := time.Now()
-	err := w.transact(c, batch)
+	err := w.transact(c, synced, batch)
 	if err != nil && len(batch) > 1 {
 		for _, o := range batch {
 			err := poll(o.ctx, w.busyTimeout, func() error { return run(c, stmtBeginImmediate) })
 			if err == nil {
-				err = w.transact(c, []*operation{o})
+				err = w.transact(c, synced, []*operation{o})
 			}
 			o.fail(err)
 		}
@@ -292,7 +268,7 @@ func (w *writer) runAll(c *conn, batch []*operation) {
 	defer w.mu.Unlock()
 	w.stats.Operations += int64(len(batch))
 	w.stats.Busy += end.Sub(start)
-	w.deferUntil = end.Add(min(deferFactor*end.Sub(start), maxDefer))
+	w.gathering.expect(batch, w.queue, end.Sub(start))
 }
 
 // fail makes err the result of the operation, unless it is nil.
@@ -303,8 +279,12 @@ func (o *operation) fail(err error) {
 }
 
 // transact runs operations and commits. An error means that all was rolled back.
-func (w *writer) transact(c *conn, batch []*operation) error {
+func (w *writer) transact(c *conn, synced bool, batch []*operation) error {
+	var before, after int64
 	t, err := w.transaction(c)
+	if err == nil {
+		before, err = c.changes()
+	}
 	for _, o := range batch {
 		if err != nil {
 			break
@@ -323,9 +303,14 @@ func (w *writer) transact(c *conn, batch []*operation) error {
 		err = w.check() // before anything is written
 	}
 	if err == nil {
+		after, err = c.changes()
+	}
+	if err == nil {
 		err = w.commit(c)
 	}
-	if err != nil {
+	if err == nil {
+		w.noteCommit(after > before, synced, batch)
+	} else {
 		w.cache = nil
 		if !c.AutoCommit() { // Some failures have rolled back already.
 			err = errors.Join(err, run(c, stmtRollback))
@@ -341,9 +326,6 @@ func (w *writer) commit(c *conn) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stats.Commits += time.Since(start)
-	if err == nil {
-		w.stats.Transactions++
-	}
 	return err
 }
 
@@ -378,15 +360,13 @@ func (w *writer) dequeue(chosen func(*operation) bool) (removed []*operation) {
 	return removed
 }
 
-// electNext makes the caller of the first operation that is not deferred the leader.
+// electNext makes the caller of the first operation in the queue the leader.
 func (w *writer) electNext() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, o := range w.queue {
-		if !o.deferred {
-			o.notices <- becomeLeader
-			return
-		}
+	if len(w.queue) > 0 {
+		w.queue[0].notices <- becomeLeader
+		return
 	}
 	w.leading = false
 	w.idle.Broadcast()

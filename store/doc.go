@@ -203,6 +203,16 @@
 //     of a purge with nothing to remove should not grow with the logs, also not for
 //     KeepPerHook: that is why a store may wait until there is an eighth more.
 //
+// # What outlives what
+//
+// What a method has written outlives the process as soon as the method returns, whatever
+// kills that: the disk need not have it, but the operating system must. What Enqueue and
+// the methods that people call have written outlives a loss of power as well, if the store
+// promises that at all. Claims and settlements need not: a store may let the disk have
+// them with whatever it writes next, but not later than a second. It must not be able to
+// lose a claim and keep the settlement of that claim, nor keep what was written after
+// something that is lost.
+//
 // # Optional abilities
 //
 // A store that can report when it has been written to, by whichever process,

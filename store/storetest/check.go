@@ -62,6 +62,15 @@ func (c *check) reopen() {
 	c.Store, c.shared = c.h.Reopen(c.TB, c.Store), nil
 }
 
+// losePower ends the use of the store as a loss of power would, and opens its data again.
+func (c *check) losePower() {
+	c.Helper()
+	if c.h.LosePower == nil {
+		c.Skip("the harness cannot lose power")
+	}
+	c.Store, c.shared = c.h.LosePower(c.TB, c.Store), nil
+}
+
 // second is the data in another store if there can be one, else in the same.
 func (c *check) second() hooks.Store {
 	if c.h.Share == nil {

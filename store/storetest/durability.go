@@ -90,4 +90,57 @@ var durabilityRules = []rule{
 		c.equal("stats", counts(c.stats(0, time.Hour, "b")["b"]), [3]int{1, 1, 0})
 		c.is("Enqueue", c.Enqueue(c.Context(), start, entries(0, job{n: 9, event: eventID(3)})), hooks.ErrDuplicate)
 	}},
+	{"power", "When a method other than Claim and Settle has returned nil, what was written until then outlives a loss of power.", func(c *check) {
+		c.create("a", "b")
+		c.enqueue(0, job{n: 1}, job{n: 2}, job{n: 3, leased: time.Minute}, job{n: 4})
+		for _, step := range []func(){
+			func() { c.ok(c.CreateHook(c.Context(), fullHook("full"), 0)) },
+			func() {
+				c.equal("claimed", c.take(0, 1), []int{1})
+				c.ok(c.UpdateHook(c.Context(), plainHook(home, "b")))
+			},
+			func() { c.end(ms, 1, succeeded); c.cancel(ms, 2) },
+			func() { c.end(ms, 3, dead); c.redeliver(ms, 2) },
+			func() { c.equal("claimed", c.take(ms, 1), []int{4}); c.enqueue(ms, job{n: 5}) },
+			func() { c.ok(c.DeleteHook(c.Context(), hooks.Ref{Tenant: home, ID: "b"}, at(ms))) },
+		} {
+			step()
+			before := c.snapshot()
+			c.losePower()
+			c.unchanged("a loss of power", before)
+		}
+	}},
+	{"power_settled", "A store that promises so keeps claims and settlements over a loss of power.", func(c *check) {
+		if c.h.Relaxed {
+			c.Skip("the store promises less")
+		}
+		c.create("a")
+		c.enqueue(0, job{n: 1}, job{n: 2})
+		c.equal("claimed", c.take(0, many), []int{1, 2})
+		c.losePower()
+		c.equal("claimed while leased", c.take(ms, many), []int{})
+		c.end(ms, 1, succeeded)
+		before := c.snapshot()
+		c.losePower()
+		c.unchanged("a loss of power", before)
+	}},
+	{"power_undone", "A settlement that a loss of power has undone can be made again.", func(c *check) {
+		c.create("a")
+		c.enqueue(0, job{n: 1, leased: time.Minute})
+		s := outcome(c.delivery(1), ms, succeeded)
+		for range 2 {
+			if c.delivery(1).State == leased {
+				c.endWith(ms, s)
+			}
+			c.losePower()
+			c.is("Enqueue", c.Enqueue(c.Context(), start, entries(0, job{n: 2, event: eventID(1)})), hooks.ErrDuplicate)
+		}
+		if c.delivery(1).State == leased {
+			c.endWith(ms, s)
+		}
+		c.create("b") // The disk has all that was before it.
+		c.losePower()
+		c.expect("at the end", []int{1}, succeeded)
+		c.equal("attempts", len(c.attempts(home)), 1)
+	}},
 }

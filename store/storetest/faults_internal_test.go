@@ -414,6 +414,9 @@ var faults = []fault{
 	{"forgets everything at the end of its process", "durability/all durability/leases durability/keys durability/queue", func(h *Harness) {
 		h.Reopen = func(t testing.TB, _ hooks.Store) hooks.Store { return h.Open(t) }
 	}},
+	{"forgets everything when the power is lost", "durability/power durability/power_settled durability/power_undone", func(h *Harness) {
+		h.LosePower = func(t testing.TB, _ hooks.Store) hooks.Store { return h.Open(t) }
+	}},
 	{"keeps what it refused until the end of its process", "durability/refused", func(h *Harness) {
 		h.Reopen = func(t testing.TB, s hooks.Store) hooks.Store {
 			_ = s.CreateHook(t.Context(), fullHook("refused"), 0)

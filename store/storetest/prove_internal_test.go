@@ -84,11 +84,12 @@ func rulesNamed(names ...string) map[string]rule {
 	return found
 }
 
-// faultless opens memory stores, which here outlive their process.
+// faultless opens memory stores, which here outlive their process, and losses of power.
 func faultless() Harness {
 	return Harness{
-		Open:   func(testing.TB) hooks.Store { return memory.New(memory.Options{}) },
-		Reopen: func(_ testing.TB, s hooks.Store) hooks.Store { return s },
+		Open:      func(testing.TB) hooks.Store { return memory.New(memory.Options{}) },
+		Reopen:    func(_ testing.TB, s hooks.Store) hooks.Store { return s },
+		LosePower: func(_ testing.TB, s hooks.Store) hooks.Store { return s },
 	}
 }
 

@@ -1,0 +1,103 @@
+//go:build cgo && linux
+
+package sqlite_test
+
+import (
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/sqlite"
+)
+
+// Processes lose their power at random: they are killed, and the files are replaced with
+// what the disk had been made to have, and any other part of what was written (see
+// testdata/disk.c).
+
+// buildDisk compiles the library that keeps what the disk has.
+func buildDisk(t *testing.T) (library string) {
+	t.Helper()
+	cc, err := exec.LookPath("cc")
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skip("needs a C compiler: cc")
+	}
+	require.NoError(t, err)
+	library = filepath.Join(t.TempDir(), "disk.so")
+	out, err := exec.Command(cc, "-shared", "-fPIC", "-O2", "-o", library, "testdata/disk.c", "-ldl", "-lpthread").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return library
+}
+
+// onDisk starts a process on a copy of the file, and returns the file that the disk has of
+// it.
+func onDisk(t *testing.T, library string, w task) (p *process, disk string) {
+	t.Helper()
+	worked, disk := filepath.Join(t.TempDir(), "hooks.db"), filepath.Join(t.TempDir(), "hooks.db")
+	copyFiles(t, w.Path, worked)
+	copyFiles(t, w.Path, disk)
+	w.Path = worked
+	return start(t, w, func(c *exec.Cmd) {
+		c.Env = append(c.Env, "LD_PRELOAD="+library, "HOOKS_DISK="+filepath.Dir(disk))
+	}), disk
+}
+
+// maxUnsettled is how many deliveries a loss of power leaves unsettled that were sent: those
+// that a kill leaves, and settlements that the disk did not have.
+const maxUnsettled = maxRepeated + 512
+
+func TestNothingAcknowledgedIsLostWithThePower(t *testing.T) {
+	t.Parallel()
+	library := buildDisk(t)
+	random, l := newRandom(t), newLedger(t)
+	path := prepare(t, l)
+	losses := 12
+	if testing.Short() {
+		losses = 4
+	}
+	var acknowledged []string
+	for i := range losses {
+		p, disk := onDisk(t, library, task{Path: path, Name: "p" + string(rune('a'+i)), Callers: 16})
+		<-p.ready
+		time.Sleep(time.Duration(20+random.IntN(1500)) * time.Millisecond) // the moment is what is random
+		p.killed()
+		acknowledged = append(acknowledged, p.said[sayTriggered]...)
+		path = disk
+		checkIntegrity(t, path)
+		s := openAt(t, path)
+		unsettled := 0
+		l.mu.Lock()
+		for _, d := range listed(t, s) {
+			if l.counts[d.EventID] > 0 && !d.State.Ended() {
+				unsettled++
+			}
+		}
+		l.mu.Unlock()
+		assert.LessOrEqual(t, unsettled, maxUnsettled, "sent, and not settled")
+		require.NoError(t, s.(*sqlite.Store).Close())
+	}
+	stored := drain(t, path)
+	l.Close()
+	require.NotEmpty(t, acknowledged)
+	delivered := map[string]bool{}
+	for _, d := range stored {
+		delivered[d.EventID] = true
+		assert.Equal(t, hooks.Succeeded, d.State, d.EventID)
+		assert.Positive(t, l.counts[d.EventID], "%s was not received", d.EventID)
+	}
+	for _, id := range acknowledged {
+		assert.True(t, delivered[id], "%s was acknowledged, but is not stored", id)
+	}
+	requests := 0
+	for id, n := range l.counts {
+		requests += n
+		assert.True(t, delivered[id], "%s was received, but is not stored", id)
+	}
+	assert.LessOrEqual(t, requests-len(l.counts), losses*maxUnsettled)
+	t.Logf("%d events acknowledged, %d stored, %d requests", len(acknowledged), len(stored), requests)
+}
