@@ -165,6 +165,10 @@ var (
 	// stmtQueuedAfter reads the next deliveries of a lane that are due.
 	stmtQueuedAfter = newStatement("SELECT " + deliveryColumns + `, d.event, d.queued FROM hooks_deliveries d
 		WHERE d.hook = ? + 0 AND d.retry = ? + 0 AND d.queued <= ? AND (d.queued, d.n) > (? + 0, ? + 0) ORDER BY d.queued, d.n LIMIT ? + 0`)
+	// stmtLease leases a delivery. To lease those of a lane together would make SQLite collect
+	// them in a temporary table first, because the statement changes the index in which it
+	// finds them.
+	stmtLease = newStatement("UPDATE hooks_deliveries SET state = {leased}, queued = NULL, token = token + 1, until = ?, owner = ? WHERE n = ?")
 	// stmtFindEvent reads an event.
 	stmtFindEvent = newStatement("SELECT " + eventColumns + " FROM hooks_events WHERE n = ?")
 )
@@ -227,11 +231,11 @@ func (c *claim) takeNext(t *tenantInLine, l *laneInLine) error {
 	d.EventID, d.EventType = e.ID, e.Type
 	d.State = hooks.Leased
 	d.Lease = hooks.Lease{Owner: c.r.Owner, Token: d.Lease.Token + 1, Until: c.r.Until}
+	if err := run(c, stmtLease, packTime(d.Lease.Until), packID(d.Lease.Owner), q.n); err != nil {
+		return err
+	}
 	c.claimed = append(c.claimed, hooks.Claimed{Delivery: d, Event: e})
 	c.leases[d.ID] = &lease{n: q.n, token: d.Lease.Token, hook: l.hook.n, key: d.OrderingKey, created: d.CreatedAt.UnixMilli(), logged: true}
-	if l.served == 0 {
-		l.first = q.place
-	}
 	l.last, l.queued = q.place, l.queued[1:]
 	c.capacity.Take(e.Data)
 	t.capacity.Take(e.Data)

@@ -63,7 +63,7 @@ type laneInLine struct {
 	queued      []queued // due, and not taken yet
 	readAhead   int      // How many were read at last.
 	mayHaveMore bool     // There may be more that are due.
-	first, last place    // of those taken
+	last        place    // of those taken
 	served      int64    // as in tenantInLine
 }
 
@@ -196,22 +196,14 @@ func (c *claim) readLanes(t *tenantInLine) (read []*laneInLine, err error) {
 // shareOf divides among n, and rounds up.
 func shareOf(all, n int) int { return (all-1)/n + 1 }
 
-const sqlLeaseQueued = `UPDATE hooks_deliveries SET state = {leased}, queued = NULL, token = token + 1, until = ?, owner = ?
-	WHERE hook = ? + 0 AND retry = ? + 0`
-
 var (
-	// stmtLeaseBefore leases the deliveries of a lane that were queued before a time.
-	stmtLeaseBefore = newStatement(sqlLeaseQueued + " AND queued >= ? AND queued < ?")
-	// stmtLeaseAt leases those queued at that time, up to an n.
-	stmtLeaseAt = newStatement(sqlLeaseQueued + " AND queued = ? AND n <= ?")
 	// stmtSetTenant gives a tenant a new turn.
 	stmtSetTenant = newStatement("UPDATE hooks_tenants SET turn = ? WHERE tenant = ?")
 	// stmtDeleteTenant removes a tenant that has no lane in line.
 	stmtDeleteTenant = newStatement("DELETE FROM hooks_tenants WHERE tenant = ?")
 )
 
-// finish leases the deliveries that were claimed, and gives new turns to the tenants and
-// lanes that were served. One that is alone in its line needs no new turn.
+// finish gives new turns to the tenants and lanes that were served. One that is alone in its line needs no new turn.
 func (c *claim) finish() error {
 	alone := len(c.read) == 1 && !c.tenantPassed && !c.tenants.unread()
 	for _, t := range c.read {
@@ -237,9 +229,6 @@ func (c *claim) finishLanes(t *tenantInLine) (stay bool, err error) {
 	stay = t.lanePassed || t.lanes.unread()
 	alone := len(t.touched) == 1 && !stay
 	for _, l := range t.touched {
-		if err := c.lease(l); err != nil {
-			return false, err
-		}
 		due, err := c.dueAfter(l)
 		if err != nil {
 			return false, err
@@ -254,20 +243,6 @@ func (c *claim) finishLanes(t *tenantInLine) (stay bool, err error) {
 		stay = stay || isDue
 	}
 	return stay, nil
-}
-
-// lease leases the deliveries of the lane that were claimed.
-func (c *claim) lease(l *laneInLine) error {
-	if l.served == 0 {
-		return nil
-	}
-	until, owner := c.r.Until.UnixMilli(), packID(c.r.Owner)
-	if l.first.queued < l.last.queued {
-		if err := run(c, stmtLeaseBefore, until, owner, l.hook.n, int64(l.retry), l.first.queued, l.last.queued); err != nil {
-			return err
-		}
-	}
-	return run(c, stmtLeaseAt, until, owner, l.hook.n, int64(l.retry), l.last.queued, l.last.n)
 }
 
 // dueAfter returns when the lane is due after the claim.
