@@ -203,7 +203,8 @@ var (
 	stmtDeleteTenant = newStatement("DELETE FROM hooks_tenants WHERE tenant = ?")
 )
 
-// finish gives new turns to the tenants and lanes that were served. One that is alone in its line needs no new turn.
+// finish gives new turns to the tenants and lanes that were served. One that is alone in its
+// line needs no new turn.
 func (c *claim) finish() error {
 	alone := len(c.read) == 1 && !c.tenantPassed && !c.tenants.unread()
 	for _, t := range c.read {

@@ -28,21 +28,21 @@ const (
 
 func (u unsynced) tooOld() bool { return !u.since.IsZero() && time.Since(u.since) >= maxUnsynced }
 
-// mustSync reports whether the next transaction has to sync the file.
-func (w *writer) mustSync() bool {
-	if w.shared || w.synchronous != Full { // as the connection is
-		return true
-	}
+// mustSync reports whether the next transaction has to sync the file. It also returns how
+// many settlements are not synced so far.
+func (w *writer) mustSync() (must bool, settlements int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	settlements := w.unsynced.settlements
-	for _, o := range w.queue {
-		settlements += o.settlements
-		if !o.relaxed {
-			return true
-		}
+	if w.shared || w.synchronous != Full { // Each does what its connection is set to.
+		return true, 0
 	}
-	return settlements > maxUnsyncedSettlements || w.unsynced.tooOld()
+	waiting := 0
+	for _, o := range w.queue {
+		waiting += o.settlements
+		must = must || !o.relaxed
+	}
+	settlements = w.unsynced.settlements
+	return must || settlements+waiting > maxUnsyncedSettlements || w.unsynced.tooOld(), settlements
 }
 
 // noteCommit records that a transaction was committed. If it has written nothing, it has

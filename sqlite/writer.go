@@ -155,7 +155,7 @@ func (w *writer) lead(own *operation) error {
 		w.electNext()
 	}()
 	w.gather()
-	synced, settlements := w.mustSync(), 0
+	synced, settlements := w.mustSync()
 	err := w.begin(own.ctx, synced, func(c *conn) {
 		batch = w.dequeue(func(o *operation) bool {
 			settlements += o.settlements
