@@ -74,11 +74,11 @@ type Config struct {
 	// many deliveries, with 64 MiB of data, are leased and in memory. If the process is
 	// killed, they wait until their leases end, and at most 10 times as many requests as
 	// this bound are made again: those under way, and those whose results were not stored.
-	// A fifth of the
-	// slots (128 of 640; of less than 640, up to half of them) are for requests younger
-	// than 50 ms, so that slow endpoints leave some to the others. [Manager.Test] and
-	// [Manager.Verify] have further slots: a quarter of this number, of which a tenant
-	// gets a quarter, and at least 1 each. Default: 640; 1 to 10,000.
+	//
+	// A fifth of the slots (128 of 640; of less than 640, up to half of them) are for
+	// requests younger than 50 ms, so that slow endpoints leave some to the others.
+	// [Manager.Test] and [Manager.Verify] have further slots: a quarter of this number, of
+	// which a tenant gets a quarter, and at least 1 each. Default: 640; 1 to 10,000.
 	MaxInFlight int
 	// MaxInFlightPerHook bounds the requests of each hook that does not set
 	// MaxInFlight itself. Default: 32; 1 to 10,000.

@@ -16,8 +16,8 @@ import (
 //     unless the store says otherwise, from several processes.
 //   - When a method returns nil, what it wrote is durable in the store's sense;
 //     when it returns an error, it wrote nothing. It does not retry.
-//   - Claim and Settle may promise less, because only an engine waits for them: what
-//     they wrote outlives the process, but a loss of power may undo the claims
+//   - Claim and Settle may promise less, because only [Manager.Run] waits for them:
+//     what they wrote outlives the process, but a loss of power may undo the claims
 //     and settlements of the last second. Then the deliveries are sent again.
 //   - A context that ends before the call commits makes it return the context's
 //     error, having written nothing.

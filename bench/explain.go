@@ -46,6 +46,15 @@ type countingStore struct {
 	asked counters
 }
 
+// A countingMemory counts for a store in memory, and has the abilities of one.
+type countingMemory struct {
+	*countingStore
+	hooks.Notifier
+}
+
+// Volatile says that the data ends with the process; see [hooks.Store].
+func (countingMemory) Volatile() {}
+
 func (s *countingStore) count(add func(*counters)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

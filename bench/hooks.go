@@ -15,14 +15,18 @@ const hooksConfiguration = "`MaxInFlight` and `MaxInFlightPerHook` 64, else the 
 type engine struct {
 	setting
 	manager *hooks.Manager
-	store   *countingStore
+	counted *countingStore
 	closer  io.Closer // or nil
 	cancel  context.CancelFunc
 	stopped chan error
 }
 
 func newEngine(ctx context.Context, s setting, of hooks.Store, closer io.Closer) (*engine, error) {
-	store := &countingStore{Store: of}
+	counted := &countingStore{Store: of}
+	var store hooks.Store = counted
+	if n, ok := of.(hooks.Notifier); ok {
+		store = countingMemory{counted, n}
+	}
 	m, err := hooks.New(store, hooks.Config{
 		AllowNetworks: []string{"127.0.0.0/8"}, AllowHTTP: true,
 		MaxInFlight: inFlight, MaxInFlightPerHook: inFlight,
@@ -44,7 +48,7 @@ func newEngine(ctx context.Context, s setting, of hooks.Store, closer io.Closer)
 			return nil, err
 		}
 	}
-	return &engine{setting: s, manager: m, store: store, closer: closer}, nil
+	return &engine{setting: s, manager: m, counted: counted, closer: closer}, nil
 }
 
 func (e *engine) Store(ctx context.Context, n int) error {
@@ -69,7 +73,7 @@ func (e *engine) Trigger(ctx context.Context, data []byte) error {
 	return err
 }
 
-func (e *engine) counters() counters { return e.store.counters() }
+func (e *engine) counters() counters { return e.counted.counters() }
 
 func (e *engine) Stop(context.Context) error {
 	e.cancel()

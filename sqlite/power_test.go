@@ -16,8 +16,8 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
-// Processes lose their power at random: they are killed, and the files are replaced with
-// what the disk had been made to have, and any other part of what was written (see
+// The power is cut at random: a process is killed, and the next one gets the files as the
+// disk may have them, with all that was synced and a random part of what was not (see
 // testdata/disk.c).
 
 // buildDisk compiles the library that keeps what the disk has.

@@ -5,6 +5,7 @@ package sqlite_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -102,26 +103,28 @@ func TestWhatALossOfPowerUndoes(t *testing.T) {
 }
 
 func TestWriterStats(t *testing.T) {
-	s := disks.Open(t).(*sqlite.Store)
-	before := s.WriterStats()
-	enqueueLeased(t, s, "one", 3)
-	settle(t, s, "one", 0, 1)
-	settle(t, s, "one", 1, 2)
-	after := s.WriterStats()
-	assert.Equal(t, int64(3), after.Transactions-before.Transactions)
-	assert.Equal(t, int64(2), after.Unsynced-before.Unsynced)
-	assert.Equal(t, int64(3), after.Operations-before.Operations)
-	assert.Greater(t, after.Commits, before.Commits)
-	assert.Greater(t, after.Busy-before.Busy, after.Commits-before.Commits)
-
-	// With Normal, no commit waits for the disk.
-	normal, err := sqlite.Open(t.Context(), t.TempDir()+"/normal.db", sqlite.Options{Synchronous: sqlite.Normal})
-	require.NoError(t, err)
-	defer func() { assert.NoError(t, normal.Close()) }()
-	enqueueLeased(t, normal, "one", 1)
-	stats := normal.WriterStats()
-	assert.Positive(t, stats.Transactions)
-	assert.Equal(t, stats.Transactions, stats.Unsynced)
+	for synchronous, unsynced := range map[sqlite.Synchronous]int64{sqlite.Full: 2, sqlite.Normal: 3} {
+		t.Run(synchronous.String(), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "hooks.db")
+			synctest.Test(t, func(t *testing.T) {
+				s, err := sqlite.Open(t.Context(), path, sqlite.Options{Synchronous: synchronous})
+				require.NoError(t, err)
+				assert.Zero(t, s.WriterStats())
+				enqueueLeased(t, s, "one", 3)
+				settle(t, s, "one", 0, 1)
+				settle(t, s, "one", 1, 2)
+				assert.Equal(t, sqlite.WriterStats{Transactions: 3, Unsynced: unsynced, Operations: 3}, s.WriterStats(), "in virtual time, nothing takes any")
+				require.NoError(t, s.Close())
+			})
+			s, err := sqlite.Open(t.Context(), path, sqlite.Options{Synchronous: synchronous})
+			require.NoError(t, err)
+			enqueueLeased(t, s, "two", 3)
+			stats := s.WriterStats()
+			assert.Positive(t, stats.Commits)
+			assert.Greater(t, stats.Busy, stats.Commits)
+			require.NoError(t, s.Close())
+		})
+	}
 }
 
 // Callers that come at the same time share transactions; each still gets its own result.

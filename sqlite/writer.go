@@ -278,7 +278,8 @@ func (o *operation) fail(err error) {
 	}
 }
 
-// transact runs operations and commits. An error means that all was rolled back.
+// transact runs operations and commits, which syncs the file if the connection is set so
+// (synced). An error means that all was rolled back.
 func (w *writer) transact(c *conn, synced bool, batch []*operation) error {
 	var before, after int64
 	t, err := w.transaction(c)

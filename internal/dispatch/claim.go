@@ -73,7 +73,7 @@ func (d *Dispatcher[K, V]) queueCapacity(q *Queue[K, V], now time.Time) int {
 
 // capacity is how many items the queue may have in memory by its own limits. One whose
 // endpoint is quick may have as many as are then left free, so that it gets half at most,
-// but no more than it can send soon.
+// in items and in bytes, but no more than it can send in an eighth of a lease.
 func (d *Dispatcher[K, V]) capacity(q *Queue[K, V]) int {
 	if q.isStalled {
 		return q.Batch

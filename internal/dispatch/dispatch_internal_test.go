@@ -329,3 +329,51 @@ func TestNobodyStarves(t *testing.T) {
 		})
 	})
 }
+
+// A queue whose endpoint is quick gets half of the capacity, in items and in bytes, and no
+// more than it can send in an eighth of a lease. Others get three times what they may have
+// under way.
+func TestCapacityOfAQueue(t *testing.T) {
+	for title, tt := range map[string]struct {
+		takes  time.Duration // a request
+		limits Limits
+		bytes  int
+		want   int
+	}{
+		"quick":                {time.Millisecond, Limits{InFlight: 8, Batch: 1}, 1 << 20, 128},
+		"bytes":                {time.Millisecond, Limits{InFlight: 8, Batch: 1}, 1000, 51},
+		"few at a time":        {40 * time.Millisecond, Limits{InFlight: 1, Batch: 1}, 1 << 20, 25},
+		"slow":                 {60 * time.Millisecond, Limits{InFlight: 8, Batch: 1}, 1 << 20, 24},
+		"slow, in batches":     {60 * time.Millisecond, Limits{InFlight: 1, Batch: 10}, 1 << 20, 10},
+		"a rate of 100/second": {time.Millisecond, Limits{InFlight: 8, Batch: 1, Interval: 10 * time.Millisecond}, 1 << 20, 24},
+	} {
+		t.Run(title, func(t *testing.T) {
+			inBubble(t, func() {
+				d := newTest(16, 256, tt.bytes)
+				d.cfg.Lease = 8 * time.Second
+				d.SetTenants(1)
+				d.PlanClaim(time.Now()) // The store has nothing.
+				key := name{"a", 1}
+				reserve := func() bool {
+					q := d.Reserve(key, tt.limits, 10)
+					if q != nil {
+						d.HandOver([]*Queue[name, int]{q}, []Item[int]{{Size: 10, Due: time.Now()}}, true)
+					}
+					return q != nil
+				}
+				for range 10 { // so that the pace is known and the window is as large as it gets
+					require.True(t, reserve())
+					time.Sleep(tt.limits.Interval)
+					r := d.tryTake()
+					time.Sleep(tt.takes)
+					d.Done(r, Outcome{Success: true})
+				}
+				n := 0
+				for reserve() {
+					n++
+				}
+				require.Equal(t, tt.want, n)
+			})
+		})
+	}
+}

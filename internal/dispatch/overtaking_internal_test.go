@@ -152,7 +152,7 @@ func TestNothingIsOvertakenForever(t *testing.T) {
 				}
 				b.claim()
 				b.send(ends)
-				time.Sleep(time.Millisecond)
+				time.Sleep(time.Millisecond) // of virtual time
 			}
 			for range steps {
 				for i, key := range b.keys {

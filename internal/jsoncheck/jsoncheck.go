@@ -104,13 +104,13 @@ func text(data []byte) (rest []byte, ok bool) {
 }
 
 // skipPlain removes the characters of a string that may stand for themselves: all but
-// quotation marks, backslashes and control characters. It may leave some of them.
+// quotation marks, backslashes and control characters.
 func skipPlain(data []byte) []byte {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	for len(data) >= 8 {
 		x := binary.LittleEndian.Uint64(data)
-		// The high bit of a byte of each of these is set if the byte is the one sought.
-		// It may also be set in the byte behind one, and in one that is above 0x7f.
+		// In each of these, the high bit of a byte is set where x has such a character. It
+		// may also be set in the byte that follows one, and where x is above 0x7f.
 		control, quote, backslash := x-' '*ones, (x^'"'*ones)-ones, (x^'\\'*ones)-ones
 		if (control|quote|backslash)&^x&high != 0 {
 			break

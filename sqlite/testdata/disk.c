@@ -1,7 +1,7 @@
 /* Preloaded, this keeps a copy of each database file and write-ahead log as the disk would
    have it after a loss of power, in the directory that HOOKS_DISK names. A write reaches the
-   copy when the file is synced. Every second one reaches it at once as well, as if the
-   operating system had written it early, so that writes that were not synced survive in any
+   copy when the file is synced. About half of the writes reach it at once as well, as if the
+   operating system had written them early, so that writes that were not synced survive in any
    combination. */
 #define _GNU_SOURCE
 #include <dlfcn.h>

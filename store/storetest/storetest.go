@@ -39,9 +39,9 @@ type Harness struct {
 	// Reopen ends the use of s, as the end of its process would, and opens its
 	// data again. Nil: what is in the store does not outlive it.
 	Reopen func(t testing.TB, s hooks.Store) hooks.Store
-	// LosePower ends the use of s as a loss of power would, when the disk has no more than
-	// the store has waited for, and opens its data again. Nil: the rules of that are
-	// skipped.
+	// LosePower ends the use of s as a loss of power would, and opens what is then left of
+	// its data: all that the store has waited for the disk to have, and perhaps more. Nil:
+	// rules about a loss of power are skipped.
 	LosePower func(t testing.TB, s hooks.Store) hooks.Store
 	// Relaxed says that LosePower may undo claims and settlements, as the contract allows.
 	Relaxed bool
