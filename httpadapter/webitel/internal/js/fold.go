@@ -99,6 +99,20 @@ func readClass(text string) (*class, int) {
 		at++
 	}
 	apart := false // A shorthand was between the last two of the others.
+	add := func(e element) {
+		switch {
+		case e.shorthand:
+			c.shorthands.WriteString(e.text)
+			apart = true
+			return
+		case apart && e.isASCII(): // "\0" and "0" do not become "\00".
+			fmt.Fprintf(&c.others, `\x%02x`, e.text)
+		default:
+			c.others.WriteString(e.escaped())
+		}
+		apart = false
+		c.folds++
+	}
 	for at < len(text) {
 		if text[at] == ']' {
 			c.open = false
@@ -107,30 +121,19 @@ func readClass(text string) (*class, int) {
 		}
 		first := readElement(text[at:])
 		at += len(first.text)
-		if first.shorthand {
-			c.shorthands.WriteString(first.text)
-			apart = true
-			continue
-		}
-		if apart && first.isASCII() { // "\0" and "0" do not become "\00".
-			fmt.Fprintf(&c.others, `\x%02x`, first.text)
-		} else {
-			c.others.WriteString(first.escaped())
-		}
-		apart = false
-		c.folds++
+		add(first)
 		if len(text) < at+2 || text[at] != '-' || text[at+1] == ']' {
 			continue
 		}
 		last := readElement(text[at+1:])
-		if last.shorthand { // It is no range then, and the hyphen stands for itself.
-			c.others.WriteString(`\-`)
-			at++
+		at += 1 + len(last.text)
+		if first.shorthand || last.shorthand { // It is no range then, and the hyphen stands for itself.
+			add(element{text: "-"})
+			add(last)
 			continue
 		}
 		c.others.WriteString("-" + last.escaped())
 		c.folds += max(0, int(last.highest-first.lowest))
-		at += 1 + len(last.text)
 	}
 	c.text = text[:at]
 	return c, at
@@ -173,14 +176,15 @@ func readElement(text string) element {
 		}
 	}
 	size = escapeSize(text)
-	switch e := (element{text: text[:size], highest: unicode.MaxRune}); {
+	switch e := (element{text: text[:size]}); {
 	case strings.ContainsAny(text[1:2], "wWdDsS"):
 		e.shorthand = true
 		return e
 	case text[1] == 'c' || '0' <= text[1] && text[1] <= '9':
-		return e // It may be a control character, written longer.
+		e.highest = unicode.MaxLatin1 // A control character or an octal number, of which this may be only the beginning.
+		return e
 	default:
-		e.lowest, e.highest = 0, 0x7f
+		e.highest = unicode.MaxASCII
 		if c, _ := utf8.DecodeRuneInString(text[1:]); c > 0x7f {
 			e.lowest, e.highest = c, c
 		}
