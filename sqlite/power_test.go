@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
@@ -81,23 +80,5 @@ func TestNothingAcknowledgedIsLostWithThePower(t *testing.T) {
 		assert.LessOrEqual(t, unsettled, maxUnsettled, "sent, and not settled")
 		require.NoError(t, s.(*sqlite.Store).Close())
 	}
-	stored := drain(t, path)
-	l.Close()
-	require.NotEmpty(t, acknowledged)
-	delivered := map[string]bool{}
-	for _, d := range stored {
-		delivered[d.EventID] = true
-		assert.Equal(t, hooks.Succeeded, d.State, d.EventID)
-		assert.Positive(t, l.counts[d.EventID], "%s was not received", d.EventID)
-	}
-	for _, id := range acknowledged {
-		assert.True(t, delivered[id], "%s was acknowledged, but is not stored", id)
-	}
-	requests := 0
-	for id, n := range l.counts {
-		requests += n
-		assert.True(t, delivered[id], "%s was received, but is not stored", id)
-	}
-	assert.LessOrEqual(t, requests-len(l.counts), losses*maxUnsettled)
-	t.Logf("%d events acknowledged, %d stored, %d requests", len(acknowledged), len(stored), requests)
+	l.complete(t, drain(t, path), acknowledged, losses*maxUnsettled)
 }
