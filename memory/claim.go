@@ -44,10 +44,10 @@ type claim struct {
 }
 
 func (c *claim) run() {
-	for t := c.ready.first; t != nil && c.capacity.Deliveries > 0; {
-		next := t.inReady.next
+	for t := c.ready.First(); t != nil && c.capacity.Deliveries > 0; {
+		next := c.ready.Next(t)
 		if c.serve(t) {
-			next = c.ready.toEnd(t)
+			next = c.ready.ToEnd(t)
 		}
 		t = next
 	}
@@ -57,14 +57,14 @@ func (c *claim) run() {
 // claim may lease.
 func (c *claim) serve(t *tenant) bool {
 	if t.claim != c.claims {
-		t.claim, t.turn, t.capacity = c.claims, t.ready.first, c.r.TenantCapacity(t.name)
+		t.claim, t.turn, t.capacity = c.claims, t.ready.First(), c.r.TenantCapacity(t.name)
 	}
 	for l := t.turn; l != nil && t.capacity.Deliveries > 0; {
-		next := l.inReady.next
+		next := t.ready.Next(l)
 		d := c.firstDue(l)
 		if d != nil && c.takeCapacity(l.queue) {
 			c.lease(l, d)
-			t.turn = t.ready.toEnd(l)
+			t.turn = t.ready.ToEnd(l)
 			return true
 		}
 		if d == nil {

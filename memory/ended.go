@@ -48,7 +48,7 @@ func sizeOf(h http.Header) (n int) {
 
 // addEnded counts a delivery that has ended and is not held.
 func (s *Store) addEnded(d *delivery) {
-	s.ended.push(d)
+	s.ended.Push(d)
 	d.bytes = d.size()
 	s.bytes += d.bytes
 	if d.event.open--; d.event.open == 0 {
@@ -58,11 +58,11 @@ func (s *Store) addEnded(d *delivery) {
 
 // removeEnded no longer counts an ended delivery, because it starts again.
 func (s *Store) removeEnded(d *delivery) {
-	d.queue.ended.remove(d)
+	d.queue.ended.Remove(d)
 	if d.Held { // It was not counted.
 		return
 	}
-	s.ended.remove(d)
+	s.ended.Remove(d)
 	s.bytes -= d.bytes
 	if d.event.open++; d.event.open == 1 {
 		s.bytes -= d.event.bytes
@@ -77,14 +77,14 @@ func (s *Store) countEvent(e *event) {
 
 // trim drops what ended first, until nothing exceeds the bounds.
 func (s *Store) trim() {
-	for s.ended.len > s.maxEnded {
-		s.drop(s.ended.first, true)
+	for s.ended.Len() > s.maxEnded {
+		s.drop(s.ended.First(), true)
 	}
-	for s.withoutDeliveries.len > s.maxEnded {
-		s.dropEvent(s.withoutDeliveries.first)
+	for s.withoutDeliveries.Len() > s.maxEnded {
+		s.dropEvent(s.withoutDeliveries.First())
 	}
 	for s.bytes > s.maxBytes {
-		if d, e := s.ended.first, s.withoutDeliveries.first; d == nil || e != nil && e.triggered.Before(d.EndedAt) {
+		if d, e := s.ended.First(), s.withoutDeliveries.First(); d == nil || e != nil && e.triggered.Before(d.EndedAt) {
 			s.dropEvent(e)
 		} else {
 			s.drop(d, true)
@@ -95,18 +95,18 @@ func (s *Store) trim() {
 // drop removes an ended delivery and its attempts and, withEvent, its event if that
 // has no other.
 func (s *Store) drop(d *delivery, withEvent bool) {
-	s.ended.remove(d)
-	d.queue.ended.remove(d)
+	s.ended.Remove(d)
+	d.queue.ended.Remove(d)
 	delete(s.deliveries, d.ID)
 	d.attempts = nil
 	s.bytes -= d.bytes
-	if d.queue.all.remove(d); d.queue.all.len == 0 {
+	if d.queue.all.Remove(d); d.queue.all.Len() == 0 {
 		s.forgetQueue(d.queue)
 	}
 	if d.event.remaining--; d.event.remaining > 0 {
 		return
 	}
-	s.withoutDeliveries.push(d.event)
+	s.withoutDeliveries.Push(d.event)
 	if withEvent {
 		s.dropEvent(d.event)
 	}
@@ -114,7 +114,7 @@ func (s *Store) drop(d *delivery, withEvent bool) {
 
 // dropEvent removes an event without deliveries.
 func (s *Store) dropEvent(e *event) {
-	s.withoutDeliveries.remove(e)
+	s.withoutDeliveries.Remove(e)
 	delete(s.events, eventKey{e.Tenant, e.ID})
 	s.bytes -= e.bytes
 }
@@ -126,8 +126,8 @@ func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (int, error) {
 	}
 	defer s.mu.Unlock()
 	n := 0
-	for d := s.ended.first; d != nil && n < r.Limit; {
-		next := d.inEnded.next
+	for d := s.ended.First(); d != nil && n < r.Limit; {
+		next := s.ended.Next(d)
 		if d.EndedAt.Before(r.Before) {
 			s.drop(d, d.event.triggered.Before(r.Before))
 			n++
@@ -139,8 +139,8 @@ func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (int, error) {
 			n += s.shorten(q, r.KeepPerHook, r.Limit-n)
 		}
 	}
-	for e := s.withoutDeliveries.first; e != nil && n < r.Limit; {
-		next := e.inWithoutDeliveries.next
+	for e := s.withoutDeliveries.First(); e != nil && n < r.Limit; {
+		next := s.withoutDeliveries.Next(e)
 		if e.triggered.Before(r.Before) {
 			s.dropEvent(e)
 			n++
@@ -153,12 +153,12 @@ func (s *Store) Purge(ctx context.Context, r hooks.PurgeRequest) (int, error) {
 // shorten drops at most limit of a hook's deliveries that are not among the last
 // to have ended.
 func (s *Store) shorten(q *queue, keep, limit int) (n int) {
-	d := q.ended.first
-	for range q.ended.len - keep {
+	d := q.ended.First()
+	for range q.ended.Len() - keep {
 		if n == limit {
 			break
 		}
-		next := d.inQueueEnded.next
+		next := q.ended.Next(d)
 		if !d.Held {
 			s.drop(d, true)
 			n++

@@ -42,17 +42,17 @@ func (w *walk) check(t *rapid.T) {
 		}
 	}
 	require.Equal(t, bytes, w.bytes, "bytes")
-	require.Equal(t, ended, w.ended.len, "ended deliveries")
+	require.Equal(t, ended, w.ended.Len(), "ended deliveries")
 	require.LessOrEqual(t, bytes, w.maxBytes)
 	require.LessOrEqual(t, ended, w.maxEnded)
 	for _, q := range w.queues {
 		var want, got []string
-		for d := q.all.first; d != nil; d = d.inQueue.next {
+		for d := q.all.First(); d != nil; d = q.all.Next(d) {
 			if d.State.Ended() {
 				want = append(want, d.ID)
 			}
 		}
-		for d := q.ended.first; d != nil; d = d.inQueueEnded.next {
+		for d := q.ended.First(); d != nil; d = q.ended.Next(d) {
 			got = append(got, d.ID)
 		}
 		slices.Sort(got)

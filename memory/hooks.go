@@ -73,7 +73,7 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 		delete(s.hookCounts, ref.Tenant)
 	}
 	if q := s.queues[ref]; q != nil {
-		for d := q.all.first; d != nil; d = d.inQueue.next {
+		for d := q.all.First(); d != nil; d = q.all.Next(d) {
 			if d.Held {
 				s.release(d, now)
 			}

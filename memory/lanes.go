@@ -5,14 +5,15 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/internal/heap"
+	"github.com/seed-2c6e3a5a/hooks/internal/list"
 )
 
 // A tenant has the queues of its hooks.
 type tenant struct {
 	name    string
-	queues  int           // how many
-	ready   list[lane]    // lanes that had something due at a claim, in the order of their turns
-	inReady links[tenant] // in Store.ready, as long as there is a lane in ready
+	queues  int                // how many
+	ready   list.List[lane]    // lanes that had something due at a claim, in the order of their turns
+	inReady list.Links[tenant] // in Store.ready, as long as there is a lane in ready
 	// What follows is of the claim with this number: the capacity left, and the
 	// lane whose turn it is.
 	claim    uint64
@@ -26,10 +27,10 @@ type queue struct {
 	tenant   *tenant
 	hook     *hooks.Hook // nil: it does not exist
 	lanes    [2]lane     // first attempts, retries
-	all      list[delivery]
-	ended    list[delivery] // held ones included, in the order in which they ended
-	claim    uint64         // the number of a claim
-	capacity int            // how many more deliveries that claim may lease
+	all      list.List[delivery]
+	ended    list.List[delivery] // held ones included, in the order in which they ended
+	claim    uint64              // the number of a claim
+	capacity int                 // how many more deliveries that claim may lease
 }
 
 // A lane is those deliveries of a queue that wait for their first attempt, or
@@ -37,9 +38,9 @@ type queue struct {
 type lane struct {
 	queue   *queue
 	waiting heap.Heap[delivery]
-	due     time.Time   // when the first is, and the hook's throttle has ended
-	inReady links[lane] // in the tenant's ready
-	index   int         // in Store.upcoming
+	due     time.Time        // when the first is, and the hook's throttle has ended
+	inReady list.Links[lane] // in the tenant's ready
+	index   int              // in Store.upcoming
 }
 
 func (s *Store) queue(ref hooks.Ref) *queue {
@@ -49,13 +50,13 @@ func (s *Store) queue(ref hooks.Ref) *queue {
 	}
 	t := s.tenants[ref.Tenant]
 	if t == nil {
-		t = &tenant{name: ref.Tenant, ready: list[lane]{of: func(l *lane) *links[lane] { return &l.inReady }}}
+		t = &tenant{name: ref.Tenant, ready: list.New(func(l *lane) *list.Links[lane] { return &l.inReady })}
 		s.tenants[ref.Tenant] = t
 	}
 	t.queues++
 	q = &queue{ref: ref, tenant: t, hook: s.hooks[ref]}
-	q.all.of = func(d *delivery) *links[delivery] { return &d.inQueue }
-	q.ended.of = func(d *delivery) *links[delivery] { return &d.inQueueEnded }
+	q.all = list.New(func(d *delivery) *list.Links[delivery] { return &d.inQueue })
+	q.ended = list.New(func(d *delivery) *list.Links[delivery] { return &d.inQueueEnded })
 	for i := range q.lanes {
 		q.lanes[i].queue = q
 		q.lanes[i].waiting = heap.New(earlier, func(d *delivery) *int { return &d.index })
@@ -123,7 +124,7 @@ func (s *Store) updateLane(l *lane) {
 		l.due = h.Health.ThrottledUntil
 	}
 	switch {
-	case l.inReady.linked && !l.due.After(s.lastClaim):
+	case l.queue.tenant.ready.Has(l) && !l.due.After(s.lastClaim):
 	case l.index > 0:
 		s.upcoming.Fix(l)
 	default:
@@ -144,9 +145,9 @@ func (s *Store) removeLane(l *lane) {
 // end of the store's unless it is in it.
 func (s *Store) joinTurns(l *lane) {
 	t := l.queue.tenant
-	t.ready.push(l)
-	if !t.inReady.linked {
-		s.ready.push(t)
+	t.ready.Push(l)
+	if !s.ready.Has(t) {
+		s.ready.Push(t)
 	}
 }
 
@@ -154,8 +155,8 @@ func (s *Store) joinTurns(l *lane) {
 // from the store's with its last lane.
 func (s *Store) leaveTurns(l *lane) {
 	t := l.queue.tenant
-	t.ready.remove(l)
-	if t.ready.len == 0 {
-		s.ready.remove(t)
+	t.ready.Remove(l)
+	if t.ready.Len() == 0 {
+		s.ready.Remove(t)
 	}
 }

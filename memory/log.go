@@ -158,7 +158,7 @@ func (s *Store) ofHook(ref hooks.Ref) iter.Seq[*delivery] {
 		if q == nil {
 			return
 		}
-		for d := q.all.first; d != nil; d = d.inQueue.next {
+		for d := q.all.First(); d != nil; d = q.all.Next(d) {
 			if !yield(d) {
 				return
 			}

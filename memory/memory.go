@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/internal/heap"
+	"github.com/seed-2c6e3a5a/hooks/internal/list"
 )
 
 // Options set a Store up. The zero value works.
@@ -50,16 +51,16 @@ type Store struct {
 	hookCounts    map[string]int      // the number of hooks, by tenant
 
 	events            map[eventKey]*event
-	withoutDeliveries list[event] // events without a delivery
+	withoutDeliveries list.List[event] // events without a delivery
 	deliveries        map[string]*delivery
-	ended             list[delivery] // those that are not held, in the order in which they ended
-	bytes             int            // of what is in ended, and of events that have no open deliveries
+	ended             list.List[delivery] // those that are not held, in the order in which they ended
+	bytes             int                 // of what is in ended, and of events that have no open deliveries
 	queues            map[hooks.Ref]*queue
 	tenants           map[string]*tenant // of the queues
 	chains            map[chainKey]*chain
 	sequence          uint64
-	ready             list[tenant]    // tenants with lanes that had something due at a claim, in the order of their turns
-	upcoming          heap.Heap[lane] // the other lanes, by the time when they have something due
+	ready             list.List[tenant] // tenants with lanes that had something due at a claim, in the order of their turns
+	upcoming          heap.Heap[lane]   // the other lanes, by the time when they have something due
 	claims            uint64
 	lastClaim         time.Time
 
@@ -86,13 +87,13 @@ func New(o Options) *Store {
 		queues:        map[hooks.Ref]*queue{},
 		tenants:       map[string]*tenant{},
 		chains:        map[chainKey]*chain{},
-		ready:         list[tenant]{of: func(t *tenant) *links[tenant] { return &t.inReady }},
+		ready:         list.New(func(t *tenant) *list.Links[tenant] { return &t.inReady }),
 		upcoming: heap.New(
 			func(a, b *lane) bool { return a.due.Before(b.due) },
 			func(l *lane) *int { return &l.index },
 		),
-		withoutDeliveries: list[event]{of: func(e *event) *links[event] { return &e.inWithoutDeliveries }},
-		ended:             list[delivery]{of: func(d *delivery) *links[delivery] { return &d.inEnded }},
+		withoutDeliveries: list.New(func(e *event) *list.Links[event] { return &e.inWithoutDeliveries }),
+		ended:             list.New(func(d *delivery) *list.Links[delivery] { return &d.inEnded }),
 		listeners:         map[int]func(){},
 	}
 }
@@ -107,7 +108,7 @@ type event struct {
 	remaining           int // of the deliveries, those not dropped
 	open                int // of these, those not in Store.ended: they have not ended, or are held
 	bytes               int // its part of Store.bytes
-	inWithoutDeliveries links[event]
+	inWithoutDeliveries list.Links[event]
 }
 
 // A delivery is a stored delivery, with its links in lists.
@@ -119,10 +120,10 @@ type delivery struct {
 	due          time.Time
 	index        int // in the heap of its lane or chain
 	attempts     []*hooks.Attempt
-	bytes        int             // its part of Store.bytes
-	inEnded      links[delivery] // in Store.ended
-	inQueue      links[delivery] // in queue.all
-	inQueueEnded links[delivery] // in queue.ended
+	bytes        int                  // its part of Store.bytes
+	inEnded      list.Links[delivery] // in Store.ended
+	inQueue      list.Links[delivery] // in queue.all
+	inQueueEnded list.Links[delivery] // in queue.ended
 }
 
 // Volatile says that the data ends with the process, so that the Manager does not warn about
@@ -160,60 +161,4 @@ func (s *Store) notify() {
 	for _, wake := range s.listeners {
 		wake()
 	}
-}
-
-// A list is a doubly linked list of elements that carry their own links, which
-// of finds.
-type list[T any] struct {
-	of          func(*T) *links[T]
-	first, last *T
-	len         int
-}
-
-type links[T any] struct {
-	prev, next *T
-	linked     bool
-}
-
-func (l *list[T]) push(x *T) {
-	*l.of(x) = links[T]{prev: l.last, linked: true}
-	if l.last != nil {
-		l.of(l.last).next = x
-	} else {
-		l.first = x
-	}
-	l.last = x
-	l.len++
-}
-
-// remove removes x if it is in the list.
-func (l *list[T]) remove(x *T) {
-	at := l.of(x)
-	if !at.linked {
-		return
-	}
-	if at.prev != nil {
-		l.of(at.prev).next = at.next
-	} else {
-		l.first = at.next
-	}
-	if at.next != nil {
-		l.of(at.next).prev = at.prev
-	} else {
-		l.last = at.prev
-	}
-	*at = links[T]{}
-	l.len--
-}
-
-// toEnd moves x, which is in the list, to the end. It returns what came after x,
-// or x if nothing did.
-func (l *list[T]) toEnd(x *T) *T {
-	after := l.of(x).next
-	if after == nil {
-		return x
-	}
-	l.remove(x)
-	l.push(x)
-	return after
 }

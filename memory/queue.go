@@ -61,7 +61,7 @@ func (s *Store) enqueue(now time.Time, entries []hooks.Entry) {
 		e := &event{Event: entry.Event, triggered: now, remaining: len(entry.Deliveries), open: len(entry.Deliveries)}
 		s.events[eventKey{e.Tenant, e.ID}] = e
 		if e.remaining == 0 {
-			s.withoutDeliveries.push(e)
+			s.withoutDeliveries.Push(e)
 			s.countEvent(e)
 			s.trim()
 			continue
@@ -72,7 +72,7 @@ func (s *Store) enqueue(now time.Time, entries []hooks.Entry) {
 			s.sequence++
 			d.Delivery, d.event, d.sequence = entry.Deliveries[i], e, s.sequence
 			d.queue = s.queue(d.HookRef())
-			d.queue.all.push(d)
+			d.queue.all.Push(d)
 			s.deliveries[d.ID] = d
 			s.admit(d)
 			pending = pending || d.State == hooks.Pending
@@ -109,8 +109,8 @@ func (s *Store) admit(d *delivery) {
 // of its ordering key unless it is held.
 func (s *Store) end(d *delivery, now time.Time, state hooks.State, held bool) {
 	d.State, d.Held, d.EndedAt, d.Due = state, held, now, time.Time{}
-	d.queue.ended.remove(d) // It may have been held.
-	d.queue.ended.push(d)
+	d.queue.ended.Remove(d) // It may have been held.
+	d.queue.ended.Push(d)
 	if !held {
 		s.release(d, now)
 	}

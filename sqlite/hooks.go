@@ -4,59 +4,22 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/pack"
 )
-
-// A document has the fields of a hook that have no column of their own.
-type document struct {
-	Description    string            `json:"description,omitempty"`
-	DisabledReason string            `json:"disabledReason,omitempty"`
-	Verified       bool              `json:"verified,omitempty"`
-	Events         []string          `json:"events,omitempty"`
-	Filter         string            `json:"filter,omitempty"`
-	URL            string            `json:"url,omitempty"`
-	Method         string            `json:"method,omitempty"`
-	Headers        map[string]string `json:"headers,omitempty"`
-	Secrets        []secret          `json:"secrets,omitempty"`
-	Schedule       []time.Duration   `json:"schedule,omitempty"` // in nanoseconds
-	Timeout        time.Duration     `json:"timeout,omitempty"`  // in nanoseconds
-	RateLimit      float64           `json:"rateLimit,omitempty"`
-	MaxInFlight    int               `json:"maxInFlight,omitempty"`
-	MaxBatch       int               `json:"maxBatch,omitempty"`
-	BatchWindow    time.Duration     `json:"batchWindow,omitempty"` // in nanoseconds
-	HoldDead       bool              `json:"holdDead,omitempty"`
-	Metadata       map[string]string `json:"metadata,omitempty"`
-	Sealed         []byte            `json:"sealed,omitempty"`
-	UpdatedAt      time.Time         `json:"updatedAt"`
-}
-
-type secret struct {
-	Secret    string    `json:"secret"`
-	ExpiresAt time.Time `json:"expiresAt,omitzero"`
-}
 
 // packHook returns the document of a hook, after as many spaces as a page has bytes. So
 // secrets are on pages that hold nothing else, and SQLite overwrites these pages when the
 // hook is changed or deleted (PRAGMA secure_delete). Where rows share a page, it may leave
 // copies of them behind when it moves rows from page to page.
 func (s *Store) packHook(h *hooks.Hook) (string, error) {
-	d := document{
-		Description: h.Description, DisabledReason: h.DisabledReason, Verified: h.Verified,
-		Events: h.Events, Filter: h.Filter, URL: h.URL, Method: h.Method, Headers: h.Headers,
-		Schedule: h.Schedule, Timeout: h.Timeout, RateLimit: h.RateLimit, MaxInFlight: h.MaxInFlight,
-		MaxBatch: h.MaxBatch, BatchWindow: h.BatchWindow, HoldDead: h.HoldDead, Metadata: h.Metadata, Sealed: h.Sealed, UpdatedAt: h.UpdatedAt,
-	}
-	for _, x := range h.Secrets {
-		d.Secrets = append(d.Secrets, secret{string(x.Secret), x.ExpiresAt})
-	}
-	packed, err := json.Marshal(d)
-	return strings.Repeat(" ", s.pageSize) + string(packed), err
+	packed, err := pack.Hook(h)
+	return strings.Repeat(" ", s.pageSize) + packed, err
 }
 
 // allHookColumns are what unpackHook reads: hookColumns and those of the constants that
@@ -76,20 +39,12 @@ const (
 
 // unpackHook makes a hook of allHookColumns.
 func unpackHook(r row) hooks.Hook {
-	var d document
-	if err := json.Unmarshal([]byte(strings.TrimLeft(r.text(hookColDocument), " ")), &d); err != nil {
-		r.wrong(hookColDocument, "the JSON of a hook")
-	}
 	h := hooks.Hook{
 		Tenant: r.text(hookColTenant), ID: r.text(hookColID), Name: r.maybeText(hookColName), Protocol: r.maybeText(hookColProtocol), Disabled: r.bool(hookColDisabled),
-		Settings: r.maybeBytes(hookColSettings), Version: int64(r.count(hookColVersion)), CreatedAt: r.time(hookColCreatedAt), UpdatedAt: d.UpdatedAt, Health: r.health(hookColFailures),
-		Description: d.Description, DisabledReason: d.DisabledReason, Verified: d.Verified,
-		Events: d.Events, Filter: d.Filter, URL: d.URL, Method: d.Method, Headers: d.Headers,
-		Schedule: d.Schedule, Timeout: d.Timeout, RateLimit: d.RateLimit, MaxInFlight: d.MaxInFlight,
-		MaxBatch: d.MaxBatch, BatchWindow: d.BatchWindow, HoldDead: d.HoldDead, Metadata: d.Metadata, Sealed: d.Sealed,
+		Settings: r.maybeBytes(hookColSettings), Version: int64(r.count(hookColVersion)), CreatedAt: r.time(hookColCreatedAt), Health: r.health(hookColFailures),
 	}
-	for _, s := range d.Secrets {
-		h.Secrets = append(h.Secrets, hooks.SigningSecret{Secret: hooks.Secret(s.Secret), ExpiresAt: s.ExpiresAt})
+	if err := pack.UnpackHook(strings.TrimLeft(r.text(hookColDocument), " "), &h); err != nil {
+		r.wrong(hookColDocument, "the JSON of a hook")
 	}
 	return h
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/pack"
 )
 
 // Deliveries implements [hooks.Store].
@@ -155,7 +156,7 @@ func unpackAttempt(r row) hooks.Attempt {
 
 // header reads a packed header.
 func (r row) header(i int) http.Header {
-	h, err := unpackHeader(r.maybeBytes(i))
+	h, err := pack.UnpackHeader(r.maybeBytes(i))
 	if err != nil {
 		r.wrong(i, "a packed header")
 	}

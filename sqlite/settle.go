@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/pack"
 	"github.com/seed-2c6e3a5a/hooks/store"
 )
 
@@ -268,7 +269,7 @@ func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	err = run(t, stmtInsertAttempt, n, a.StartedAt.UnixMilli(), int64(a.Duration),
 		packState(a.State), packTime(a.NextAt), sent, int64(a.Request.BodySize), digest,
 		int64(a.Response.Status), packMissing(&a.Response), packText(string(a.Class)), packText(a.Error),
-		packBytes(packHeader(a.Response.Header)), packBytes(a.Response.Body))
+		packBytes(pack.Header(a.Response.Header)), packBytes(a.Response.Body))
 	if isConstraint(err) {
 		err = &rowError{"hooks_attempts", n, "is there already"}
 	}
@@ -315,7 +316,7 @@ func (t *tx) request(h *hookRow, n int64, sent *hooks.AttemptRequest) (driver.Va
 		reflect.ValueOf(last.Header).Pointer() == reflect.ValueOf(sent.Header).Pointer() {
 		return last.request, nil // the same header, which nobody changes
 	}
-	header := packHeader(sent.Header)
+	header := pack.Header(sent.Header)
 	key := request{generation, h.n, sent.Method, sent.URL, string(header)}
 	known, ok := t.requests[key]
 	if !ok {

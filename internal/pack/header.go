@@ -1,6 +1,5 @@
-//go:build cgo
-
-package sqlite
+// Package pack has the forms in which the SQL stores keep headers and hooks.
+package pack
 
 import (
 	"encoding/binary"
@@ -43,8 +42,8 @@ var placeOf = func() map[string]byte {
 	return places
 }()
 
-// packHeader returns nil for an empty header.
-func packHeader(h http.Header) []byte {
+// Header returns a header in few bytes, nil for an empty one.
+func Header(h http.Header) []byte {
 	if len(h) == 0 {
 		return nil
 	}
@@ -111,10 +110,10 @@ func formatDate(seconds uint32) string {
 	return time.Unix(int64(seconds), 0).UTC().Format(http.TimeFormat)
 }
 
-var errHeader = errors.New("sqlite: a stored header is damaged")
+var errHeader = errors.New("a stored header is damaged")
 
-// unpackHeader is the inverse of packHeader.
-func unpackHeader(packed []byte) (http.Header, error) {
+// UnpackHeader is the inverse of Header. The error says that the bytes are none of it.
+func UnpackHeader(packed []byte) (http.Header, error) {
 	if len(packed) == 0 {
 		return nil, nil
 	}

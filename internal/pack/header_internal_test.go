@@ -1,6 +1,4 @@
-//go:build cgo
-
-package sqlite
+package pack
 
 import (
 	"bytes"
@@ -69,17 +67,17 @@ func TestHeadersComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		h := headers.Draw(t, "header")
-		packed := packHeader(h)
-		got, err := unpackHeader(packed)
+		packed := Header(h)
+		got, err := UnpackHeader(packed)
 		if err != nil || !equal(h, got) {
 			t.Fatalf("%q came back as %q: %v", h, got, err)
 		}
-		if again := packHeader(h.Clone()); !bytes.Equal(packed, again) {
+		if again := Header(h.Clone()); !bytes.Equal(packed, again) {
 			t.Fatalf("equal headers are different bytes")
 		}
 		for cut := range packed {
 			// What is cut off is an error or, between two names, less.
-			if got, err := unpackHeader(packed[:cut]); err == nil && len(got) >= len(h) {
+			if got, err := UnpackHeader(packed[:cut]); err == nil && len(got) >= len(h) {
 				t.Fatalf("%d of %d bytes are enough", cut, len(packed))
 			}
 		}
@@ -106,10 +104,10 @@ func TestHeaders(t *testing.T) {
 		"no UTF-8":                {http.Header{"\xff": {"\x00\xfe"}}, "0001ff" + "01" + "000200fe"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, tt.packed, hex.EncodeToString(packHeader(tt.header)))
+			assert.Equal(t, tt.packed, hex.EncodeToString(Header(tt.header)))
 			packed, err := hex.DecodeString(tt.packed)
 			require.NoError(t, err)
-			got, err := unpackHeader(packed)
+			got, err := UnpackHeader(packed)
 			require.NoError(t, err)
 			assert.True(t, equal(tt.header, got), "%q", got)
 		})
@@ -156,7 +154,7 @@ func TestDamagedHeaders(t *testing.T) {
 	for name, packed := range damaged() {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		h, err := unpackHeader(packed)
+		h, err := UnpackHeader(packed)
 		runtime.ReadMemStats(&after)
 		assert.ErrorIs(t, err, errHeader, name)
 		assert.Nil(t, h, name)
@@ -168,11 +166,11 @@ func FuzzUnpackHeader(f *testing.F) {
 	for _, packed := range damaged() {
 		f.Add(packed)
 	}
-	f.Add(packHeader(http.Header{
+	f.Add(Header(http.Header{
 		"Date": {"Thu, 01 Jan 1970 00:00:01 GMT"}, "Content-Type": {"application/json", "text/x-other"}, "X": nil,
 	}))
 	f.Fuzz(func(t *testing.T, packed []byte) {
-		h, err := unpackHeader(packed)
+		h, err := UnpackHeader(packed)
 		if err != nil {
 			return
 		}
@@ -182,7 +180,7 @@ func FuzzUnpackHeader(f *testing.F) {
 			texts += len(values)
 		}
 		assert.LessOrEqual(t, texts, len(packed))
-		again, err := unpackHeader(packHeader(h))
+		again, err := UnpackHeader(Header(h))
 		require.NoError(t, err)
 		assert.True(t, equal(h, again), "%q came back as %q", h, again)
 	})
