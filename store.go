@@ -172,7 +172,9 @@ type Tx interface {
 	//
 	// A delivery comes pending, or leased with Token 1. One with an ordering
 	// key comes pending, and is stored as blocked when another of the same
-	// hook and key is blocked, pending, leased or held.
+	// hook and key is blocked, pending, leased or held. In a transaction of the
+	// application, it may be stored as blocked although there is no other; then the
+	// next claim after the commit makes it pending.
 	//
 	// The event and its byte slices may be retained: the caller must not
 	// change them.
@@ -245,12 +247,15 @@ type Capacity struct {
 }
 
 // Take takes the capacity for a delivery whose event has this data.
-func (r *Capacity) Take(data []byte) {
+func (r *Capacity) Take(data []byte) { r.TakeBytes(len(data)) }
+
+// TakeBytes is Take for so many bytes of data.
+func (r *Capacity) TakeBytes(size int) {
 	r.Deliveries--
 	if r.Bytes == 0 {
 		return
 	}
-	if r.Bytes -= int64(len(data)); r.Bytes <= 0 {
+	if r.Bytes -= int64(size); r.Bytes <= 0 {
 		*r = Capacity{}
 	}
 }

@@ -429,7 +429,7 @@ var faults = []fault{
 	{"leaves part of what it refused in the application's transaction", "transactions/duplicate", func(h *Harness) {
 		h.Begin = func(_ testing.TB, s hooks.Store) (hooks.Tx, func(bool)) { return oneAfterOther{s}, func(bool) {} }
 	}},
-	{"never commits for the application", "transactions/commit", func(h *Harness) {
+	{"never commits for the application", "transactions/commit transactions/commit_key", func(h *Harness) {
 		h.Begin = func(_ testing.TB, s hooks.Store) (hooks.Tx, func(bool)) {
 			tx := s.(*memory.Store).Begin()
 			return tx, func(bool) { _ = tx.Rollback() }
