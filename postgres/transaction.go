@@ -1,0 +1,144 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const (
+	// commitTimeout bounds what cannot be interrupted: the commit of a transaction, whose
+	// outcome would be unknown.
+	commitTimeout = 30 * time.Second
+	// maxTries is how often a transaction is tried that the server has rolled back because
+	// of others.
+	maxTries = 10
+)
+
+// customPlans has the server plan each statement of the transaction anew. A plan for any
+// arguments, which it would keep otherwise, is made when the queue is empty, and is of no
+// use when it is long.
+const customPlans = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
+
+// begin begins a transaction in which statements are planned anew.
+var begin = pgx.TxOptions{BeginQuery: "begin; set local plan_cache_mode = force_custom_plan"}
+
+// check returns an error if a call cannot begin.
+func (s *Store) check(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.ctx.Err() != nil {
+		return ErrClosed
+	}
+	return nil
+}
+
+// transact calls run in a transaction and commits it. If the server rolls it back because
+// of other transactions, that is done again. What run did then has no effect.
+func (s *Store) transact(ctx context.Context, run func(context.Context, pgx.Tx) error) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	return s.retry(ctx, func() error { return s.transactOnce(ctx, run) })
+}
+
+func (s *Store) transactOnce(ctx context.Context, run func(context.Context, pgx.Tx) error) error {
+	tx, err := s.pool.BeginTx(ctx, begin)
+	if err != nil {
+		return err
+	}
+	if err = run(ctx, tx); err == nil {
+		err = ctx.Err()
+	}
+	// Now it is too late for the context to end.
+	always, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	if err != nil {
+		if rollback := tx.Rollback(always); rollback != nil && !errors.Is(rollback, pgx.ErrTxClosed) && ctx.Err() == nil {
+			err = errors.Join(err, rollback)
+		}
+		return err
+	}
+	return tx.Commit(always)
+}
+
+// send executes statements in one transaction of their own, and in one round trip. If the
+// server rolls it back because of other transactions, that is done again. The context cannot
+// interrupt it, because nobody would know whether it was committed.
+func (s *Store) send(ctx context.Context, fill func(*pgx.Batch)) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	return s.retry(ctx, func() error { return s.sendOnce(ctx, fill) })
+}
+
+func (s *Store) sendOnce(ctx context.Context, fill func(*pgx.Batch)) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	always, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	b := &pgx.Batch{}
+	b.Queue(customPlans)
+	fill(b)
+	return conn.SendBatch(always, b).Close()
+}
+
+// retry calls try again as long as the server rolls it back because of others.
+func (s *Store) retry(ctx context.Context, try func() error) (err error) {
+	for range maxTries {
+		if err = try(); !isConflict(err) {
+			break
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return failed(err)
+}
+
+// failed adds the name of the package to an error of the database.
+func failed(err error) error {
+	var database *pgconn.PgError
+	var connect *pgconn.ConnectError
+	if errors.As(err, &database) || errors.As(err, &connect) {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	return err
+}
+
+// The codes of errors, see the appendix "PostgreSQL Error Codes" of its manual.
+const (
+	uniqueViolation      = "23505"
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	lockNotAvailable     = "55P03"
+)
+
+// isConflict reports whether the server has rolled a transaction back because of others.
+func isConflict(err error) bool {
+	return hasCode(err, serializationFailure) || hasCode(err, deadlockDetected)
+}
+
+func hasCode(err error, code string) bool {
+	var database *pgconn.PgError
+	return errors.As(err, &database) && database.Code == code
+}
+
+// isRefusal reports whether the server has refused a statement, so that nothing was
+// committed. Errors of the class 57 come with the end of a connection.
+func isRefusal(err error) bool {
+	var database *pgconn.PgError
+	return errors.As(err, &database) && !strings.HasPrefix(database.Code, "57")
+}
