@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"slices"
 	"time"
 )
@@ -50,7 +51,7 @@ type benchmark struct {
 	dir         string // of the benchmark
 	receiver    *process
 	url         string // of the receiver
-	postgres    *postgres
+	postgres    *postgresServer
 	environment []string // of senders on a slow disk
 	bare        result   // of the bare loop, measured last
 	pacer       *pacer
@@ -66,9 +67,9 @@ func (b *benchmark) prepare(ctx context.Context) (err error) {
 	if err := b.receiver.ask(nil, &b.url); err != nil {
 		return err
 	}
-	if b.wants(riverPostgresEntry.name) {
+	if b.wants(onPostgres) || b.wants(riverPostgresEntry.name) {
 		b.postgres, err = startPostgres(ctx, b.options.dir)
-		if err := b.missing(riverPostgresEntry.name, err); err != nil {
+		if err := b.missing("PostgreSQL", err); err != nil {
 			return err
 		}
 	}
@@ -202,7 +203,7 @@ func (b *benchmark) measure(ctx context.Context, w workload, t task) (r result, 
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	t.Receiver, t.Dir = b.url, filepath.Join(b.dir, "run")
-	if t.Contender == riverPostgresEntry.name {
+	if b.postgres != nil && strings.HasSuffix(t.Contender, "PostgreSQL") {
 		t.Postgres, t.PostgresPID = b.postgres.dsn(), b.postgres.server.Process.Pid
 	}
 	if err := os.Mkdir(t.Dir, 0o700); err != nil {

@@ -50,12 +50,13 @@ const (
 	onFull     = "hooks on SQLite FULL"
 	onNormal   = "hooks on SQLite NORMAL"
 	onMemory   = "hooks on memory"
+	onPostgres = "hooks on PostgreSQL"
 )
 
 // contenders are all, in the order of the tables.
 var contenders = []entry{
 	bareLoopEntry, bareClientEntry,
-	sqliteFullEntry, sqliteNormalEntry, memoryEntry,
+	sqliteFullEntry, sqliteNormalEntry, postgresEntry, memoryEntry,
 	riverSQLiteEntry, riverPostgresEntry, backliteEntry,
 	defaultGoroutinesEntry, tunedGoroutinesEntry,
 }

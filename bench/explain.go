@@ -46,11 +46,14 @@ type countingStore struct {
 	asked counters
 }
 
-// A countingMemory counts for a store in memory, and has the abilities of one.
-type countingMemory struct {
+// A countingNotifier counts for a store that is a [hooks.Notifier].
+type countingNotifier struct {
 	*countingStore
 	hooks.Notifier
 }
+
+// A countingMemory counts for a store in memory, and has the abilities of one.
+type countingMemory struct{ countingNotifier }
 
 // Volatile says that the data ends with the process; see [hooks.Store].
 func (countingMemory) Volatile() {}
@@ -114,7 +117,7 @@ func (m *markdown) explanations() {
 		}
 		m.table([]string{w.name}, "handed over", "claims", "a claim", "a settle", "transactions", "of those, unsynced", "operations a transaction",
 			"settlements a transaction", "transaction, ms", "of that, commit, ms", "writer busy")
-		for _, name := range []string{onFull, onNormal, onMemory} {
+		for _, name := range []string{onFull, onNormal, onPostgres, onMemory} {
 			if len(m.values(w.name, name, func(record) float64 { return 0 })) > 0 {
 				m.explain(w.name, name)
 			}

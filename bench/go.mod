@@ -5,7 +5,7 @@ go 1.26.0
 replace github.com/seed-2c6e3a5a/hooks => ../
 
 require (
-	github.com/jackc/pgx/v5 v5.11.0
+	github.com/jackc/pgx/v5 v5.13.0
 	github.com/mattn/go-sqlite3 v1.14.53
 	github.com/mikestefanello/backlite v0.6.0
 	github.com/riverqueue/river v0.51.2

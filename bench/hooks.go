@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/memory"
 )
 
 const hooksConfiguration = "`MaxInFlight` and `MaxInFlightPerHook` 64, else the defaults"
@@ -16,7 +17,7 @@ type engine struct {
 	setting
 	manager *hooks.Manager
 	counted *countingStore
-	closer  io.Closer // or nil
+	close   func(context.Context) (int64, error) // or nil
 	cancel  context.CancelFunc
 	stopped chan error
 }
@@ -24,8 +25,11 @@ type engine struct {
 func newEngine(ctx context.Context, s setting, of hooks.Store, closer io.Closer) (*engine, error) {
 	counted := &countingStore{Store: of}
 	var store hooks.Store = counted
-	if n, ok := of.(hooks.Notifier); ok {
-		store = countingMemory{counted, n}
+	switch of := of.(type) {
+	case *memory.Store:
+		store = countingMemory{countingNotifier{counted, of}}
+	case hooks.Notifier:
+		store = countingNotifier{counted, of}
 	}
 	m, err := hooks.New(store, hooks.Config{
 		AllowNetworks: []string{"127.0.0.0/8"}, AllowHTTP: true,
@@ -48,7 +52,16 @@ func newEngine(ctx context.Context, s setting, of hooks.Store, closer io.Closer)
 			return nil, err
 		}
 	}
-	return &engine{setting: s, manager: m, counted: counted, closer: closer}, nil
+	e := &engine{setting: s, manager: m, counted: counted}
+	if closer != nil {
+		e.close = func(context.Context) (int64, error) {
+			if err := closer.Close(); err != nil {
+				return 0, err
+			}
+			return sizeOf(e.dir)
+		}
+	}
+	return e, nil
 }
 
 func (e *engine) Store(ctx context.Context, n int) error {
@@ -80,12 +93,9 @@ func (e *engine) Stop(context.Context) error {
 	return <-e.stopped
 }
 
-func (e *engine) Close(context.Context) (int64, error) {
-	if e.closer == nil {
+func (e *engine) Close(ctx context.Context) (int64, error) {
+	if e.close == nil {
 		return 0, nil
 	}
-	if err := e.closer.Close(); err != nil {
-		return 0, err
-	}
-	return sizeOf(e.dir)
+	return e.close(ctx)
 }

@@ -34,7 +34,7 @@ const (
 // plan is what can be measured, in this order.
 func plan() []workload {
 	const short, long = 300 * time.Millisecond, 700 * time.Millisecond
-	engines := []string{onFull, onNormal, onMemory}
+	engines := []string{onFull, onNormal, onPostgres, onMemory}
 	durable := slices.Concat(engines, []string{riverSQLiteEntry.name, riverPostgresEntry.name, backliteEntry.name})
 	all := slices.Concat(durable, []string{defaultGoroutinesEntry.name, tunedGoroutinesEntry.name})
 	return []workload{

@@ -19,9 +19,9 @@ import (
 // errNotInstalled says that a program is missing.
 var errNotInstalled = errors.New("not installed")
 
-// A postgres is a throw-away server, with its default configuration, that
+// A postgresServer is a throw-away server, with its default configuration, that
 // listens on a socket in its directory only.
-type postgres struct {
+type postgresServer struct {
 	dir    string
 	server *exec.Cmd
 	log    bytes.Buffer
@@ -30,7 +30,7 @@ type postgres struct {
 
 // startPostgres makes a server in a directory of its own, and waits until it
 // can be used.
-func startPostgres(ctx context.Context, parent string) (p *postgres, err error) {
+func startPostgres(ctx context.Context, parent string) (p *postgresServer, err error) {
 	for _, program := range []string{"initdb", "postgres"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return nil, fmt.Errorf("%s: %w", program, errNotInstalled)
@@ -41,7 +41,7 @@ func startPostgres(ctx context.Context, parent string) (p *postgres, err error) 
 	if err != nil {
 		return nil, err
 	}
-	p = &postgres{dir: dir, ended: make(chan error, 1)}
+	p = &postgresServer{dir: dir, ended: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			err, p = errors.Join(err, p.stop()), nil
@@ -92,13 +92,13 @@ func postgresUser(dir string) (*syscall.SysProcAttr, error) {
 	return attributes, os.Chown(dir, int(uid), int(gid))
 }
 
-func (p *postgres) data() string { return filepath.Join(p.dir, "data") }
+func (p *postgresServer) data() string { return filepath.Join(p.dir, "data") }
 
 // dsn is how to connect.
-func (p *postgres) dsn() string { return "host=" + p.dir + " user=bench dbname=postgres" }
+func (p *postgresServer) dsn() string { return "host=" + p.dir + " user=bench dbname=postgres" }
 
 // ready waits until the server takes connections.
-func (p *postgres) ready(ctx context.Context) error {
+func (p *postgresServer) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	for {
@@ -118,7 +118,7 @@ func (p *postgres) ready(ctx context.Context) error {
 }
 
 // stop ends the server, if it runs, and removes its directory.
-func (p *postgres) stop() (err error) {
+func (p *postgresServer) stop() (err error) {
 	if p.server != nil {
 		err = p.server.Process.Signal(os.Interrupt) // "Fast Shutdown"
 		select {
