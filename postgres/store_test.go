@@ -16,8 +16,6 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/store/storetest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
-
 // A database is a schema of the server, with a pool.
 type database struct {
 	*pgxpool.Pool

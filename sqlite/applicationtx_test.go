@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
@@ -36,7 +37,7 @@ func newApp(t testing.TB) *app {
 	execute(t, a.db, "CREATE TABLE orders (id TEXT PRIMARY KEY)")
 	a.store = openAt(t, a.path).(*sqlite.Store)
 	var err error
-	a.Manager, err = newManager(a.store, "", slog.New(slog.DiscardHandler), hooks.Observer{})
+	a.Manager, err = crashtest.NewManager(a.store, "", slog.New(slog.DiscardHandler), hooks.Observer{})
 	require.NoError(t, err)
 	_, err = a.Register(t.Context(), hooks.Hook{URL: "http://127.0.0.1:1024", Events: []string{"*"}})
 	require.NoError(t, err)
@@ -334,7 +335,7 @@ func TestATransactionThatBeganWithARead(t *testing.T) {
 			execute(t, a.db, "PRAGMA journal_mode = "+journal)
 			deferred := openDSN(t, "file:"+a.path+"?_busy_timeout=50")
 			store := newStore(t, openDSN(t, "file:"+a.path+"?_busy_timeout=50"), sqlite.Options{})
-			m, err := newManager(store, "", slog.New(slog.DiscardHandler), hooks.Observer{})
+			m, err := crashtest.NewManager(store, "", slog.New(slog.DiscardHandler), hooks.Observer{})
 			require.NoError(t, err)
 			trigger := func(tx *sql.Tx, id string) error {
 				_, err := m.TriggerTx(t.Context(), store.Tx(tx), paid(id))
@@ -404,7 +405,7 @@ func BenchmarkTriggerTx(b *testing.B) {
 			tx := beginTx(b, a.db)
 			list := make([]hooks.Event, events)
 			for i := range list {
-				list[i] = hooks.Event{Type: "order.paid", Data: payload}
+				list[i] = hooks.Event{Type: "order.paid", Data: crashtest.Payload}
 			}
 			for b.Loop() {
 				if _, err := a.TriggerTx(b.Context(), a.store.Tx(tx), list...); err != nil {

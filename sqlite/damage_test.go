@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
@@ -369,7 +370,7 @@ func TestDamageThatIsRepaired(t *testing.T) {
 				_, err = db.Exec(tt.repair)
 				require.NoError(t, err)
 				told := len(h.observed())
-				assert.ElementsMatch(t, ids(page.Items), ids(listed(t, h.store)))
+				assert.ElementsMatch(t, ids(page.Items), ids(crashtest.Listed(t, h.store)))
 				for _, d := range page.Items {
 					tt.again(t, h, d)
 				}

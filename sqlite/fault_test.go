@@ -25,6 +25,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
@@ -119,7 +120,7 @@ func TestFaultsThatEnd(t *testing.T) {
 				}
 				pass(10 * time.Second)
 				assert.Len(t, r.Requests(), len(acknowledged)+len(refused))
-				for _, d := range listed(t, h.store) {
+				for _, d := range crashtest.Listed(t, h.store) {
 					assert.Equal(t, hooks.Succeeded, d.State, d.EventID)
 				}
 				assert.Len(t, h.observed(), told, "it is over")
@@ -132,7 +133,7 @@ func TestFaultsThatEnd(t *testing.T) {
 func TestALockThatIsHeldForTooLong(t *testing.T) {
 	t.Parallel()
 	response := make(chan struct{})
-	l := newLedger(t)
+	l := crashtest.NewLedger(t)
 	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		<-response
 		l.ServeHTTP(w, r)
@@ -143,7 +144,7 @@ func TestALockThatIsHeldForTooLong(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, s.Close()) })
 	failures := make(chan error, 1000)
-	m, err := newManager(s, "", slog.New(slog.DiscardHandler), hooks.Observer{Failure: func(err error) { failures <- err }})
+	m, err := crashtest.NewManager(s, "", slog.New(slog.DiscardHandler), hooks.Observer{Failure: func(err error) { failures <- err }})
 	require.NoError(t, err)
 	_, err = m.Register(t.Context(), hooks.Hook{URL: slow.URL, Events: []string{"*"}})
 	require.NoError(t, err)
@@ -168,7 +169,7 @@ func TestALockThatIsHeldForTooLong(t *testing.T) {
 
 	require.NoError(t, tx.Rollback())
 	require.NoError(t, trigger("during"), "it was not stored the first time")
-	l.waitFor(t, func(_ map[string]int, events int) bool { return events == 2 })
+	l.WaitFor(t, func(_ map[string]int, events int) bool { return events == 2 })
 }
 
 // A context ends the wait for a lock, however long the application's own handle waits.
@@ -356,17 +357,17 @@ func TestAFileWithoutThePermissionToWrite(t *testing.T) {
 			// Everybody may look for the file.
 			require.NoError(t, os.Chmod(filepath.Dir(filepath.Dir(path)), 0o755))
 			t.Cleanup(func() { assert.NoError(t, os.Chmod(filepath.Dir(path), 0o700)) })
-			p := start(t, task{Path: path, Open: true}, func(cmd *exec.Cmd) {
+			p := crashtest.Start(t, task{Path: path, Open: true}, func(cmd *exec.Cmd) {
 				if os.Geteuid() != 0 {
 					return
 				}
 				cmd.Path = "/proc/self/exe" // which others may run, wherever it is
 				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 			})
-			require.NoError(t, p.wait(), p.stderr.String())
-			require.Empty(t, p.said[sayReady], "it was opened")
-			require.Len(t, p.said[sayFailed], 1)
-			got, text, _ := strings.Cut(p.said[sayFailed][0], " ")
+			require.NoError(t, p.Wait(), p.Stderr.String())
+			require.Empty(t, p.Said[crashtest.Ready], "it was opened")
+			require.Len(t, p.Said[sayFailed], 1)
+			got, text, _ := strings.Cut(p.Said[sayFailed][0], " ")
 			assert.Equal(t, tt.want, got, text)
 			assert.Contains(t, text, path)
 		})
@@ -503,7 +504,7 @@ func TestAFileThatComesBack(t *testing.T) {
 				h.trigger(paid("after"))
 				pass(10 * time.Second)
 				assert.Equal(t, []string{"before", "during", "after"}, receivedIDs(r))
-				for _, d := range listed(t, h.store) {
+				for _, d := range crashtest.Listed(t, h.store) {
 					assert.Equal(t, hooks.Succeeded, d.State, d.EventID)
 				}
 			})
@@ -585,7 +586,7 @@ func TestAHandleThatIsClosedTooEarly(t *testing.T) {
 		got := receivedIDs(r)
 		slices.Sort(got)
 		assert.Equal(t, ids, slices.Compact(got))
-		for _, d := range listed(t, h.store) {
+		for _, d := range crashtest.Listed(t, h.store) {
 			assert.Equal(t, hooks.Succeeded, d.State, d.EventID)
 		}
 	})

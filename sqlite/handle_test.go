@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
@@ -82,7 +83,7 @@ func TestADatabaseWithARollbackJournal(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, rows.Close()) }()
 	require.True(t, rows.Next())
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), crashtest.Patience)
 	defer cancel()
 	returned := make(chan error, 1)
 	go func() {
@@ -96,7 +97,7 @@ func TestADatabaseWithARollbackJournal(t *testing.T) {
 			_ = tx.Rollback()
 		}
 		return err != nil
-	}, patience, time.Millisecond)
+	}, crashtest.Patience, time.Millisecond)
 	for range 5 { // with their own wait of 20 ms
 		tx, err := db.Begin()
 		if !assert.Error(t, err) {
@@ -132,7 +133,7 @@ func TestFewConnections(t *testing.T) {
 	t.Parallel()
 	db := handle(t, filepath.Join(t.TempDir(), "hooks.db"), 3)
 	s := newStore(t, db, sqlite.Options{})
-	m, err := newManager(s, "", slog.New(slog.DiscardHandler), hooks.Observer{}) // which does not know the hooks yet
+	m, err := crashtest.NewManager(s, "", slog.New(slog.DiscardHandler), hooks.Observer{}) // which does not know the hooks yet
 	require.NoError(t, err)
 	tx, err := db.BeginTx(t.Context(), nil)
 	require.NoError(t, err)
@@ -141,7 +142,7 @@ func TestFewConnections(t *testing.T) {
 		at := time.Now().UTC()
 		waits <- s.Enqueue(t.Context(), at, []hooks.Entry{{Event: &hooks.Event{ID: "waits", Type: "a", Time: at}}})
 	}()
-	require.Eventually(t, func() bool { return db.Stats().InUse == 2 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return db.Stats().InUse == 2 }, crashtest.Patience, time.Millisecond)
 	_, err = m.TriggerTx(t.Context(), s.Tx(tx), paid("with"))
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit())

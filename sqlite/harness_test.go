@@ -21,6 +21,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 	"github.com/seed-2c6e3a5a/hooks/store/storetest"
 )
@@ -117,7 +118,9 @@ func (h *harness) observed() []error {
 }
 
 // paid returns an event with this ID.
-func paid(id string) hooks.Event { return hooks.Event{ID: id, Type: "order.paid", Data: payload} }
+func paid(id string) hooks.Event {
+	return hooks.Event{ID: id, Type: "order.paid", Data: crashtest.Payload}
+}
 
 // numbered returns n event IDs.
 func numbered(prefix string, n int) []string {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 )
 
 // A Manager on a file, in virtual time. What it does is tested on the memory
@@ -71,7 +72,7 @@ func TestRetriesOverDays(t *testing.T) {
 				assert.Empty(t, h.observed())
 
 				last := r.Requests()[len(standardSchedule)-1].ReceivedAt.UTC()
-				deliveries := listed(t, h.store)
+				deliveries := crashtest.Listed(t, h.store)
 				require.Len(t, deliveries, 1)
 				assert.Equal(t, hooks.Dead, deliveries[0].State)
 				assert.Equal(t, len(standardSchedule), deliveries[0].Attempts)
@@ -86,7 +87,7 @@ func TestRetriesOverDays(t *testing.T) {
 				require.NoError(t, err)
 				r.Wait(len(standardSchedule) + 1)
 				pass(time.Second)
-				deliveries = listed(t, h.store)
+				deliveries = crashtest.Listed(t, h.store)
 				assert.Equal(t, hooks.Succeeded, deliveries[0].State)
 				assert.Equal(t, len(standardSchedule)+1, deliveries[0].Attempts)
 			})
@@ -136,7 +137,7 @@ func TestKeysKeepTheirOrder(t *testing.T) {
 			assert.LessOrEqual(t, last[key], number, "key %s", key)
 			last[key] = number
 		}
-		for _, d := range listed(t, h.store) {
+		for _, d := range crashtest.Listed(t, h.store) {
 			assert.Equal(t, hooks.Succeeded, d.State, d.EventID)
 		}
 		assert.Contains(t, receivedIDs(r)[:keys+1], "no-key", "it does not wait for a key")
@@ -159,7 +160,7 @@ func TestAHeldKeyOverARestart(t *testing.T) {
 		h = h.restart(seldom)
 		pass(day)
 		require.Equal(t, []string{"e00", "e00"}, receivedIDs(r))
-		held := listed(t, h.store, hooks.Dead)
+		held := crashtest.Listed(t, h.store, hooks.Dead)
 		require.Len(t, held, 1)
 		assert.True(t, held[0].Held)
 
@@ -199,7 +200,7 @@ func TestLeasesOfOneThatVanishedRunOut(t *testing.T) {
 		}})
 		require.NoError(t, err)
 		assert.Equal(t, hooks.Settled{LeaseLost: true}, settled[0])
-		assert.Equal(t, hooks.Succeeded, listed(t, h.store)[0].State)
+		assert.Equal(t, hooks.Succeeded, crashtest.Listed(t, h.store)[0].State)
 	})
 }
 
@@ -217,14 +218,14 @@ func TestRetention(t *testing.T) {
 		}
 		r.Wait(51)
 		pass(day - time.Minute)
-		assert.Len(t, listed(t, h.store), 51)
+		assert.Len(t, crashtest.Listed(t, h.store), 51)
 		pass(3 * time.Minute)
-		left := listed(t, h.store)
+		left := crashtest.Listed(t, h.store)
 		require.Len(t, left, 1)
 		assert.Equal(t, "waits", left[0].EventID)
 		r.Wait(52)
 		pass(2 * day)
-		assert.Empty(t, listed(t, h.store))
+		assert.Empty(t, crashtest.Listed(t, h.store))
 		_, err := h.Event(t.Context(), "", "waits")
 		assert.ErrorIs(t, err, hooks.ErrNotFound)
 		h.trigger(paid("waits")) // the ID is free again
@@ -257,7 +258,7 @@ func TestTheObserverIsToldOfEnds(t *testing.T) {
 		require.NoError(t, err)
 		h.trigger(paid("cancelled"))
 		h.trigger(paid("disabled"))
-		for _, d := range listed(t, h.store) {
+		for _, d := range crashtest.Listed(t, h.store) {
 			if d.EventID == "cancelled" {
 				_, err = h.Cancel(t.Context(), "", d.ID)
 				require.NoError(t, err)
@@ -271,7 +272,7 @@ func TestTheObserverIsToldOfEnds(t *testing.T) {
 		pass(2 * time.Hour)
 
 		stored := map[string]hooks.Delivery{}
-		for _, d := range listed(t, h.store) {
+		for _, d := range crashtest.Listed(t, h.store) {
 			stored[d.EventID] = d
 			event, err := h.Event(t.Context(), "", d.EventID)
 			require.NoError(t, err)

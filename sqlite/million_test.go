@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 )
 
 // million is a hundredth of one if the tests are to be short.
@@ -29,7 +30,7 @@ func due(b *testing.B, s hooks.Store, hook string, n int) {
 		entries := make([]hooks.Entry, min(step, n-first))
 		for i := range entries {
 			id, at := hook+"-"+strconv.Itoa(first+i), purgeStart
-			e := &hooks.Event{ID: id, Type: "order.paid", Time: at, Data: payload}
+			e := &hooks.Event{ID: id, Type: "order.paid", Time: at, Data: crashtest.Payload}
 			d := hooks.Delivery{ID: id, HookID: hook, State: hooks.Pending, Due: at, CreatedAt: at}
 			entries[i] = hooks.Entry{Event: e, Deliveries: []hooks.Delivery{d}}
 		}
@@ -97,7 +98,7 @@ func BenchmarkRetention(b *testing.B) {
 					return
 				default:
 				}
-				e := &hooks.Event{ID: name + strconv.Itoa(i), Type: "a", Time: at.Add(time.Hour), Data: payload}
+				e := &hooks.Event{ID: name + strconv.Itoa(i), Type: "a", Time: at.Add(time.Hour), Data: crashtest.Payload}
 				start := time.Now()
 				require.NoError(b, s.Enqueue(b.Context(), e.Time, []hooks.Entry{{Event: e}}))
 				most = max(most, time.Since(start))

@@ -18,6 +18,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/hookstest"
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
@@ -150,7 +151,7 @@ func TestATriggerInATransactionThatIsCutOff(t *testing.T) {
 	_, err := db.Exec("PRAGMA journal_mode = WAL; CREATE TABLE orders (id INTEGER PRIMARY KEY)")
 	require.NoError(t, err)
 	s := newStore(t, db, sqlite.Options{})
-	m, err := newManager(s, "", slog.New(slog.DiscardHandler), hooks.Observer{})
+	m, err := crashtest.NewManager(s, "", slog.New(slog.DiscardHandler), hooks.Observer{})
 	require.NoError(t, err)
 	_, err = m.Register(t.Context(), hooks.Hook{URL: "http://127.0.0.1:1024", Events: []string{"*"}})
 	require.NoError(t, err)

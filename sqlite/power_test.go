@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
@@ -35,25 +36,25 @@ func buildDisk(t *testing.T) (library string) {
 
 // onDisk starts a process on a copy of the file, and returns the file that the disk has of
 // it.
-func onDisk(t *testing.T, library string, w task) (p *process, disk string) {
+func onDisk(t *testing.T, library string, w task) (p *crashtest.Process, disk string) {
 	t.Helper()
 	worked, disk := filepath.Join(t.TempDir(), "hooks.db"), filepath.Join(t.TempDir(), "hooks.db")
 	copyFiles(t, w.Path, worked)
 	copyFiles(t, w.Path, disk)
 	w.Path = worked
-	return start(t, w, func(c *exec.Cmd) {
+	return crashtest.Start(t, w, func(c *exec.Cmd) {
 		c.Env = append(c.Env, "LD_PRELOAD="+library, "HOOKS_DISK="+filepath.Dir(disk))
 	}), disk
 }
 
 // maxUnsettled is how many deliveries a loss of power leaves unsettled that were sent: those
 // that a kill leaves, and settlements that the disk did not have.
-const maxUnsettled = maxRepeated + 512
+const maxUnsettled = crashtest.MaxRepeated + 512
 
 func TestNothingAcknowledgedIsLostWithThePower(t *testing.T) {
 	t.Parallel()
 	library := buildDisk(t)
-	random, l := newRandom(t), newLedger(t)
+	random, l := crashtest.NewRandom(t), crashtest.NewLedger(t)
 	path := prepare(t, l)
 	losses := 12
 	if testing.Short() {
@@ -62,23 +63,22 @@ func TestNothingAcknowledgedIsLostWithThePower(t *testing.T) {
 	var acknowledged []string
 	for i := range losses {
 		p, disk := onDisk(t, library, task{Path: path, Name: "p" + string(rune('a'+i)), Callers: 16})
-		<-p.ready
+		<-p.Ready
 		time.Sleep(time.Duration(20+random.IntN(1500)) * time.Millisecond) // the moment is what is random
-		p.killed()
-		acknowledged = append(acknowledged, p.said[sayTriggered]...)
+		p.Killed()
+		acknowledged = append(acknowledged, p.Said[crashtest.Triggered]...)
 		path = disk
 		checkIntegrity(t, path)
 		s := openAt(t, path)
 		unsettled := 0
-		l.mu.Lock()
-		for _, d := range listed(t, s) {
-			if l.counts[d.EventID] > 0 && !d.State.Ended() {
+		received := l.Received()
+		for _, d := range crashtest.Listed(t, s) {
+			if received[d.EventID] > 0 && !d.State.Ended() {
 				unsettled++
 			}
 		}
-		l.mu.Unlock()
 		assert.LessOrEqual(t, unsettled, maxUnsettled, "sent, and not settled")
 		require.NoError(t, s.(*sqlite.Store).Close())
 	}
-	l.complete(t, drain(t, path), acknowledged, losses*maxUnsettled)
+	l.Complete(t, drain(t, path), acknowledged, losses*maxUnsettled)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
@@ -34,7 +35,7 @@ func live(t testing.TB, s hooks.Store, at time.Time, n int) time.Time {
 		at = at.Add(time.Millisecond)
 		entries := make([]hooks.Entry, min(n, step))
 		for i := range entries {
-			e := &hooks.Event{ID: uuid.NewString(), Type: "order.paid", Time: at, Data: payload}
+			e := &hooks.Event{ID: uuid.NewString(), Type: "order.paid", Time: at, Data: crashtest.Payload}
 			d := hooks.Delivery{ID: uuid.NewString(), HookID: "hook", State: hooks.Pending, Due: at, CreatedAt: at}
 			entries[i] = hooks.Entry{Event: e, Deliveries: []hooks.Delivery{d}}
 		}

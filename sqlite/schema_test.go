@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
@@ -97,10 +98,10 @@ func TestManyMigrateAtOnce(t *testing.T) {
 			return err
 		},
 		"Open in processes": func(t *testing.T, path string) error {
-			p := start(t, task{Path: path, Open: true})
-			err := p.wait()
-			if err == nil && len(p.said[sayReady]) == 0 {
-				err = fmt.Errorf("not opened: %v, %s", p.said, &p.stderr)
+			p := crashtest.Start(t, task{Path: path, Open: true})
+			err := p.Wait()
+			if err == nil && len(p.Said[crashtest.Ready]) == 0 {
+				err = fmt.Errorf("not opened: %v, %s", p.Said, &p.Stderr)
 			}
 			return err
 		},

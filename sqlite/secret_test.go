@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
@@ -178,13 +179,13 @@ func TestFilesThatAreCreated(t *testing.T) {
 					t.Parallel()
 					path := filepath.Join(t.TempDir(), "a b&c+d%41?#.db")
 					want := prepare(t, path)
-					p := start(t, task{Path: path, Modes: true, Umask: umask, OpenDB: handleFirst})
-					require.NoError(t, p.wait(), "%s", &p.stderr)
+					p := crashtest.Start(t, task{Path: path, Modes: true, Umask: umask, OpenDB: handleFirst})
+					require.NoError(t, p.Wait(), "%s", &p.Stderr)
 					var modes []string
 					for _, file := range []string{"", "-shm", "-wal"} {
 						modes = append(modes, fmt.Sprintf("%s %s", want, file))
 					}
-					assert.ElementsMatch(t, modes, p.said[sayMode])
+					assert.ElementsMatch(t, modes, p.Said[sayMode])
 					left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".*"))
 					require.NoError(t, err)
 					assert.Empty(t, left)
@@ -217,7 +218,7 @@ func (w task) tellModes(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		say(sayMode, info.Mode(), file)
+		crashtest.Say(sayMode, info.Mode(), file)
 	}
 	return s.Close()
 }

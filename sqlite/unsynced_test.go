@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
@@ -22,7 +23,7 @@ import (
 func enqueueLeased(t *testing.T, s hooks.Store, event string, n int) {
 	t.Helper()
 	at := now()
-	e := &hooks.Event{ID: event, Type: "order.paid", Time: at, Data: payload}
+	e := &hooks.Event{ID: event, Type: "order.paid", Time: at, Data: crashtest.Payload}
 	entry := hooks.Entry{Event: e}
 	for i := range n {
 		entry.Deliveries = append(entry.Deliveries, hooks.Delivery{
@@ -90,7 +91,7 @@ func TestWhatALossOfPowerUndoes(t *testing.T) {
 				synctest.Wait()
 				s = disks.LosePower(t, s)
 				kept := 0
-				for _, d := range listed(t, s, hooks.Succeeded) {
+				for _, d := range crashtest.Listed(t, s, hooks.Succeeded) {
 					if d.EventID == "one" {
 						kept++
 					}
@@ -136,7 +137,7 @@ func TestCallersShareTransactions(t *testing.T) {
 	for i := range callers {
 		group.Go(func() {
 			for j := range each {
-				e := &hooks.Event{ID: fmt.Sprintf("%d-%d", i, j), Type: "order.paid", Time: now(), Data: payload}
+				e := &hooks.Event{ID: fmt.Sprintf("%d-%d", i, j), Type: "order.paid", Time: now(), Data: crashtest.Payload}
 				assert.NoError(t, s.Enqueue(context.Background(), now(), []hooks.Entry{{Event: e}}))
 				assert.ErrorIs(t, s.Enqueue(context.Background(), now(), []hooks.Entry{{Event: e}}), hooks.ErrDuplicate)
 			}

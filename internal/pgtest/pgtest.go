@@ -33,9 +33,10 @@ var shared struct {
 	err    error
 }
 
-// Main runs the tests of a package and then stops the server that URL has started. It is for
+// Main runs the tests of a package, stops the server that URL has started, and returns the
+// status to exit with. It is for
 // TestMain.
-func Main(m *testing.M) {
+func Main(m *testing.M) int {
 	code := m.Run()
 	if shared.server != nil {
 		if err := shared.server.Stop(); err != nil {
@@ -43,7 +44,7 @@ func Main(m *testing.M) {
 			code = max(code, 1)
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // URL returns the URL of a database. All tests of a process get the same. Without PostgreSQL
