@@ -39,22 +39,35 @@ func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hook
 	c := &s.claimer
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := s.learn(ctx, r.Now); err != nil {
-		return nil, time.Time{}, s.readFailed(ctx, err)
-	}
-	c.claims++
-	c.lanes.join(r.Now.UnixMilli())
-	if c.lanes.ready.Len() > 0 && r.Limit.Deliveries > 0 {
-		claim := claim{Store: s, lanes: &c.lanes, number: c.claims, r: r, now: r.Now.UnixMilli(), capacity: r.Limit, hookCapacities: map[int64]int{}}
-		if claimed, err = claim.run(ctx); err != nil {
-			c.seen = snapshot{} // The lanes have changed as if it had succeeded.
-			return nil, time.Time{}, s.readFailed(ctx, err)
+	for range maxTries {
+		if claimed, err = s.claimOnce(ctx, r); !isConflict(err) {
+			break
 		}
+	}
+	if err != nil {
+		return nil, time.Time{}, s.readFailed(ctx, err)
 	}
 	if l := c.lanes.upcoming.First(); l != nil {
 		next = time.UnixMilli(l.due).UTC()
 	}
 	return claimed, next, nil
+}
+
+func (s *Store) claimOnce(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, err error) {
+	c := &s.claimer
+	if err := s.learn(ctx, r.Now); err != nil {
+		return nil, err
+	}
+	c.claims++
+	c.lanes.join(r.Now.UnixMilli())
+	if c.lanes.ready.Len() == 0 || r.Limit.Deliveries <= 0 {
+		return nil, nil
+	}
+	claim := claim{Store: s, lanes: &c.lanes, number: c.claims, r: r, now: r.Now.UnixMilli(), capacity: r.Limit, hookCapacities: map[int64]int{}}
+	if claimed, err = claim.run(ctx); err != nil {
+		c.seen = snapshot{} // The lanes have changed as if it had succeeded.
+	}
+	return claimed, err
 }
 
 // learn brings the lanes up to date.

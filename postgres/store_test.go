@@ -55,7 +55,13 @@ func (d *database) connect(t testing.TB, adjust ...func(*pgxpool.Config)) *pgxpo
 // open opens a store.
 func (d *database) open(t testing.TB, adjust ...func(*pgxpool.Config)) *postgres.Store {
 	t.Helper()
-	s, err := postgres.New(t.Context(), d.connect(t, adjust...), postgres.Options{Schema: d.schema})
+	return d.openOn(t, d.connect(t, adjust...))
+}
+
+// openOn opens a store over a pool.
+func (d *database) openOn(t testing.TB, pool *pgxpool.Pool) *postgres.Store {
+	t.Helper()
+	s, err := postgres.New(t.Context(), pool, postgres.Options{Schema: d.schema})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
