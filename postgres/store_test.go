@@ -27,7 +27,13 @@ var schemas atomic.Int64
 // newDatabase returns a schema of its own with the library's tables.
 func newDatabase(t testing.TB) *database {
 	t.Helper()
-	d := &database{url: pgtest.URL(t), schema: fmt.Sprintf("Hooks \"test\" %d", schemas.Add(1))}
+	return newDatabaseOn(t, pgtest.URL(t))
+}
+
+// newDatabaseOn is newDatabase on another server.
+func newDatabaseOn(t testing.TB, url string) *database {
+	t.Helper()
+	d := &database{url: url, schema: fmt.Sprintf("Hooks \"test\" %d", schemas.Add(1))}
 	d.Pool = d.connect(t)
 	t.Cleanup(func() {
 		_, err := d.Exec(context.Background(), "DROP SCHEMA IF EXISTS "+pgx.Identifier{d.schema}.Sanitize()+" CASCADE")

@@ -1,4 +1,5 @@
-// Outbox is a shop that keeps its orders and its hooks in one SQLite database.
+// Outbox is a shop that keeps its orders and its hooks in one database, of SQLite or of
+// PostgreSQL.
 // An order and the event that tells of it are committed in one transaction, so
 // that a partner hears of each order that was paid and of no other; see
 // shop.place.
@@ -7,7 +8,10 @@
 // prints what happens and checks it: if anything is not as expected, it says
 // what, and exits with 1.
 //
-//	go run ./examples/outbox
+//	go run ./examples/outbox [-store postgres://…]
+//
+// Without -store, the database is a file of SQLite that is removed at the end. A database of
+// PostgreSQL must have none of its tables yet.
 package main
 
 import (
@@ -15,22 +19,23 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
-	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
 func main() {
-	if err := outbox(); err != nil {
+	store := flag.String("store", "", "the `URL` of a PostgreSQL database (default: a file of SQLite)")
+	flag.Parse()
+	if err := outbox(*store); err != nil {
 		fmt.Fprintln(os.Stderr, "outbox:", err)
 		os.Exit(1)
 	}
@@ -39,32 +44,24 @@ func main() {
 
 // outbox sets up the database, the Manager and both servers, runs them while
 // orders are placed, and checks what has become of the orders.
-func outbox() (err error) {
+func outbox(url string) (err error) {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	dir, err := os.MkdirTemp("", "outbox")
+	open := openSQLite
+	if url != "" {
+		open = func(ctx context.Context) (*database, error) { return openPostgres(ctx, url) }
+	}
+	database, err := open(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-
-	// The shop and the library have a handle each, to the same file.
-	file := filepath.Join(dir, "shop.db")
-	db, err := sqlite.OpenDB(ctx, file)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, database.close()) }()
+	db := database.DB
 	if _, err := db.ExecContext(ctx, schema); err != nil {
 		return err
 	}
-	store, err := sqlite.Open(ctx, file, sqlite.Options{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
 	attempts := make(chan hooks.Attempt, 100)
-	m, err := hooks.New(store, hooks.Config{
+	m, err := hooks.New(database.store, hooks.Config{
 		AllowHTTP: true, AllowNetworks: []string{"127.0.0.0/8"}, // for endpoints on this machine
 		Observer: hooks.Observer{Attempt: func(_ hooks.Delivery, a hooks.Attempt, _ *hooks.Event) { attempts <- a }},
 	})
@@ -81,7 +78,7 @@ func outbox() (err error) {
 	if err != nil {
 		return err
 	}
-	shopURL, err := serve("POST /orders", &shop{db: db, store: store, hooks: m})
+	shopURL, err := serve("POST /orders", &shop{db: db, tx: database.tx, hooks: m})
 	if err != nil {
 		return err
 	}
@@ -167,9 +164,9 @@ func post(ctx context.Context, url, order string) (status int, response string, 
 // check compares the application's tables, what the partner received, and the log with
 // what is to be in them. Nothing is on its way any more, for Run has returned.
 func check(ctx context.Context, db *sql.DB, m *hooks.Manager, p *partner) error {
-	var orders, balance string
-	const read = "SELECT coalesce(group_concat(id), ''), (SELECT balance FROM account) FROM orders"
-	if err := db.QueryRowContext(ctx, read).Scan(&orders, &balance); err != nil {
+	var count, order, balance int64
+	const read = "SELECT count(*), max(id), (SELECT balance FROM account) FROM orders"
+	if err := db.QueryRowContext(ctx, read).Scan(&count, &order, &balance); err != nil {
 		return err
 	}
 	var received, deliveries, attempts []string
@@ -192,8 +189,9 @@ func check(ctx context.Context, db *sql.DB, m *hooks.Manager, p *partner) error 
 	fmt.Println()
 	var differences []error
 	for _, c := range []struct{ name, got, want string }{
-		{"orders", orders, "42"},
-		{"balance", balance, "750"},
+		{"orders", fmt.Sprint(count), "1"},
+		{"order", fmt.Sprint(order), "42"},
+		{"balance", fmt.Sprint(balance), "750"},
 		{"received", strings.Join(received, ", "), "order-42-paid"},
 		{"deliveries", strings.Join(deliveries, ", "), "order-42-paid succeeded"},
 		{"attempts", strings.Join(attempts, ", "), "order-42-paid 204"},

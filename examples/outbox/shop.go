@@ -10,13 +10,12 @@ import (
 	"net/http"
 
 	"github.com/seed-2c6e3a5a/hooks"
-	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
 // A shop is the application: its orders and its hooks are in one database.
 type shop struct {
 	db    *sql.DB
-	store *sqlite.Store
+	tx    func(*sql.Tx) hooks.Tx
 	hooks *hooks.Manager
 }
 
@@ -50,17 +49,17 @@ func (s *shop) place(ctx context.Context, o order) error {
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after a commit
 
-	const insert = "INSERT INTO orders (id, total) VALUES (?, ?) ON CONFLICT DO NOTHING"
+	const insert = "INSERT INTO orders (id, total) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 	if err := change(ctx, tx, errThere, insert, o.ID, o.Total); err != nil {
 		return err
 	}
 	// An ID that follows from the order makes sure that there is one event for it.
 	// If something fails after this, the event goes, too.
 	event := hooks.Event{ID: fmt.Sprintf("order-%d-paid", o.ID), Type: "order.paid", Data: data}
-	if _, err := s.hooks.TriggerTx(ctx, s.store.Tx(tx), event); err != nil {
+	if _, err := s.hooks.TriggerTx(ctx, s.tx(tx), event); err != nil {
 		return err
 	}
-	const pay = "UPDATE account SET balance = balance - ?1 WHERE balance >= ?1"
+	const pay = "UPDATE account SET balance = balance - $1 WHERE balance >= $1"
 	if err := change(ctx, tx, errTooLow, pay, o.Total); err != nil {
 		return err
 	}

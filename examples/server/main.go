@@ -1,7 +1,7 @@
 // Server is an application that mounts every REST API of httpadapter, and
 // takes events by HTTP.
 //
-//	HOOKS_TOKEN=T go run ./examples/server [-addr 127.0.0.1:8080] [-store sqlite:hooks.db|memory] [-dev]
+//	HOOKS_TOKEN=T go run ./examples/server [-addr 127.0.0.1:8080] [-store sqlite:hooks.db|postgres://…|memory] [-dev]
 //
 // All requests need the token: that of the environment variable HOOKS_TOKEN, or one
 // that the server makes and prints. (-token takes it as well, but other users of the
@@ -46,11 +46,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/logto"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/okta"
 	"github.com/seed-2c6e3a5a/hooks/httpadapter/webitel"
 	"github.com/seed-2c6e3a5a/hooks/memory"
+	"github.com/seed-2c6e3a5a/hooks/postgres"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
@@ -62,7 +65,7 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:8080", "the `address` to listen on")
-	flag.StringVar(&o.store, "store", "sqlite:hooks.db", `where to keep the data: "sqlite:FILE" or "memory"`)
+	flag.StringVar(&o.store, "store", "sqlite:hooks.db", `where to keep the data: "sqlite:FILE", "postgres://…" or "memory"`)
 	flag.StringVar(&o.token, "token", "", "what requests have to show; others see it in the list of processes (default: $HOOKS_TOKEN, or one is made and printed)")
 	flag.BoolVar(&o.dev, "dev", false, "allow endpoints on this machine and without TLS")
 	flag.Parse()
@@ -116,15 +119,40 @@ func open(ctx context.Context, name string) (hooks.Store, func() error, error) {
 	if name == "memory" {
 		return memory.New(memory.Options{}), func() error { return nil }, nil
 	}
+	if strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://") {
+		return openPostgres(ctx, name)
+	}
 	file, ok := strings.CutPrefix(name, "sqlite:")
 	if !ok || file == "" {
-		return nil, nil, fmt.Errorf(`-store must be "sqlite:FILE" or "memory", not %q`, name)
+		// The name may be a URL with a password.
+		return nil, nil, errors.New(`-store must be "sqlite:FILE", "postgres://…" or "memory"`)
 	}
 	store, err := sqlite.Open(ctx, file, sqlite.Options{})
 	if err != nil {
 		return nil, nil, err
 	}
 	return store, store.Close, nil
+}
+
+// openPostgres opens a store in a PostgreSQL database, whose tables it brings up to date.
+func openPostgres(ctx context.Context, url string) (hooks.Store, func() error, error) {
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = postgres.Migrate(ctx, pool, "")
+	var store *postgres.Store
+	if err == nil {
+		store, err = postgres.New(ctx, pool, postgres.Options{})
+	}
+	if err != nil {
+		pool.Close()
+		return nil, nil, err
+	}
+	return store, func() error {
+		defer pool.Close()
+		return store.Close()
+	}, nil
 }
 
 // serve delivers and responds until ctx ends. Then no request is taken any more,

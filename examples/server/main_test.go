@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/pgtest"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 )
 
@@ -355,9 +356,28 @@ func TestARestartLosesNothing(t *testing.T) {
 	}
 }
 
+// Two servers over one database are one.
+func TestServersShareAPostgresDatabase(t *testing.T) {
+	t.Parallel()
+	flags := []string{"-dev", "-store", pgtest.New(t).URL()}
+	first := start(t, flags...)
+	url, received := receiver(t, 200)
+	id, _ := first.hook(url)
+	second := start(t, flags...)
+	status, _ := second.do("POST", "/trigger", `{"id":"e1","type":"User.Created"}`)
+	require.Equal(t, 202, status)
+	next(t, received)
+	require.Eventually(t, func() bool {
+		_, body := first.do("GET", "/api/hooks/"+id+"?includeExecutionStats=1", "")
+		return strings.Contains(body, `"successCount":1,"requestCount":1`)
+	}, time.Minute, 10*time.Millisecond)
+	first.terminate()
+	second.terminate()
+}
+
 func TestBadFlags(t *testing.T) {
 	for _, flags := range [][]string{
-		{"-store", "postgres:x"}, {"-store", "sqlite:"}, {"-addr", "nowhere"}, {"extra"}, {"-store", "sqlite:" + filepath.Join(t.TempDir(), "no", "dir")},
+		{"-store", "postgres:x"}, {"-store", "postgres:///x?host=/nowhere"}, {"-store", "sqlite:"}, {"-addr", "nowhere"}, {"extra"}, {"-store", "sqlite:" + filepath.Join(t.TempDir(), "no", "dir")},
 	} {
 		cmd := exec.Command(program, flags...)
 		cmd.Dir = t.TempDir() // The store is there by default.

@@ -108,7 +108,7 @@ func Start(options ...string) (s *Server, err error) {
 			err = errors.Join(err, s.Stop())
 		}
 	}()
-	attributes, err := attributesFor(s.dir)
+	attributes, err := Unprivileged(s.dir)
 	if err != nil {
 		return s, err
 	}
@@ -149,7 +149,7 @@ func (s *Server) URL() string {
 
 // Restart starts the server after Kill or Shutdown, and waits until it can be used.
 func (s *Server) Restart() error {
-	attributes, err := attributesFor(s.dir)
+	attributes, err := Unprivileged(s.dir)
 	if err != nil {
 		return err
 	}

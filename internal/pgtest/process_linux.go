@@ -9,10 +9,10 @@ import (
 	"syscall"
 )
 
-// attributesFor says who is to run the server, which refuses to run as root, and gives the
-// directory to that user.
-func attributesFor(dir string) (*syscall.SysProcAttr, error) {
-	// An interrupt of the terminal is the test's to handle, and the server must not outlive it.
+// Unprivileged returns attributes for a process that refuses to run as root, and gives the
+// directory to the user that is to run it. The process does not outlive this one.
+func Unprivileged(dir string) (*syscall.SysProcAttr, error) {
+	// An interrupt of the terminal is the test's to handle, and the process must not outlive it.
 	attributes := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: Immediate}
 	if os.Geteuid() != 0 {
 		return attributes, nil

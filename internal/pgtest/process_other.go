@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// attributesFor returns the attributes of the server's process. It must not be started by an
+// Unprivileged returns attributes for a process, which must not be started by an
 // administrator.
-func attributesFor(string) (*syscall.SysProcAttr, error) { return &syscall.SysProcAttr{}, nil }
+func Unprivileged(string) (*syscall.SysProcAttr, error) { return &syscall.SysProcAttr{}, nil }
 
 // run starts a process and waits for its end.
 func run(process *exec.Cmd, started, ended chan<- error) {
