@@ -59,7 +59,7 @@ func newLoadOn(t *testing.T, s *postgres.Store) *load {
 	go func() { ended <- m.Run(ctx) }()
 	l.stopManager = sync.OnceFunc(func() {
 		cancel()
-		<-ended // What it could not store is found by the next.
+		_ = <-ended // What it could not store is found by the next.
 	})
 	t.Cleanup(l.stopManager)
 

@@ -67,7 +67,7 @@ func TestConformanceThroughPgBouncer(t *testing.T) {
 // startBouncer starts PgBouncer in transaction mode, and returns the directory of its socket.
 func startBouncer(t *testing.T, program string, server *pgtest.Server) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "hooks-pgbouncer-")
+	dir, err := os.MkdirTemp("", "hooks-pgbouncer-") //nolint:usetesting // Others may not enter the directories of t.TempDir.
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	config := filepath.Join(dir, "pgbouncer.ini")
