@@ -201,15 +201,14 @@ const sqlEventIDs = `SELECT e.tenant, e.id FROM unnest($1::text[], $2::text[]) A
 
 // storedEvents returns those of the events that are stored.
 func (s *Store) storedEvents(ctx context.Context, tenants, ids []string) (map[hooks.Ref]bool, error) {
-	rows, err := s.pool.Query(ctx, s.sql(sqlEventIDs), tenants, ids)
-	if err != nil {
-		return nil, err
-	}
 	found := map[hooks.Ref]bool{}
-	var name hooks.Ref
-	_, err = pgx.ForEachRow(rows, []any{&name.Tenant, &name.ID}, func() error {
-		found[name] = true
-		return nil
-	})
+	err := s.read(ctx, func(rows pgx.Rows) error {
+		var name hooks.Ref
+		_, err := pgx.ForEachRow(rows, []any{&name.Tenant, &name.ID}, func() error {
+			found[name] = true
+			return nil
+		})
+		return err
+	}, sqlEventIDs, tenants, ids)
 	return found, err
 }

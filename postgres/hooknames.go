@@ -80,17 +80,16 @@ func (s *Store) nameHooks(ctx context.Context, entries []hooks.Entry) error {
 
 // readNames reads names of hooks that are committed, and returns how many.
 func (s *Store) readNames(ctx context.Context, sql string, args ...any) (count int, err error) {
-	rows, err := s.pool.Query(ctx, s.sql(sql), args...)
-	if err != nil {
-		return 0, err
-	}
-	var n int64
-	var ref hooks.Ref
-	_, err = pgx.ForEachRow(rows, []any{&n, &ref.Tenant, &ref.ID}, func() error {
-		s.hooks.add(n, ref)
-		count++
-		return nil
-	})
+	err = s.read(ctx, func(rows pgx.Rows) error {
+		var n int64
+		var ref hooks.Ref
+		_, err := pgx.ForEachRow(rows, []any{&n, &ref.Tenant, &ref.ID}, func() error {
+			s.hooks.add(n, ref)
+			count++
+			return nil
+		})
+		return err
+	}, sql, args...)
 	return count, err
 }
 

@@ -168,7 +168,8 @@ func (s *Store) DeleteHook(ctx context.Context, ref hooks.Ref, now time.Time) er
 		}
 		held, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (orderingKey, error) {
 			key := orderingKey{hook: state.n}
-			return key, r.Scan(&key.key)
+			err := r.Scan(&key.key)
+			return key, err
 		})
 		if err != nil {
 			return err
@@ -239,21 +240,18 @@ func (s *Store) HookChanges(ctx context.Context, after int64, limit int) (change
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
-	rows, err := s.pool.Query(ctx, s.sql(sqlChangedSince), after, limit)
-	if err != nil {
-		return nil, s.readFailed(ctx, err)
-	}
-	var r hookRow
-	_, err = pgx.ForEachRow(rows, append(r.fields(), &r.revision), func() error {
+	changes, err = readAll(ctx, s, func(row pgx.CollectableRow) (hooks.HookChange, error) {
+		var r hookRow
+		if err := row.Scan(append(r.fields(), &r.revision)...); err != nil {
+			return hooks.HookChange{}, err
+		}
 		change := hooks.HookChange{Revision: r.revision, Deleted: !r.version.Valid, Hook: hooks.Hook{Tenant: r.tenant, ID: r.id}}
 		if !change.Deleted {
 			change.Hook, change.Err = r.hook()
 		}
-		s.hooks.add(r.n, hooks.Ref{Tenant: r.tenant, ID: r.id})
-		changes = append(changes, change)
-		r.settings = nil // It was given away.
-		return nil
-	})
+		s.hooks.add(r.n, change.Hook.Ref())
+		return change, nil
+	}, sqlChangedSince, after, limit)
 	return changes, s.readFailed(ctx, err)
 }
 
@@ -292,7 +290,7 @@ func (s *Store) Hooks(ctx context.Context, q hooks.HookQuery) (page hooks.Page[h
 		counted := conditions{append([]any{}, c.args...), append([]string{}, c.where...)}
 		limit := counted.arg(q.CountTo, "bigint")
 		sql := "SELECT count(*) FROM (SELECT FROM {schema}.hooks_hooks h WHERE " + counted.sql() + " LIMIT " + limit + ") AS counted"
-		if err := s.pool.QueryRow(ctx, s.sql(sql), counted.args...).Scan(&page.Total); err != nil {
+		if page.Total, err = readOne[int](ctx, s, sql, counted.args...); err != nil {
 			return page, s.readFailed(ctx, err)
 		}
 	}
@@ -304,18 +302,7 @@ func (s *Store) Hooks(ctx context.Context, q hooks.HookQuery) (page hooks.Page[h
 	limit := limitOf(q.PageQuery)
 	sql := "SELECT " + hookColumns + " FROM {schema}.hooks_hooks h WHERE " + c.sql() + " ORDER BY h.created_at" + direction + ", h.id" + direction +
 		" LIMIT " + c.arg(limit+1, "bigint") + " OFFSET " + c.arg(q.Offset, "bigint")
-	rows, err := s.pool.Query(ctx, s.sql(sql), c.args...)
-	if err != nil {
-		return page, s.readFailed(ctx, err)
-	}
-	page.Items, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (hooks.Hook, error) {
-		var r hookRow
-		if err := row.Scan(r.fields()...); err != nil {
-			return hooks.Hook{}, err
-		}
-		return r.hook()
-	})
-	if err != nil {
+	if page.Items, err = readAll(ctx, s, scanHook, sql, c.args...); err != nil {
 		return hooks.Page[hooks.Hook]{}, s.readFailed(ctx, err)
 	}
 	if len(page.Items) > limit {
@@ -324,6 +311,14 @@ func (s *Store) Hooks(ctx context.Context, q hooks.HookQuery) (page hooks.Page[h
 		page.Next = hooks.Cursor{Time: last.CreatedAt, ID: last.ID}
 	}
 	return page, nil
+}
+
+func scanHook(row pgx.CollectableRow) (hooks.Hook, error) {
+	var r hookRow
+	if err := row.Scan(r.fields()...); err != nil {
+		return hooks.Hook{}, err
+	}
+	return r.hook()
 }
 
 // directionOf returns the direction of an ORDER BY, and the comparison that is true behind a

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -152,7 +151,7 @@ func readList[T any](ctx context.Context, s *Store, l *listing[T], q hooks.LogQu
 	}
 	if q.CountTo > 0 {
 		sql, args := l.count(from, q)
-		if err := s.pool.QueryRow(ctx, s.sql(sql), args...).Scan(&page.Total); err != nil {
+		if page.Total, err = readOne[int](ctx, s, sql, args...); err != nil {
 			return page, s.readFailed(ctx, err)
 		}
 	}
@@ -161,12 +160,7 @@ func readList[T any](ctx context.Context, s *Store, l *listing[T], q hooks.LogQu
 	if err != nil {
 		return page, err
 	}
-	rows, err := s.pool.Query(ctx, s.sql(sql), args...)
-	if err != nil {
-		return hooks.Page[T]{}, s.readFailed(ctx, err)
-	}
-	page.Items, err = pgx.CollectRows(rows, l.scan)
-	if err != nil {
+	if page.Items, err = readAll(ctx, s, l.scan, sql, args...); err != nil {
 		return hooks.Page[T]{}, s.readFailed(ctx, err)
 	}
 	if len(page.Items) > limit {
@@ -186,18 +180,20 @@ type source struct {
 func (f source) empty() bool { return len(f.hooks) == 0 || f.byID && len(f.ids) == 0 }
 
 const (
-	sqlHookNs = "SELECT n FROM {schema}.hooks_hooks WHERE tenant = $1::text AND ($2::text = '' OR id = $2::text)"
+	sqlHookNs = "SELECT n FROM {schema}.hooks_hooks WHERE tenant = $1::text"
+	sqlHookN  = sqlHookNs + " AND id = $2::text"
 	// sqlDeliveriesOf finds the deliveries that an event made.
 	sqlDeliveriesOf = "SELECT unnest(deliveries) FROM {schema}.hooks_events WHERE tenant = $1::text AND id = $2::text"
 )
 
 // source finds the source of the query.
 func (s *Store) source(ctx context.Context, q hooks.LogQuery) (from source, err error) {
-	rows, err := s.pool.Query(ctx, s.sql(sqlHookNs), q.Tenant, q.HookID)
-	if err != nil {
-		return from, err
+	if q.HookID == "" {
+		from.hooks, err = readAll(ctx, s, pgx.RowTo[int64], sqlHookNs, q.Tenant)
+	} else {
+		from.hooks, err = readAll(ctx, s, pgx.RowTo[int64], sqlHookN, q.Tenant, q.HookID)
 	}
-	if from.hooks, err = pgx.CollectRows(rows, pgx.RowTo[int64]); err != nil {
+	if err != nil {
 		return from, err
 	}
 	if len(q.DeliveryIDs) > 0 {
@@ -206,10 +202,7 @@ func (s *Store) source(ctx context.Context, q hooks.LogQuery) (from source, err 
 	if q.EventID == "" {
 		return from, nil
 	}
-	if rows, err = s.pool.Query(ctx, s.sql(sqlDeliveriesOf), q.Tenant, q.EventID); err != nil {
-		return from, err
-	}
-	made, err := pgx.CollectRows(rows, pgx.RowTo[id])
+	made, err := readAll(ctx, s, pgx.RowTo[id], sqlDeliveriesOf, q.Tenant, q.EventID)
 	if from.byID {
 		made = slices.DeleteFunc(made, func(u id) bool { return !slices.Contains(from.ids, u) })
 	}
@@ -339,18 +332,14 @@ func (s *Store) Events(ctx context.Context, tenant string, ids []string) (events
 	if len(ids) == 0 || !storable(tenant) {
 		return nil, nil
 	}
-	rows, err := s.pool.Query(ctx, s.sql(sqlEventsNamed), tenant, ids)
-	if err != nil {
-		return nil, s.readFailed(ctx, err)
-	}
-	found, err := scanEvents(rows)
-	if err != nil {
-		return nil, s.readFailed(ctx, err)
-	}
-	for _, e := range found {
-		events = append(events, *e)
-	}
-	return events, nil
+	err = s.read(ctx, func(rows pgx.Rows) error {
+		found, err := scanEvents(rows)
+		for _, e := range found {
+			events = append(events, *e)
+		}
+		return err
+	}, sqlEventsNamed, tenant, ids)
+	return events, s.readFailed(ctx, err)
 }
 
 const (
@@ -396,17 +385,20 @@ func (s *Store) statsOf(ctx context.Context, ref hooks.Ref, since, until int64) 
 			return stats, nil
 		}
 	}
-	err = s.pool.QueryRow(ctx, s.sql(sqlCountEnds), n, since, until).Scan(&stats.Successes, &stats.Failures)
+	err = s.read(ctx, func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&stats.Successes, &stats.Failures}, func() error { return nil })
+		return err
+	}, sqlCountEnds, n, since, until)
 	if err != nil {
 		return stats, err
 	}
 	stats.Deliveries = stats.Successes + stats.Failures
 	var text pgtype.Text
 	var at pgtype.Int8
-	err = s.pool.QueryRow(ctx, s.sql(sqlLastError), n, since, until).Scan(&text, &at)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return stats, nil
-	}
+	err = s.read(ctx, func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&text, &at}, func() error { return nil })
+		return err
+	}, sqlLastError, n, since, until)
 	stats.LastError, stats.LastErrorAt = text.String, unpackTime(at)
 	return stats, err
 }

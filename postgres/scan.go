@@ -98,32 +98,27 @@ func (s *Store) scanLanes(ctx context.Context) error {
 
 // scanQueue scans the queue.
 func (s *Store) scanQueue(ctx context.Context) (*scanned, error) {
-	rows, err := s.pool.Query(ctx, s.sql(sqlScan))
-	if err != nil {
-		return nil, err
-	}
 	found := &scanned{}
-	var text string
-	var hook, first, last pgtype.Int8
-	var kind pgtype.Int2
-	_, err = pgx.ForEachRow(rows, []any{&text, &hook, &kind, &first, &last}, func() error {
-		if hook.Valid {
-			found.lanes = append(found.lanes, scannedLane{laneKey{hook.Int64, kind.Int16}, first.Int64, last.Int64})
-		}
-		return nil
-	})
+	err := s.read(ctx, func(rows pgx.Rows) error {
+		var text string
+		var hook, first, last pgtype.Int8
+		var kind pgtype.Int2
+		_, err := pgx.ForEachRow(rows, []any{&text, &hook, &kind, &first, &last}, func() error {
+			if hook.Valid {
+				found.lanes = append(found.lanes, scannedLane{laneKey{hook.Int64, kind.Int16}, first.Int64, last.Int64})
+			}
+			return nil
+		})
+		found.seen, _ = parseSnapshot(text)
+		return err
+	}, sqlScan)
 	if err != nil {
 		return nil, err
 	}
-	found.seen, _ = parseSnapshot(text)
-	if rows, err = s.pool.Query(ctx, s.sql(sqlScanKeys)); err != nil {
-		return nil, err
-	}
-	var key orderingKey
-	_, err = pgx.ForEachRow(rows, []any{&key.hook, &key.key}, func() error {
-		found.keys = append(found.keys, key)
-		return nil
-	})
+	found.keys, err = readAll(ctx, s, func(row pgx.CollectableRow) (key orderingKey, err error) {
+		err = row.Scan(&key.hook, &key.key)
+		return key, err
+	}, sqlScanKeys)
 	return found, err
 }
 
@@ -134,7 +129,7 @@ func (s *Store) apply(ctx context.Context, found *scanned) error {
 	for i, l := range found.lanes {
 		ns[i] = l.hook
 	}
-	if err := s.nameNumbered(ctx, ns); err != nil {
+	if err := s.nameNumbered(ctx, distinct(ns)); err != nil {
 		return err
 	}
 	for _, f := range found.lanes {

@@ -127,23 +127,22 @@ func (s *Store) readSignals(ctx context.Context) (complete bool, err error) {
 	if c.seen.max == "" {
 		return false, nil
 	}
-	rows, err := s.pool.Query(ctx, s.sql(sqlReadSignals), c.seen.max, c.seen.running, s.process, c.seen.min)
-	if err != nil {
-		return false, err
-	}
 	var text string
 	var deleted bool
-	var g signals
 	var all signals
-	_, err = pgx.ForEachRow(rows, []any{&text, &deleted, &g.hooks, &g.kinds, &g.dues, &g.keys}, func() error {
-		all.hooks, all.kinds, all.dues = append(all.hooks, g.hooks...), append(all.kinds, g.kinds...), append(all.dues, g.dues...)
-		all.keys = append(all.keys, g.keys...)
-		for len(all.keys) < len(all.hooks) {
-			all.keys = append(all.keys, pgtype.Text{})
-		}
-		g = signals{}
-		return nil
-	})
+	err = s.read(ctx, func(rows pgx.Rows) error {
+		var g signals
+		_, err := pgx.ForEachRow(rows, []any{&text, &deleted, &g.hooks, &g.kinds, &g.dues, &g.keys}, func() error {
+			all.hooks, all.kinds, all.dues = append(all.hooks, g.hooks...), append(all.kinds, g.kinds...), append(all.dues, g.dues...)
+			all.keys = append(all.keys, g.keys...)
+			for len(all.keys) < len(all.hooks) {
+				all.keys = append(all.keys, pgtype.Text{})
+			}
+			g = signals{}
+			return nil
+		})
+		return err
+	}, sqlReadSignals, c.seen.max, c.seen.running, s.process, c.seen.min)
 	if err != nil || deleted {
 		return false, err
 	}

@@ -20,13 +20,15 @@ const (
 	maxTries = 10
 )
 
-// customPlans has the server plan each statement of the transaction anew. A plan for any
-// arguments, which it would keep otherwise, is made when the queue is empty, and is of no
-// use when it is long.
-const customPlans = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
+// planning has the server plan each statement of the transaction anew, with indexes, and
+// without compiling it. A plan for any arguments, which it would keep otherwise, is made when
+// the queue is empty, and is of no use when it is long.
+const planning = `SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`
 
-// begin begins a transaction in which statements are planned anew.
-var begin = pgx.TxOptions{BeginQuery: "begin; set local plan_cache_mode = force_custom_plan"}
+// begin begins a transaction with the same settings.
+var begin = pgx.TxOptions{
+	BeginQuery: "begin; set local plan_cache_mode = force_custom_plan; set local enable_seqscan = off; set local jit = off",
+}
 
 // check returns an error if a call cannot begin.
 func (s *Store) check(ctx context.Context) error {
@@ -90,9 +92,35 @@ func (s *Store) sendOnce(ctx context.Context, fill func(*pgx.Batch)) error {
 	always, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	b := &pgx.Batch{}
-	b.Queue(customPlans)
+	b.Queue(planning)
 	fill(b)
 	return conn.SendBatch(always, b).Close()
+}
+
+// read executes a statement that reads, and calls scan with its rows.
+func (s *Store) read(ctx context.Context, scan func(pgx.Rows) error, statement string, args ...any) error {
+	b := &pgx.Batch{}
+	b.Queue(planning)
+	b.Queue(s.sql(statement), args...).Query(scan)
+	return s.pool.SendBatch(ctx, b).Close()
+}
+
+// readAll reads rows, each with scan.
+func readAll[T any](ctx context.Context, s *Store, scan pgx.RowToFunc[T], statement string, args ...any) (all []T, err error) {
+	err = s.read(ctx, func(rows pgx.Rows) (err error) {
+		all, err = pgx.CollectRows(rows, scan)
+		return err
+	}, statement, args...)
+	return all, err
+}
+
+// readOne reads one row with one column.
+func readOne[T any](ctx context.Context, s *Store, statement string, args ...any) (one T, err error) {
+	err = s.read(ctx, func(rows pgx.Rows) (err error) {
+		one, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[T])
+		return err
+	}, statement, args...)
+	return one, err
 }
 
 // retry calls try again as long as the server rolls it back because of others.
