@@ -9,11 +9,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/internal/heap"
+	"github.com/seed-2c6e3a5a/hooks/store"
 )
 
 // Options set a Store up. The zero value works.
@@ -68,7 +70,7 @@ type Store struct {
 }
 
 var (
-	_ hooks.Store    = (*Store)(nil)
+	_ store.Copyable = (*Store)(nil)
 	_ hooks.Notifier = (*Store)(nil)
 )
 
@@ -102,6 +104,7 @@ type eventKey struct{ tenant, id string }
 // An event is a stored event with its deliveries.
 type event struct {
 	*hooks.Event
+	sequence            uint64 // in the order of triggers, together with deliveries
 	triggered           time.Time
 	deliveries          []delivery
 	remaining           int // of the deliveries, those not dropped
@@ -175,15 +178,37 @@ type links[T any] struct {
 	linked     bool
 }
 
-func (l *list[T]) push(x *T) {
-	*l.of(x) = links[T]{prev: l.last, linked: true}
-	if l.last != nil {
-		l.of(l.last).next = x
+func (l *list[T]) push(x *T) { l.insert(l.last, x) }
+
+// insert inserts x behind at, or in front if at is nil.
+func (l *list[T]) insert(at, x *T) {
+	next := l.first
+	if at != nil {
+		next = l.of(at).next
+	}
+	*l.of(x) = links[T]{prev: at, next: next, linked: true}
+	if at != nil {
+		l.of(at).next = x
 	} else {
 		l.first = x
 	}
-	l.last = x
+	if next != nil {
+		l.of(next).prev = x
+	} else {
+		l.last = x
+	}
 	l.len++
+}
+
+// merge inserts elements that are sorted into the list, which is sorted in the same order.
+func (l *list[T]) merge(sorted []*T, compare func(a, b *T) int) {
+	at := l.last
+	for _, x := range slices.Backward(sorted) {
+		for at != nil && compare(x, at) < 0 {
+			at = l.of(at).prev
+		}
+		l.insert(at, x)
+	}
 }
 
 // remove removes x if it is in the list.
