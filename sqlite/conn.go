@@ -284,7 +284,8 @@ func (r *reader) open(query string, args ...any) (c *cursor, err error) {
 	for i := range c.targets {
 		c.targets[i] = (*any)(&c.row.values[i])
 	}
-	return c, c.next()
+	err = c.next()
+	return c, err
 }
 
 // next moves to the next row.
