@@ -137,6 +137,9 @@ func transfer(ctx context.Context, source, target Copyable) error {
 	var batch []Record
 	size := 0
 	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
 		if err := target.Import(ctx, batch); err != nil {
 			return fmt.Errorf("copy: write to the target: %w", err)
 		}

@@ -3,9 +3,7 @@
 package store_test
 
 import (
-	"fmt"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -53,30 +51,3 @@ func openFile(t testing.TB) hooks.Store {
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
 }
-
-// deliver puts so many events through the store.
-func deliver(t testing.TB, s hooks.Store, events int) {
-	t.Helper()
-	data := []byte(`"` + strings.Repeat("x", 1022) + `"`)
-	for first := 0; first < events; first += 500 {
-		entries, settlements := make([]hooks.Entry, 500), make([]hooks.Settlement, 500)
-		for i := range entries {
-			id, at := fmt.Sprintf("018df2a0-0000-7000-8000-%012d", first+i), began.Add(time.Duration(first+i)*time.Millisecond)
-			d := hooks.Delivery{
-				ID: id, HookID: "a", EventID: id, EventType: "order.paid", State: hooks.Leased, Due: at, CreatedAt: at,
-				Lease: hooks.Lease{Owner: "o", Token: 1, Until: at.Add(time.Minute)},
-			}
-			entries[i] = hooks.Entry{Event: &hooks.Event{ID: id, Type: "order.paid", Time: at, Data: data}, Deliveries: []hooks.Delivery{d}}
-			settlements[i] = hooks.Settlement{DeliveryID: id, Token: 1, State: hooks.Succeeded, Attempt: &hooks.Attempt{
-				DeliveryID: id, Number: 1, HookID: "a", EventID: id, EventType: "order.paid", StartedAt: at, Duration: time.Millisecond, State: hooks.Succeeded,
-				Request:  hooks.AttemptRequest{Method: "POST", URL: "https://example.com/a", BodySize: 1024, BodySHA256: [32]byte{1}},
-				Response: hooks.AttemptResponse{Status: 204, Header: map[string][]string{"Server": {"nginx"}}},
-			}}
-		}
-		require.NoError(t, s.Enqueue(t.Context(), began, entries))
-		_, err := s.Settle(t.Context(), began, settlements)
-		require.NoError(t, err)
-	}
-}
-
-var began = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
