@@ -212,7 +212,7 @@ var copyRules = []rule{
 		c.create("a")
 		c.enqueue(0, job{n: 1}, job{n: 2}, job{n: 3, event: "x"}, job{n: 4, event: "x"})
 		c.take(0, many)
-		for i, n := range []int{4, 2, 1, 3} { // not in the order in which they were triggered
+		for i, n := range []int{4, 2, 3, 1} { // not in the order in which they were triggered
 			c.end(time.Duration(i)*time.Minute, n, succeeded)
 		}
 		c.ok(c.Enqueue(c.Context(), at(time.Minute), []hooks.Entry{entry(0, fullEvent("alone"))}))
@@ -225,7 +225,7 @@ var copyRules = []rule{
 		c.ok(err)
 		c.equal("kept", target.deliveryNumbers(hooks.LogQuery{}), []int{3, 1})
 		target.purge(2*time.Minute+ms, many)
-		c.equal("left", target.deliveryNumbers(hooks.LogQuery{}), []int{3})
+		c.equal("left", target.deliveryNumbers(hooks.LogQuery{}), []int{1})
 		c.equal("events left", len(target.events(home, "x", "alone", eventID(1), eventID(2))), 1)
 		target.purge(time.Hour, many)
 		c.equal("inventory of hooks only", target.inventory(), store.Inventory{Hooks: 1, Versions: 1, Deliveries: map[hooks.State]int{}})
