@@ -16,9 +16,10 @@ import (
 // waits for.
 func (s *Store) Export(ctx context.Context) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
-		err := s.reads(ctx, func(r *reader) error {
+		err := s.reads(ctx, func(r *reader) (err error) {
 			e := &export{reader: r, yield: yield}
-			return errors.Join(e.run(), e.deliveries.close(), e.attempts.close())
+			defer func() { err = errors.Join(err, e.deliveries.close(), e.attempts.close()) }() // yield may panic.
+			return e.run()
 		})
 		if err != nil && !errors.Is(err, errEnough) {
 			yield(store.Record{}, err)
@@ -31,7 +32,35 @@ func (s *Store) Export(ctx context.Context) iter.Seq2[store.Record, error] {
 type export struct {
 	*reader
 	yield                func(store.Record, error) bool
-	deliveries, attempts *cursor
+	deliveries, attempts parts
+}
+
+// Parts are rows that belong to others: deliveries to events, attempts to deliveries. They are
+// in the order of what they belong to.
+type parts struct {
+	*cursor
+	table, whole string
+	of           func(row) int64 // the n of what a row belongs to
+}
+
+// each calls visit with the next rows, which are those that belong to n. It fails if there are
+// rows before these: what they belong to is missing.
+func (p *parts) each(n int64, visit func(row) error) error {
+	for p.more {
+		switch of := p.of(p.row); {
+		case of > n:
+			return nil
+		case of < n:
+			return &rowError{p.table, p.row.values[0], "is of no " + p.whole + " that exists"}
+		}
+		if err := visit(p.row); err != nil {
+			return err
+		}
+		if err := p.next(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // These queries read whole tables, which no registered statement may.
@@ -69,16 +98,18 @@ func (e *export) run() (err error) {
 	if err != nil {
 		return err
 	}
-	if e.deliveries, err = e.open(sqlExportDeliveries); err != nil {
+	e.deliveries = parts{table: "hooks_deliveries", whole: "event", of: func(r row) int64 { return r.int(exportedEvent) }}
+	if e.deliveries.cursor, err = e.open(sqlExportDeliveries); err != nil {
 		return err
 	}
-	if e.attempts, err = e.open(sqlExportAttempts); err != nil {
+	e.attempts = parts{table: "hooks_attempts", whole: "delivery", of: func(r row) int64 { return r.int(attemptN) >> attemptBits }}
+	if e.attempts.cursor, err = e.open(sqlExportAttempts); err != nil {
 		return err
 	}
 	if err := e.query(sqlExportEvents, e.event); err != nil {
 		return err
 	}
-	return errors.Join(e.left(e.deliveries, "hooks_deliveries", "event"), e.left(e.attempts, "hooks_attempts", "delivery"))
+	return errors.Join(e.deliveries.each(never, nil), e.attempts.each(never, nil)) // None is left.
 }
 
 // send passes a record on, unless what it was made of is damaged.
@@ -100,10 +131,12 @@ func (e *export) event(r row) error {
 		return err
 	}
 	found := 0
-	for ; e.deliveries.more && e.deliveries.row.int(exportedEvent) == n; found++ {
-		if err := e.delivery(record.Event); err != nil {
-			return err
-		}
+	err := e.deliveries.each(n, func(r row) error {
+		found++
+		return e.delivery(r, record.Event)
+	})
+	if err != nil {
+		return err
 	}
 	if found != expected {
 		return &rowError{"hooks_events", n, fmt.Sprintf("has %d deliveries, and %d that first and deliveries name", found, expected)}
@@ -111,33 +144,22 @@ func (e *export) event(r row) error {
 	return nil
 }
 
-// delivery sends the next delivery, which is one of the event, and its attempts.
-func (e *export) delivery(of *hooks.Event) error {
-	r := e.deliveries.row
+// delivery sends a delivery of the event, and its attempts.
+func (e *export) delivery(r row, of *hooks.Event) error {
 	n, d := r.int(deliveryN), delivery(r, hooks.Ref{Tenant: r.text(exportedHookTenant), ID: r.text(exportedHookID)})
 	d.EventID, d.EventType = of.ID, of.Type
 	if d.Tenant != of.Tenant {
 		r.damaged(errors.New("its hook is of another tenant than its event"))
 	}
 	record := store.Record{Delivery: &d}
-	for e.attempts.more && e.attempts.row.int(attemptN)>>attemptBits == n {
-		a := unpackAttempt(e.attempts.row)
+	err := e.attempts.each(n, func(r row) error {
+		a := unpackAttempt(r)
 		a.DeliveryID, a.Tenant, a.HookID, a.EventID, a.EventType = d.ID, d.Tenant, d.HookID, d.EventID, d.EventType
 		record.Attempts = append(record.Attempts, a)
-		if err := e.attempts.next(); err != nil {
-			return err
-		}
-	}
-	if err := e.send(record); err != nil {
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	return e.deliveries.next()
-}
-
-// left returns an error if the cursor has a row left, because nothing it belongs to has come.
-func (e *export) left(c *cursor, table, of string) error {
-	if !c.more {
-		return e.damaged()
-	}
-	return &rowError{table, c.row.values[0], "is of no " + of + " that exists"}
+	return e.send(record)
 }

@@ -12,10 +12,12 @@ import (
 // The queries of Inventory. They read whole tables, which no registered statement may. A value
 // that is damaged counts as some number: Export says which row has it.
 const (
-	sqlCountHooks      = "SELECT count(*), coalesce(sum(CAST(version AS INTEGER)), 0) FROM hooks_hooks WHERE version IS NOT NULL"
+	sqlCountHooks = `SELECT count(*), coalesce(sum(CASE typeof(version) WHEN 'integer' THEN max(0, version) END), 0)
+		FROM hooks_hooks WHERE version IS NOT NULL`
 	sqlCountEvents     = "SELECT count(*) FROM hooks_events"
-	sqlCountDeliveries = "SELECT min(n), state, count(*), count(held), coalesce(sum(CAST(token AS INTEGER)), 0) FROM hooks_deliveries GROUP BY state"
-	sqlCountAttempts   = "SELECT count(*) FROM hooks_attempts"
+	sqlCountDeliveries = `SELECT min(n), state, count(*), count(held), coalesce(sum(CASE typeof(token) WHEN 'integer' THEN max(0, token) END), 0)
+		FROM hooks_deliveries GROUP BY state`
+	sqlCountAttempts = "SELECT count(*) FROM hooks_attempts"
 )
 
 // The columns of sqlCountDeliveries.

@@ -44,16 +44,23 @@ var copyRules = []rule{
 			"event alone of 0, 2ms", "event event-02 of 1, 0s", "delivery 2", "event event-01 of 1, 0s", "delivery 1",
 		})
 	}},
-	{"export_stopped", "The records of Export may be read in part, and the store be used meanwhile.", func(c *check) {
+	{"export_stopped", "The records of Export may be read in part, also until a panic, and the store be used meanwhile.", func(c *check) {
 		c.variety()
-		for range 20 { // as often as there may be connections, and more
+		read := func(panics bool) {
+			defer func() { _ = recover() }()
 			for r, err := range c.copyable().Export(c.Context()) {
 				c.ok(err)
 				if r.Event != nil {
 					c.equal("hooks meanwhile", len(c.hooksOf(home)), 2)
+					if panics {
+						panic("stop")
+					}
 					break
 				}
 			}
+		}
+		for i := range 20 { // as often as there may be connections, and more
+			read(i%2 == 0)
 		}
 		c.create("b")
 		c.enqueue(time.Hour, job{n: 19})
