@@ -3,6 +3,7 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -206,4 +208,54 @@ func TestCopyOfAClosedStore(t *testing.T) {
 		require.ErrorIs(t, err, sqlite.ErrClosed)
 	}
 	require.ErrorIs(t, source.(*sqlite.Store).Import(t.Context(), exported(t, target)), sqlite.ErrClosed)
+}
+
+// heapWatch notes the most memory in use when an import begins.
+type heapWatch struct {
+	store.Copyable
+	most uint64
+}
+
+func (w *heapWatch) Import(ctx context.Context, records []store.Record) error {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	w.most = max(w.most, stats.HeapAlloc)
+	return w.Copyable.Import(ctx, records)
+}
+
+// An event with many deliveries, each with long responses, is copied without being in memory as
+// a whole.
+func TestACopyHoldsLittleInMemory(t *testing.T) {
+	const deliveries, responses = 1000, 4
+	source, target := openAt(t, filepath.Join(t.TempDir(), "source.db")), openAt(t, filepath.Join(t.TempDir(), "target.db"))
+	at, entry := purgeStart, hooks.Entry{Event: &hooks.Event{ID: "e", Type: "a", Time: purgeStart}}
+	for i := range deliveries {
+		id := fmt.Sprint(i)
+		entry.Deliveries = append(entry.Deliveries, hooks.Delivery{ID: id, HookID: id, EventID: "e", EventType: "a", State: hooks.Pending, Due: at, CreatedAt: at})
+	}
+	require.NoError(t, source.Enqueue(t.Context(), at, []hooks.Entry{entry}))
+	body := bytes.Repeat([]byte("x"), 16<<10)
+	for range responses {
+		claimed, _, err := source.Claim(t.Context(), hooks.ClaimRequest{Owner: "o", Now: at, Until: at.Add(time.Minute), Limit: hooks.Capacity{Deliveries: deliveries}})
+		require.NoError(t, err)
+		var settlements []hooks.Settlement
+		for _, c := range claimed {
+			settlements = append(settlements, hooks.Settlement{
+				DeliveryID: c.Delivery.ID, Token: c.Delivery.Lease.Token, State: hooks.Pending, Due: at, Step: 1,
+				Attempt: &hooks.Attempt{
+					DeliveryID: c.Delivery.ID, Number: c.Delivery.Attempts + 1, StartedAt: at, State: hooks.Pending, Class: hooks.ClassStatus,
+					Response: hooks.AttemptResponse{Status: 500, Body: body},
+				},
+			})
+		}
+		_, err = source.Settle(t.Context(), at, settlements)
+		require.NoError(t, err)
+	}
+	watch := &heapWatch{Copyable: target.(*sqlite.Store)}
+	runtime.GC()
+	var before runtime.MemStats
+	runtime.ReadMemStats(&before)
+	require.NoError(t, store.Copy(t.Context(), source, watch))
+	assert.Less(t, watch.most, before.HeapAlloc+16<<20, "the responses have %d MiB", 3*deliveries*len(body)>>20)
 }

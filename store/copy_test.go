@@ -266,7 +266,7 @@ func ExampleCopy() {
 		log.Fatal(err)
 	}
 
-	// No Manager runs on either store.
+	// No Manager may run on either store.
 	if err := store.Copy(ctx, from, to); err != nil {
 		log.Fatal(err)
 	}
