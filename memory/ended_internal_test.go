@@ -137,7 +137,7 @@ func (w *walk) purge(t *rapid.T) {
 	require.NoError(t, err)
 }
 
-// move goes on with a copy of the store, in which the ended deliveries have the same order.
+// move goes on with a copy of the store, in which ended deliveries are in the order of their ends.
 func (w *walk) move(t *rapid.T) {
 	var records []store.Record
 	for r, err := range w.Export(t.Context()) {

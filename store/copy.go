@@ -28,15 +28,17 @@ type Copyable interface {
 	// few of them. What a record refers to may be shared with the store and must not be
 	// changed.
 	Export(ctx context.Context) iter.Seq2[Record, error]
-	// Import stores records as they are, all or none. They are some of what Export of
-	// another store has returned, in the same order. Together, the calls are given all of
-	// it, and any part of it more than once.
+	// Import stores records as they are, all or none. They are those that Export of another
+	// store returns, in the same order, and may be divided among calls anywhere. The caller
+	// may begin again with the first record, or with any other that was imported before.
 	//
 	// A record that the store has already is skipped: a hook or an event of the same tenant
-	// and ID, or a delivery, with its attempts, of the same ID. Each stored hook gets a
-	// revision above all earlier ones. A delivery without its event before it is refused
-	// with an error, and so is what the store would have to drop at once to keep within a
-	// bound. What Import has written is as durable as what Enqueue has.
+	// and ID, or a delivery, with its attempts, of the same ID. Each hook that is stored
+	// gets a revision above all earlier ones. What was written outlives a loss of power as
+	// it does after Enqueue.
+	//
+	// An error refuses a delivery whose event was not imported before it. Another refuses
+	// what the store would drop at once to keep within its bounds.
 	//
 	// What the records refer to may be retained: the caller must not change it.
 	Import(ctx context.Context, records []Record) error

@@ -17,8 +17,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks/store"
 )
 
-// What a store does with its records is checked in package storetest. These are the tests of
-// Copy itself.
+// These are the tests of Copy itself. Package storetest checks what stores do with records.
 
 func TestCopyRefusesStores(t *testing.T) {
 	t.Parallel()
