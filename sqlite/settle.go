@@ -342,6 +342,16 @@ func (t *tx) request(h *hookRow, n int64, sent *hooks.AttemptRequest) (driver.Va
 	return known, nil
 }
 
+// forgetRequests makes later attempts store their requests anew, because some were deleted. When
+// nothing is left, these are of the generation that is in use.
+func (t *tx) forgetRequests() {
+	clear(t.requests)
+	clear(t.lastRequest)
+	for _, h := range t.byN {
+		h.sent = sentRequest{}
+	}
+}
+
 // A sentRequest is the request of the hook's attempt before.
 type sentRequest struct {
 	generation int64
