@@ -32,12 +32,12 @@ func TestReadmeShowsTestedCode(t *testing.T) {
 		return trimmed
 	}
 	tested := ""
-	for _, file := range []string{"example_test.go", "protocol_test.go", "hookstest/example_test.go", "httpadapter/logto/example_test.go", "httpadapter/okta/example_test.go", "httpadapter/webitel/example_test.go", "sqlite/example_test.go", "hookstest/example_sqlite_test.go", "receive/example_test.go"} {
+	for _, file := range []string{"example_test.go", "protocol_test.go", "hookstest/example_test.go", "httpadapter/logto/example_test.go", "httpadapter/okta/example_test.go", "httpadapter/webitel/example_test.go", "sqlite/example_test.go", "hookstest/example_sqlite_test.go", "receive/example_test.go", "store/copy_test.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		tested += lines(string(source))
 	}
-	for _, page := range []string{"README.md", "docs/testing.md", "docs/transactions.md", "docs/rest-apis.md", "docs/receiving.md", "docs/security.md"} {
+	for _, page := range []string{"README.md", "docs/testing.md", "docs/transactions.md", "docs/rest-apis.md", "docs/receiving.md", "docs/security.md", "docs/stores.md"} {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(text, -1)

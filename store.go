@@ -29,7 +29,8 @@ import (
 //   - Nothing crosses tenants: a method that takes a tenant neither reads nor
 //     changes what belongs to another, nor does its result depend on that.
 //
-// A store may also be a [Notifier]. One whose data ends with the process has a method
+// A store may also be a [Notifier], and a
+// [github.com/seed-2c6e3a5a/hooks/store.Copyable]. One whose data ends with the process has a method
 // Volatile(), and the Manager then does not warn that secrets are stored unencrypted.
 type Store interface {
 	// Hooks.

@@ -19,24 +19,29 @@ const (
 	headerOverhead   = 100 // for each name with one value
 )
 
-func (e *event) size() int {
-	n := eventOverhead + len(e.deliveries)*deliveryOverhead + len(e.Tenant) + len(e.ID) + len(e.Type) + len(e.OrderingKey) + len(e.Data)
+func (e *event) size() int { return sizeOfEvent(e.Event, cap(e.deliveries)) }
+
+func sizeOfEvent(e *hooks.Event, deliveries int) int {
+	n := eventOverhead + deliveries*deliveryOverhead + len(e.Tenant) + len(e.ID) + len(e.Type) + len(e.OrderingKey) + len(e.Data)
 	for key, value := range e.Metadata {
 		n += headerOverhead + len(key) + len(value)
 	}
 	return n
 }
 
-func (d *delivery) size() int {
-	n := len(d.Reason)
-	for _, a := range d.attempts {
-		n += attemptOverhead + len(a.Error) + len(a.Request.URL) + sizeOf(a.Request.Header) +
-			sizeOf(a.Response.Header) + len(a.Response.Body)
+func (d *delivery) size() int { return sizeOf(d.Reason, d.attempts) }
+
+// sizeOf returns the size of a delivery with this reason and these attempts.
+func sizeOf(reason string, attempts []*hooks.Attempt) int {
+	n := len(reason)
+	for _, a := range attempts {
+		n += attemptOverhead + len(a.Error) + len(a.Request.URL) + sizeOfHeader(a.Request.Header) +
+			sizeOfHeader(a.Response.Header) + len(a.Response.Body)
 	}
 	return n
 }
 
-func sizeOf(h http.Header) (n int) {
+func sizeOfHeader(h http.Header) (n int) {
 	for name, values := range h {
 		n += headerOverhead + len(name)
 		for _, value := range values {
@@ -49,6 +54,11 @@ func sizeOf(h http.Header) (n int) {
 // addEnded counts a delivery that has ended and is not held.
 func (s *Store) addEnded(d *delivery) {
 	s.ended.Push(d)
+	s.countEnded(d)
+}
+
+// countEnded counts the bytes of such a delivery.
+func (s *Store) countEnded(d *delivery) {
 	d.bytes = d.size()
 	s.bytes += d.bytes
 	if d.event.open--; d.event.open == 0 {

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/store"
 )
 
 // A walk does random things to a store.
@@ -136,6 +137,29 @@ func (w *walk) purge(t *rapid.T) {
 	require.NoError(t, err)
 }
 
+// move goes on with a copy of the store, in which ended deliveries are in the order of their ends.
+func (w *walk) move(t *rapid.T) {
+	var records []store.Record
+	for r, err := range w.Export(t.Context()) {
+		require.NoError(t, err)
+		records = append(records, r)
+	}
+	target := New(Options{MaxEnded: w.maxEnded, MaxEndedBytes: w.maxBytes})
+	cut := rapid.IntRange(0, len(records)).Draw(t, "cut")
+	require.NoError(t, target.Import(t.Context(), records[:cut]))
+	require.NoError(t, target.Import(t.Context(), records))
+	require.True(t, slices.IsSortedFunc(endedIn(target), time.Time.Compare))
+	w.Store = target
+}
+
+// endedIn returns when the deliveries have ended that the store may drop.
+func endedIn(s *Store) (ends []time.Time) {
+	for d := s.ended.First(); d != nil; d = s.ended.Next(d) {
+		ends = append(ends, d.EndedAt)
+	}
+	return ends
+}
+
 func TestTheSumOfBytesIsExact(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -153,7 +177,7 @@ func TestTheSumOfBytesIsExact(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"enqueue": step(w.enqueue), "claim": step(w.claim), "settle": step(w.settle), "change": step(w.change),
-			"recreate": step(w.recreate), "purge": step(w.purge), "": w.check,
+			"recreate": step(w.recreate), "purge": step(w.purge), "move": step(w.move), "": w.check,
 		})
 	})
 }

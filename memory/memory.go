@@ -15,6 +15,7 @@ import (
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/internal/heap"
 	"github.com/seed-2c6e3a5a/hooks/internal/list"
+	"github.com/seed-2c6e3a5a/hooks/store"
 )
 
 // Options set a Store up. The zero value works.
@@ -69,7 +70,7 @@ type Store struct {
 }
 
 var (
-	_ hooks.Store    = (*Store)(nil)
+	_ store.Copyable = (*Store)(nil)
 	_ hooks.Notifier = (*Store)(nil)
 )
 
@@ -103,6 +104,7 @@ type eventKey struct{ tenant, id string }
 // An event is a stored event with its deliveries.
 type event struct {
 	*hooks.Event
+	sequence            uint64 // in the order of triggers, together with deliveries
 	triggered           time.Time
 	deliveries          []delivery
 	remaining           int // of the deliveries, those not dropped

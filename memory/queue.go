@@ -58,22 +58,13 @@ func (s *Store) checkUnused(entries []hooks.Entry) error {
 func (s *Store) enqueue(now time.Time, entries []hooks.Entry) {
 	pending := false
 	for _, entry := range entries {
-		e := &event{Event: entry.Event, triggered: now, remaining: len(entry.Deliveries), open: len(entry.Deliveries)}
-		s.events[eventKey{e.Tenant, e.ID}] = e
+		e := s.addEvent(entry.Event, now, len(entry.Deliveries))
 		if e.remaining == 0 {
-			s.withoutDeliveries.Push(e)
-			s.countEvent(e)
 			s.trim()
 			continue
 		}
-		e.deliveries = make([]delivery, e.remaining)
-		for i := range e.deliveries {
-			d := &e.deliveries[i]
-			s.sequence++
-			d.Delivery, d.event, d.sequence = entry.Deliveries[i], e, s.sequence
-			d.queue = s.queue(d.HookRef())
-			d.queue.all.Push(d)
-			s.deliveries[d.ID] = d
+		for i := range entry.Deliveries {
+			d := s.addDelivery(e, entry.Deliveries[i])
 			s.admit(d)
 			pending = pending || d.State == hooks.Pending
 		}
@@ -83,18 +74,52 @@ func (s *Store) enqueue(now time.Time, entries []hooks.Entry) {
 	}
 }
 
+// addEvent adds an event with so many deliveries, which are still to be added.
+func (s *Store) addEvent(e *hooks.Event, triggered time.Time, deliveries int) *event {
+	s.sequence++
+	added := &event{
+		Event: e, sequence: s.sequence, triggered: triggered,
+		deliveries: make([]delivery, 0, deliveries), remaining: deliveries, open: deliveries,
+	}
+	s.events[eventKey{e.Tenant, e.ID}] = added
+	if deliveries == 0 {
+		s.withoutDeliveries.Push(added)
+		s.countEvent(added)
+	}
+	return added
+}
+
+// addDelivery adds a delivery to its event. It is in no lane and no chain yet.
+func (s *Store) addDelivery(e *event, added hooks.Delivery) *delivery {
+	n := len(e.deliveries)
+	e.deliveries = e.deliveries[:n+1] // There is room, so that none of them moves.
+	d := &e.deliveries[n]
+	s.sequence++
+	d.Delivery, d.event, d.sequence = added, e, s.sequence
+	d.queue = s.queue(d.HookRef())
+	d.queue.all.Push(d)
+	s.deliveries[d.ID] = d
+	return d
+}
+
+// chain returns the chain of the delivery, which is made if there is none.
+func (s *Store) chain(d *delivery) *chain {
+	c := s.chains[d.chainKey()]
+	if c == nil {
+		c = &chain{blocked: heap.New(
+			func(a, b *delivery) bool { return a.sequence < b.sequence },
+			func(d *delivery) *int { return &d.index },
+		)}
+		s.chains[d.chainKey()] = c
+	}
+	return c
+}
+
 // admit adds a pending or leased delivery to its lane, or blocks it if its ordering key
 // is in use.
 func (s *Store) admit(d *delivery) {
 	if d.OrderingKey != "" {
-		c := s.chains[d.chainKey()]
-		if c == nil {
-			c = &chain{blocked: heap.New(
-				func(a, b *delivery) bool { return a.sequence < b.sequence },
-				func(d *delivery) *int { return &d.index },
-			)}
-			s.chains[d.chainKey()] = c
-		}
+		c := s.chain(d)
 		if c.head != nil && c.head != d {
 			d.State = hooks.Blocked
 			c.blocked.Push(d)

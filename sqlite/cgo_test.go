@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/store"
 )
 
 // Without cgo, the tests of nocgo_test.go are the ones that run.
@@ -38,7 +38,7 @@ func TestWithoutCgo(t *testing.T) {
 func TestTheSameNamesWithoutCgo(t *testing.T) {
 	t.Parallel()
 	without := exportedNames(t, false)
-	promoted := reflect.TypeFor[hooks.Store]() // which Store embeds there
+	promoted := reflect.TypeFor[store.Copyable]() // which Store embeds there
 	for name := range exportedNames(t, true) {
 		method, ofStore := strings.CutPrefix(name, "Store.")
 		_, ok := promoted.MethodByName(method)

@@ -159,6 +159,7 @@ const (
 	eventOrderingKey
 	eventMetadata
 	eventData
+	afterEvent // the first column behind them
 )
 
 var (

@@ -238,32 +238,70 @@ func (r *reader) each(s *statement, visit func(row) error, args ...driver.Value)
 
 // query is each for a statement that is not known beforehand.
 func (r *reader) query(query string, visit func(row) error, args ...any) (err error) {
-	rows, err := r.rows(query, args)
+	c, err := r.open(query, args...)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	defer func() { err = errors.Join(err, c.close()) }()
+	for c.more {
+		if visit != nil {
+			if err := visit(c.row); err != nil {
+				return err
+			}
+		}
+		if err := c.next(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A cursor is at a row of a result. The row is valid until next is called, what its columns
+// hold stays.
+type cursor struct {
+	rows    *sql.Rows
+	row     row
+	targets []any // the values of row
+	more    bool  // There is a row: the result has not ended.
+}
+
+// open runs a query, and returns a cursor at its first row.
+func (r *reader) open(query string, args ...any) (c *cursor, err error) {
+	rows, err := r.rows(query, args) //nolint:rowserrcheck // next checks it.
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, rows.Close())
+		}
+	}()
 	columns, err := rows.Columns()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	values := row{make([]driver.Value, len(columns)), &origin{query, columns, &r.damage}}
-	targets := make([]any, len(columns))
-	for i := range targets {
-		targets[i] = (*any)(&values.values[i])
+	c = &cursor{rows: rows, row: row{make([]driver.Value, len(columns)), &origin{query, columns, &r.damage}}, targets: make([]any, len(columns))}
+	for i := range c.targets {
+		c.targets[i] = (*any)(&c.row.values[i])
 	}
-	for rows.Next() {
-		if err := rows.Scan(targets...); err != nil {
-			return err
-		}
-		if visit == nil {
-			continue
-		}
-		if err := visit(values); err != nil {
-			return err
-		}
+	err = c.next()
+	return c, err
+}
+
+// next moves to the next row.
+func (c *cursor) next() error {
+	if c.more = c.rows.Next(); c.more {
+		return c.rows.Scan(c.targets...)
 	}
-	return rows.Err()
+	return c.rows.Err()
+}
+
+// close ends the query.
+func (c *cursor) close() error {
+	if c == nil {
+		return nil
+	}
+	return c.rows.Close()
 }
 
 // rows runs a query, prepared if the handle can prepare statements.

@@ -20,10 +20,12 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, entries []hooks.Entr
 	return s.writer.do(ctx, func(t *tx) error { return t.enqueue(now, entries) })
 }
 
+const sqlInsertEvent = `INSERT INTO hooks_events
+	(n, tenant, id, type, time, triggered_at, first, deliveries, ordering_key, metadata, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
 var (
 	// stmtInsertEvent stores an event.
-	stmtInsertEvent = newStatement(`INSERT INTO hooks_events
-		(n, tenant, id, type, time, triggered_at, first, deliveries, ordering_key, metadata, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	stmtInsertEvent = newStatement(sqlInsertEvent)
 	// stmtDeleteEvents deletes the events that a failed call has stored.
 	stmtDeleteEvents = newStatement("DELETE FROM hooks_events WHERE n > ?")
 	// stmtInsertDelivery stores a delivery.

@@ -114,17 +114,22 @@ func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 		if known.exists {
 			return fmt.Errorf("hook %q: %w", h.ID, hooks.ErrDuplicate)
 		}
-		revision, err := t.nextRevision()
-		if err != nil {
-			return err
-		}
-		if err := run(t, stmtPutHook, revision, h.Version, h.CreatedAt.UnixMilli(), packText(h.Name), packText(h.Protocol),
-			packBool(h.Disabled), packed, packBytes(h.Settings), int64(h.Health.Failures),
-			packTime(h.Health.FailingSince), packTime(h.Health.ThrottledUntil), known.n); err != nil {
-			return err
-		}
-		return t.hookChanged(known)
+		return t.putHook(known, &h, packed)
 	})
+}
+
+// putHook stores a new hook. packed is its document.
+func (t *tx) putHook(known *hookRow, h *hooks.Hook, packed string) error {
+	revision, err := t.nextRevision()
+	if err != nil {
+		return err
+	}
+	if err := run(t, stmtPutHook, revision, h.Version, h.CreatedAt.UnixMilli(), packText(h.Name), packText(h.Protocol),
+		packBool(h.Disabled), packed, packBytes(h.Settings), int64(h.Health.Failures),
+		packTime(h.Health.FailingSince), packTime(h.Health.ThrottledUntil), known.n); err != nil {
+		return err
+	}
+	return t.hookChanged(known)
 }
 
 // checkLimit refuses a hook if its tenant has as many as the limit, unless there is one with

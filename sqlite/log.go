@@ -68,11 +68,9 @@ var deliveries = listing[hooks.Delivery]{
 }
 
 var attempts = listing[hooks.Attempt]{
-	columns: `a.n, a.started_at, a.duration, a.state, a.next_at, r.method, r.url, r.header, a.body_size, a.body_sha256,
-		a.status, a.truncated, a.class, a.error, a.response_header, a.response_body, d.id AS "hooks_deliveries.id",
-		h.tenant AS "hooks_hooks.tenant", h.id AS "hooks_hooks.id", e.id AS "hooks_events.id", e.type AS "hooks_events.type", a.request`,
-	tables: named(`hooks_attempts a LEFT JOIN hooks_requests r ON r.n = (a.n >> {generationBits} << {generationBits}) + a.request
-		LEFT JOIN hooks_deliveries d ON d.n = a.n >> {attemptBits}`) + ofDelivery,
+	columns: attemptColumns + `, d.id AS "hooks_deliveries.id", h.tenant AS "hooks_hooks.tenant", h.id AS "hooks_hooks.id",
+		e.id AS "hooks_events.id", e.type AS "hooks_events.type"`,
+	tables: "hooks_attempts a" + joinRequest + named(" LEFT JOIN hooks_deliveries d ON d.n = a.n >> {attemptBits}") + ofDelivery,
 	ofDeliveries: index{
 		from:  "hooks_deliveries d" + ofDelivery + named(" CROSS JOIN hooks_attempts a ON a.n > d.n << {attemptBits} AND a.n < d.n + 1 << {attemptBits}"),
 		key:   "a.n",
@@ -86,7 +84,12 @@ var attempts = listing[hooks.Attempt]{
 	},
 	entries: named("l.entry & {entryMask} >= {entryAttempt}"),
 	state:   "a.state",
-	make:    unpackAttempt,
+	make: func(r row) hooks.Attempt {
+		a := unpackAttempt(r)
+		a.DeliveryID, a.Tenant, a.HookID = r.id(attemptDeliveryID), r.text(attemptHookTenant), r.text(attemptHookID)
+		a.EventID, a.EventType = r.id(attemptEventID), r.text(attemptEventType)
+		return a
+	},
 	compare: func(a, b hooks.Attempt) int {
 		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.DeliveryID, b.DeliveryID), cmp.Compare(a.Number, b.Number))
 	},
@@ -103,7 +106,13 @@ var attempts = listing[hooks.Attempt]{
 	},
 }
 
-// The columns of attempts.
+// attemptColumns are what unpackAttempt reads, in the order of the constants that follow.
+const attemptColumns = `a.n, a.started_at, a.duration, a.state, a.next_at, r.method, r.url, r.header, a.body_size, a.body_sha256,
+	a.status, a.truncated, a.class, a.error, a.response_header, a.response_body, a.request`
+
+// joinRequest joins the request of an attempt.
+var joinRequest = named(" LEFT JOIN hooks_requests r ON r.n = (a.n >> {generationBits} << {generationBits}) + a.request")
+
 const (
 	attemptN = iota
 	attemptStartedAt
@@ -121,21 +130,25 @@ const (
 	attemptError
 	attemptResponseHeader
 	attemptResponseBody
-	attemptDeliveryID
+	attemptRequest
+	afterAttempt // the first column behind them
+)
+
+// The further columns of attempts.
+const (
+	attemptDeliveryID = afterAttempt + iota
 	attemptHookTenant
 	attemptHookID
 	attemptEventID
 	attemptEventType
-	attemptRequest
 )
 
-// unpackAttempt reads the columns of attempts.
+// unpackAttempt reads attemptColumns. The names of the delivery, its hook and its event are not
+// among them.
 func unpackAttempt(r row) hooks.Attempt {
 	missing := r.int(attemptTruncated)
 	a := hooks.Attempt{
-		DeliveryID: r.id(attemptDeliveryID), Number: int(r.int(attemptN) & maxAttempt), Tenant: r.text(attemptHookTenant), HookID: r.text(attemptHookID),
-		EventID: r.id(attemptEventID), EventType: r.text(attemptEventType),
-		StartedAt: r.time(attemptStartedAt), Duration: time.Duration(r.count(attemptDuration)), State: r.state(attemptState), NextAt: r.maybeTime(attemptNextAt),
+		Number: int(r.int(attemptN) & maxAttempt), StartedAt: r.time(attemptStartedAt), Duration: time.Duration(r.count(attemptDuration)), State: r.state(attemptState), NextAt: r.maybeTime(attemptNextAt),
 		Request: hooks.AttemptRequest{BodySize: r.count(attemptBodySize)},
 		Response: hooks.AttemptResponse{
 			Status: r.count(attemptStatus), Header: r.header(attemptResponseHeader), Body: r.maybeBytes(attemptResponseBody),

@@ -2,7 +2,11 @@
 
 package sqlite
 
-import "database/sql/driver"
+import (
+	"database/sql/driver"
+
+	"github.com/seed-2c6e3a5a/hooks"
+)
 
 // A logEntry is an entry of hooks_log: what happened to a delivery, and when.
 type logEntry struct {
@@ -23,6 +27,15 @@ const (
 
 // entryOfEnd is the entry for a delivery that ended in this state.
 func entryOfEnd(state int64) int64 { return state - succeeded + entrySucceeded }
+
+// entryOf is the entry for an attempt.
+func entryOf(a *hooks.Attempt) logEntry {
+	kind := entryAttempt
+	if a.Class != "" {
+		kind = entryFailedAttempt
+	}
+	return logEntry{a.StartedAt.UnixMilli(), int64(a.Number)<<entryBits + kind}
+}
 
 // stmtAddToLog has a statement for each number of entries.
 var stmtAddToLog = []*statement{

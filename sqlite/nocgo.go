@@ -8,6 +8,7 @@ import (
 	"errors"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/store"
 )
 
 // What follows has the same names as with cgo, so that programs compile.
@@ -15,7 +16,7 @@ import (
 var errNeedsCgo = errors.New("sqlite needs cgo: CGO_ENABLED=1 and a C compiler")
 
 // A Store is a [hooks.Store] in a SQLite database. Without cgo, there is none.
-type Store struct{ hooks.Store }
+type Store struct{ store.Copyable }
 
 // Open needs cgo.
 func Open(context.Context, string, Options) (*Store, error) { return nil, errNeedsCgo }

@@ -44,6 +44,10 @@ type task struct {
 	Shared bool
 	// Gate is to wait for a line before it starts.
 	Gate bool
+	// CopyOf is to copy this file to Path, and to be ready when so many Imports have
+	// begun.
+	CopyOf  string
+	Imports int
 }
 
 // What processes say besides, before a space and more.
@@ -60,6 +64,9 @@ func (w task) do() error {
 	in := bufio.NewReader(os.Stdin)
 	if w.Modes {
 		return w.tellModes(ctx)
+	}
+	if w.CopyOf != "" {
+		return w.copy(ctx, in)
 	}
 	if w.Open {
 		s, err := sqlite.Open(ctx, w.Path, sqlite.Options{})

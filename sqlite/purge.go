@@ -161,7 +161,7 @@ var (
 	// stmtDeleteRequests deletes the generations before that of the oldest attempt,
 	// because they have no attempts left.
 	stmtDeleteRequests = newStatement(`DELETE FROM hooks_requests WHERE n < (SELECT coalesce(min(n), {farFuture}) >> {generationBits} << {generationBits} FROM hooks_attempts)
-		AND n < (SELECT coalesce(min(n), {farFuture} >> {attemptBits}) << {attemptBits} >> {generationBits} << {generationBits} FROM hooks_deliveries)`)
+		AND n < (SELECT coalesce(min(n), {farFuture} >> {attemptBits}) << {attemptBits} >> {generationBits} << {generationBits} FROM hooks_deliveries) RETURNING n`)
 )
 
 // The columns of stmtOldDelivery.
@@ -207,7 +207,11 @@ func (t *tx) purge(before time.Time, o old) (done purged, err error) {
 	if err := t.purgeHooks(before, o.hooks, &done); err != nil {
 		return done, err
 	}
-	return done, run(t, stmtDeleteRequests)
+	deleted, err := first(t, stmtDeleteRequests)
+	if err == nil && deleted != nil {
+		t.forgetRequests()
+	}
+	return done, err
 }
 
 // purgeDeliveries removes ended deliveries. Damage concerns one of them only.

@@ -265,3 +265,19 @@ func TestAHookKeepsSoManyDeliveries(t *testing.T) {
 		assert.Equal(t, 80, left, table)
 	}
 }
+
+// What comes after a purge that has removed everything is logged with its request, although the
+// store has had the same request before.
+func TestRequestsAfterAPurgeOfAll(t *testing.T) {
+	t.Parallel()
+	s := files.Open(t)
+	at := purgeStart
+	for range 3 {
+		at = live(t, s, at, 2)
+		page, err := s.Attempts(t.Context(), hooks.LogQuery{})
+		require.NoError(t, err)
+		require.Len(t, page.Items, 2)
+		assert.Equal(t, "https://example.com", page.Items[0].Request.URL)
+		purge(t, s, at.Add(time.Hour))
+	}
+}

@@ -38,13 +38,16 @@ func (s *Store) snapshot(ctx context.Context, read func(*reader) error) (err err
 		return err
 	}
 	session := newReader(ctx, c)
+	defer func() { // read may panic, because Export calls the application.
+		err = errors.Join(err, session.close())
+		_, end := c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		err = errors.Join(err, end)
+	}()
 	err = read(session)
 	if damage := session.damaged(); damage != nil {
 		err = damage
 	}
-	err = errors.Join(err, session.close())
-	_, end := c.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-	return errors.Join(err, end)
+	return err
 }
 
 // Conditions are what follows a WHERE, and the arguments for it.

@@ -234,11 +234,7 @@ func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) 
 		if err := t.insertAttempt(h, l.n, a); err != nil {
 			return err
 		}
-		kind := entryAttempt
-		if a.Class != "" {
-			kind = entryFailedAttempt
-		}
-		entries = append(entries, logEntry{a.StartedAt.UnixMilli(), int64(a.Number)<<entryBits + kind})
+		entries = append(entries, entryOf(a))
 	}
 	if ended != nil {
 		entries = append(entries, logEntry{ended.(int64), entryOfEnd(packState(s.State))})
@@ -249,15 +245,20 @@ func (t *tx) log(h *hookRow, l *lease, s *hooks.Settlement, ended driver.Value) 
 // insertAttempt stores an attempt, and drops the response to the one before unless that
 // is kept.
 func (t *tx) insertAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
+	if before := a.Number - 1; before > 0 && !store.KeepsResponse(before) {
+		if err := run(t, stmtDropResponse, delivery<<attemptBits+int64(before)); err != nil {
+			return err
+		}
+	}
+	return t.storeAttempt(h, delivery, a)
+}
+
+// storeAttempt stores an attempt.
+func (t *tx) storeAttempt(h *hookRow, delivery int64, a *hooks.Attempt) error {
 	if a.Number < 1 || a.Number > maxAttempt {
 		return &rowError{"hooks_deliveries", delivery, fmt.Sprintf("it has attempt %d, and must have 1 to %d", a.Number, maxAttempt)}
 	}
 	n := delivery<<attemptBits + int64(a.Number)
-	if a.Number > 1 && !store.KeepsResponse(a.Number-1) {
-		if err := run(t, stmtDropResponse, n-1); err != nil {
-			return err
-		}
-	}
 	sent, err := t.request(h, n, &a.Request)
 	if err != nil {
 		return err
@@ -340,6 +341,16 @@ func (t *tx) request(h *hookRow, n int64, sent *hooks.AttemptRequest) (driver.Va
 	}
 	h.sent = sentRequest{generation, *sent, known}
 	return known, nil
+}
+
+// forgetRequests makes later attempts store their requests anew, because some were deleted. When
+// nothing is left, these are of the generation that is in use.
+func (t *tx) forgetRequests() {
+	clear(t.requests)
+	clear(t.lastRequest)
+	for _, h := range t.byN {
+		h.sent = sentRequest{}
+	}
 }
 
 // A sentRequest is the request of the hook's attempt before.

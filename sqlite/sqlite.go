@@ -12,6 +12,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/store"
 )
 
 // readers is how many connections a Store that Open has opened reads with.
@@ -39,8 +40,8 @@ type Store struct {
 }
 
 var (
-	_ hooks.Store = (*Store)(nil)
-	_ hooks.Tx    = applicationTx{}
+	_ store.Copyable = (*Store)(nil)
+	_ hooks.Tx       = applicationTx{}
 )
 
 // Open opens the database file, or creates it, and migrates its tables. The file

@@ -219,7 +219,8 @@
 // implements [hooks.Notifier]. It saves polls; nothing depends on it. The
 // function to call returns at once and does not call the store. A store in a
 // database that applications use too offers a method that makes a [hooks.Tx] of
-// their transaction, for [hooks.Manager.TriggerTx].
+// their transaction, for [hooks.Manager.TriggerTx]. One that can be copied implements
+// [Copyable].
 //
 // # The identity
 //
@@ -228,6 +229,30 @@
 // that of the transaction that it is given, because nobody delivers an event that is
 // recorded in another database. Enqueue checks what the store can only see inside the
 // transaction: that its database has the tables, and the same ID.
+//
+// # Copying
+//
+// [Copy] moves all data to another store, while no Manager runs on either. It reads records
+// with Export and writes them with Import, in batches, and finally compares what both stores
+// count with Inventory. A record is a hook, an event, or a delivery with its attempts. So no
+// record is large, although an event may have ten thousand deliveries.
+//
+// Export is best made of one transaction that reads a snapshot, and of queries in the order of
+// the sequence that ordering keys need anyway. Hooks come in the order of their revisions.
+//
+// Import is not Enqueue. It writes rows as they are: a delivery keeps its state, Due, Step,
+// lease, EndedAt and so on, and nothing is blocked, released or dropped. What the store
+// derives from the rows it has to derive here too: the next of the sequence, a new revision
+// for each hook, the lanes of what is pending, the index of the log, and sums that it keeps. It
+// must not take for granted that what it is given is newer than what it has: deliveries come in
+// the order of the triggers, not in that in which they ended, and a delivery that is blocked
+// may come before the one that it waits for.
+//
+// A copy that failed begins again with the first record. So most of what Import is given may be
+// there already: INSERT … ON CONFLICT DO NOTHING, by the tenant and ID of hooks and events and
+// by the ID of deliveries. Attempts need no check of their own, because they are always stored in
+// the transaction that stores their delivery. The event of a delivery may have come in an
+// earlier call.
 //
 // # Running the suite
 //

@@ -2,6 +2,8 @@
 // can be moved and removed without a search.
 package list
 
+import "slices"
+
 // A List is a list of elements with links that a function finds. It must be made by New.
 type List[T any] struct {
 	of          func(*T) *Links[T]
@@ -31,15 +33,37 @@ func (l *List[T]) Next(x *T) *T { return l.of(x).next }
 func (l *List[T]) Has(x *T) bool { return l.of(x).linked }
 
 // Push adds x, which must not be in the list, at the end.
-func (l *List[T]) Push(x *T) {
-	*l.of(x) = Links[T]{prev: l.last, linked: true}
-	if l.last != nil {
-		l.of(l.last).next = x
+func (l *List[T]) Push(x *T) { l.insert(l.last, x) }
+
+// insert inserts x behind at, or in front if at is nil.
+func (l *List[T]) insert(at, x *T) {
+	next := l.first
+	if at != nil {
+		next = l.of(at).next
+	}
+	*l.of(x) = Links[T]{prev: at, next: next, linked: true}
+	if at != nil {
+		l.of(at).next = x
 	} else {
 		l.first = x
 	}
-	l.last = x
+	if next != nil {
+		l.of(next).prev = x
+	} else {
+		l.last = x
+	}
 	l.len++
+}
+
+// Merge inserts elements that are sorted into the list, which is sorted in the same order.
+func (l *List[T]) Merge(sorted []*T, compare func(a, b *T) int) {
+	at := l.last
+	for _, x := range slices.Backward(sorted) {
+		for at != nil && compare(x, at) < 0 {
+			at = l.of(at).prev
+		}
+		l.insert(at, x)
+	}
 }
 
 // Remove removes x if it is in the list.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/memory"
+	"github.com/seed-2c6e3a5a/hooks/store"
 )
 
 // A fault makes of good stores some that break these rules.
@@ -411,10 +412,10 @@ var faults = []fault{
 	{"writes although the context has ended", "contexts/meanwhile", wrapped(func(s hooks.Store) hooks.Store { return lateContext{s} })},
 
 	// The harness.
-	{"forgets everything at the end of its process", "durability/all durability/leases durability/keys durability/queue", func(h *Harness) {
+	{"forgets everything at the end of its process", "durability/all durability/leases durability/keys durability/queue copy/durable", func(h *Harness) {
 		h.Reopen = func(t testing.TB, _ hooks.Store) hooks.Store { return h.Open(t) }
 	}},
-	{"forgets everything when the power is lost", "durability/power durability/power_settled durability/power_undone", func(h *Harness) {
+	{"forgets everything when the power is lost", "durability/power durability/power_settled durability/power_undone copy/power", func(h *Harness) {
 		h.LosePower = func(t testing.TB, _ hooks.Store) hooks.Store { return h.Open(t) }
 	}},
 	{"keeps what it refused until the end of its process", "durability/refused", func(h *Harness) {
@@ -449,6 +450,57 @@ var faults = []fault{
 		h.Reopen = func(_ testing.TB, s hooks.Store) hooks.Store { return named{s, func() string { return "reopened" }} }
 		h.Share = h.Reopen
 	}},
+	// Copies.
+	{"copies no attempts", "copy/whole copy/resumed", copied(eachImported(func(r *store.Record) { r.Attempts = nil }))},
+	{"copies no dropped responses", "copy/whole", copied(eachImported(func(r *store.Record) {
+		for i := range r.Attempts {
+			r.Attempts[i].Response.Dropped = false
+		}
+	}))},
+	{"makes hooks anew", "copy/whole copy/queue", copied(eachImported(func(r *store.Record) {
+		if r.Hook != nil {
+			h := *r.Hook
+			h.Health = hooks.Health{}
+			r.Hook = &h
+		}
+	}))},
+	{"copies no events without deliveries", "copy/whole copy/duplicates", copied(copyEdit{exported: func(list []store.Record) []store.Record {
+		return slices.DeleteFunc(list, func(r store.Record) bool { return r.Event != nil && r.Deliveries == 0 })
+	}})},
+	{"exports hooks by their IDs", "copy/export copy/revisions", copied(copyEdit{exported: func(list []store.Record) []store.Record {
+		hooksFirst := slices.IndexFunc(list, func(r store.Record) bool { return r.Hook == nil })
+		if hooksFirst < 0 {
+			hooksFirst = len(list)
+		}
+		slices.SortFunc(list[:hooksFirst], func(a, b store.Record) int { return cmp.Compare(a.Hook.ID, b.Hook.ID) })
+		return list
+	}})},
+	{"cannot be used while it is exported", "copy/export_stopped", wrapped(func(s hooks.Store) hooks.Store { return &locked{Copyable: s.(store.Copyable)} })},
+	{"imports hooks that it has", "copy/again", wrapped(func(s hooks.Store) hooks.Store { return reimports{s.(store.Copyable)} })},
+	{"skips deliveries whose event it has", "copy/resumed", wrapped(func(s hooks.Store) hooks.Store { return skipsEvents{s.(store.Copyable)} })},
+	{"refuses a record that a call has twice", "copy/twice", wrapped(func(s hooks.Store) hooks.Store { return refusesTwice{s.(store.Copyable)} })},
+	{"imports one after the other", "copy/orphan", wrapped(func(s hooks.Store) hooks.Store { return importsOneByOne{s.(store.Copyable)} })},
+	{"ignores contexts of copies", "copy/contexts", copied(copyEdit{ctx: context.WithoutCancel})},
+	{"does not count what is held", "copy/inventory", copied(copyEdit{inventory: func(i *store.Inventory) { i.Held = 0 }})},
+	{"does not sum up tokens", "copy/inventory", copied(copyEdit{inventory: func(i *store.Inventory) { i.Tokens = 0 }})},
+	{"imports what is blocked as pending", "copy/ordering", copied(eachImportedDelivery(func(d *hooks.Delivery) {
+		if d.State == blocked {
+			d.State = pending
+		}
+	}))},
+	{"imports what is held as ended", "copy/ordering copy/whole", copied(eachImportedDelivery(func(d *hooks.Delivery) { d.Held = false }))},
+	{"imports tokens as 1", "copy/leases", copied(eachImportedDelivery(func(d *hooks.Delivery) { d.Lease.Token = min(1, d.Lease.Token) }))},
+	{"imports leases that have ended", "copy/leases copy/whole", copied(eachImportedDelivery(func(d *hooks.Delivery) {
+		if d.State == leased {
+			d.Lease.Until = d.CreatedAt
+		}
+	}))},
+	{"imports what ends as if it ended at once", "copy/purge copy/whole", copied(eachImportedDelivery(func(d *hooks.Delivery) {
+		if d.State.Ended() {
+			d.EndedAt = d.CreatedAt
+		}
+	}))},
+
 	{"never wakes", "notify/hooks notify/deliveries", wrapped(func(s hooks.Store) hooks.Store { return mute{s} })},
 	{"wakes after stop", "notify/listeners", wrapped(func(s hooks.Store) hooks.Store { return insistent{s, s.(hooks.Notifier)} })},
 

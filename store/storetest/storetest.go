@@ -97,6 +97,7 @@ var groups = []group{
 	{"transactions", transactionRules},
 	{"identity", identityRules},
 	{"notify", notifyRules},
+	{"copy", copyRules},
 	{"model", modelRules()},
 }
 
