@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -81,7 +80,7 @@ func (p *parcel) add(s *Store, now time.Time, entries []hooks.Entry, keySignals 
 		list := make([]byte, 0, 2+37*len(entries[i].Deliveries))
 		for j := range entries[i].Deliveries {
 			d := &entries[i].Deliveries[j]
-			if err := p.addDelivery(s, d, len(e.Data), keySignals); err != nil {
+			if err := p.addDelivery(s, d, sizeOf(e), keySignals); err != nil {
 				return err
 			}
 			list = append(append(list, ','), d.ID...)
@@ -96,7 +95,7 @@ func (p *parcel) add(s *Store, now time.Time, entries []hooks.Entry, keySignals 
 }
 
 // addDelivery adds a delivery of the last event.
-func (p *parcel) addDelivery(s *Store, d *hooks.Delivery, size int, keySignals bool) error {
+func (p *parcel) addDelivery(s *Store, d *hooks.Delivery, size int32, keySignals bool) error {
 	u, ok := packID(d.ID)
 	if !ok {
 		return &hooks.InvalidError{Field: "id", Reason: "of a delivery must be a UUID in lower case"}
@@ -132,8 +131,8 @@ func (p *parcel) addDelivery(s *Store, d *hooks.Delivery, size int, keySignals b
 	}
 	p.ids, p.events, p.hooks = append(p.ids, u), append(p.events, int64(len(p.eventIDs))), append(p.hooks, hook)
 	p.createdAt, p.dues, p.queued = append(p.createdAt, d.CreatedAt.UnixMilli()), append(p.dues, d.Due.UnixMilli()), append(p.queued, queued)
-	p.tokens, p.sizes = append(p.tokens, d.Lease.Token), append(p.sizes, int32(min(size, math.MaxInt32))) //nolint:gosec // It fits.
-	p.steps, p.attempts = append(p.steps, int32(d.Step)), append(p.attempts, int32(d.Attempts))           //nolint:gosec // They are few.
+	p.tokens, p.sizes = append(p.tokens, d.Lease.Token), append(p.sizes, size)
+	p.steps, p.attempts = append(p.steps, int32(d.Step)), append(p.attempts, int32(d.Attempts)) //nolint:gosec // They are few.
 	p.states, p.kinds, p.undecided = append(p.states, state), append(p.kinds, kind), append(p.undecided, d.Undecided)
 	p.owners, p.keys = append(p.owners, owner), append(p.keys, packText(d.OrderingKey))
 	return nil

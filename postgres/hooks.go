@@ -37,11 +37,7 @@ const (
 
 // CreateHook implements [hooks.Store].
 func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
-	document, err := pack.Hook(&h)
-	if err != nil {
-		return err
-	}
-	err = s.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		revision, err := s.nextRevision(ctx, tx)
 		if err != nil {
 			return err
@@ -55,11 +51,20 @@ func (s *Store) CreateHook(ctx context.Context, h hooks.Hook, limit int) error {
 		if err := s.checkLimit(ctx, tx, h.Ref(), limit); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, s.sql(sqlPutHook), h.Tenant, h.ID, revision, h.Version, h.CreatedAt.UnixMilli(), packText(h.Name), packText(h.Protocol),
-			h.Disabled, document, nonEmpty(h.Settings), h.Health.Failures, packTime(h.Health.FailingSince), packTime(h.Health.ThrottledUntil))
-		return err
+		return s.putHook(ctx, tx, &h, revision)
 	})
 	return s.changedHooks(err)
+}
+
+// putHook stores a hook with a new revision.
+func (s *Store) putHook(ctx context.Context, tx pgx.Tx, h *hooks.Hook, revision int64) error {
+	document, err := pack.Hook(h)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, s.sql(sqlPutHook), h.Tenant, h.ID, revision, h.Version, h.CreatedAt.UnixMilli(), packText(h.Name), packText(h.Protocol),
+		h.Disabled, document, nonEmpty(h.Settings), h.Health.Failures, packTime(h.Health.FailingSince), packTime(h.Health.ThrottledUntil))
+	return err
 }
 
 // changedHooks tells the listeners after a change of hooks that has succeeded.

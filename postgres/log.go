@@ -307,14 +307,19 @@ func (l *listing[T]) page(from source, q hooks.LogQuery, limit int) (sql string,
 		" JOIN {schema}.hooks_hooks h ON h.n = d.hook JOIN {schema}.hooks_events e ON e.n = d.event" + order, c.args, nil
 }
 
-// delivery returns a delivery of the tenant.
-func (s *Store) delivery(ctx context.Context, tx pgx.Tx, tenant string, u id) (hooks.Delivery, error) {
+// ofIDs returns the statement that reads the rows of the deliveries with the IDs $1.
+func (l *listing[T]) ofIDs() string {
 	var parts []string
-	for _, t := range deliveries.tables {
-		parts = append(parts, "SELECT "+t.selected+" FROM {schema}."+t.table+" d WHERE d.id = $1::uuid")
+	for _, t := range l.tables {
+		parts = append(parts, "SELECT "+t.selected+" FROM {schema}."+t.table+" d WHERE "+t.where+" AND "+t.id+" = ANY($1::uuid[])")
 	}
-	rows, err := tx.Query(ctx, s.sql("SELECT "+deliveries.columns+" FROM ("+strings.Join(parts, " UNION ALL ")+`) d
-		JOIN {schema}.hooks_hooks h ON h.n = d.hook JOIN {schema}.hooks_events e ON e.n = d.event WHERE h.tenant = $2::text`), u, tenant)
+	return "SELECT " + l.columns + " FROM (" + strings.Join(parts, " UNION ALL ") + `) d
+		JOIN {schema}.hooks_hooks h ON h.n = d.hook JOIN {schema}.hooks_events e ON e.n = d.event`
+}
+
+// delivery returns a delivery.
+func (s *Store) delivery(ctx context.Context, tx pgx.Tx, u id) (hooks.Delivery, error) {
+	rows, err := tx.Query(ctx, s.sql(deliveries.ofIDs()), []id{u})
 	if err != nil {
 		return hooks.Delivery{}, err
 	}

@@ -89,7 +89,7 @@ func (s *Store) change(ctx context.Context, tenant, deliveryID string, change fu
 		if err != nil {
 			return err
 		}
-		d, err = s.delivery(ctx, tx, tenant, u)
+		d, err = s.delivery(ctx, tx, u)
 		return err
 	})
 	if err != nil {

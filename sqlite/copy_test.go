@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/crashtest"
 	"github.com/seed-2c6e3a5a/hooks/memory"
 	"github.com/seed-2c6e3a5a/hooks/sqlite"
 	"github.com/seed-2c6e3a5a/hooks/store"
@@ -74,7 +75,7 @@ func (w task) copy(ctx context.Context, in io.Reader) error {
 	imports := 0
 	say := func() {
 		if imports++; imports == w.Imports {
-			say(sayReady)
+			crashtest.Say(crashtest.Ready)
 		}
 	}
 	if err := store.Copy(ctx, source, sayImports{target, say}); err != nil {
@@ -93,9 +94,9 @@ func TestACopyThatIsKilled(t *testing.T) {
 	source := openAt(t, w.CopyOf).(*sqlite.Store)
 	live(t, source, purgeStart, 6000)
 	for w.Imports = 1; w.Imports <= 6; w.Imports++ { // an import has 2000 records
-		p := start(t, w)
-		<-p.ready
-		p.killed()
+		p := crashtest.Start(t, w)
+		<-p.Ready
+		p.Killed()
 		checkIntegrity(t, w.Path)
 	}
 	target := openAt(t, w.Path).(*sqlite.Store)
