@@ -3,21 +3,33 @@
 package store_test
 
 import (
+	"context"
+	"fmt"
+	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/seed-2c6e3a5a/hooks"
+	"github.com/seed-2c6e3a5a/hooks/internal/pgtest"
 	"github.com/seed-2c6e3a5a/hooks/memory"
+	"github.com/seed-2c6e3a5a/hooks/postgres"
 	"github.com/seed-2c6e3a5a/hooks/store/storetest"
+	"github.com/stretchr/testify/require"
 )
 
 // The rules about copies also hold between stores of different kinds. Each rule opens its
 // source first.
 func TestCopyBetweenKinds(t *testing.T) {
 	for name, open := range map[string][2]func(testing.TB) hooks.Store{
-		"memory to sqlite": {openMemory, openFile},
-		"sqlite to memory": {openFile, openMemory},
+		"memory to sqlite":   {openMemory, openFile},
+		"sqlite to memory":   {openFile, openMemory},
+		"memory to postgres": {openMemory, openPostgres},
+		"postgres to memory": {openPostgres, openMemory},
+		"sqlite to postgres": {openFile, openPostgres},
+		"postgres to sqlite": {openPostgres, openFile},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var hasSource sync.Map // by the name of the test
@@ -32,6 +44,28 @@ func TestCopyBetweenKinds(t *testing.T) {
 			}})
 		})
 	}
+}
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+var schemas atomic.Int64
+
+// openPostgres opens a store with a schema of its own.
+func openPostgres(t testing.TB) hooks.Store {
+	t.Helper()
+	schema := fmt.Sprint("hooks_copy_", schemas.Add(1))
+	pool, err := pgxpool.New(context.Background(), pgtest.URL(t))
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	t.Cleanup(func() {
+		_, err := pool.Exec(context.Background(), "DROP SCHEMA IF EXISTS "+schema+" CASCADE")
+		require.NoError(t, err)
+	})
+	require.NoError(t, postgres.Migrate(t.Context(), pool, schema))
+	s, err := postgres.New(t.Context(), pool, postgres.Options{Schema: schema})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s
 }
 
 func openMemory(testing.TB) hooks.Store { return memory.New(memory.Options{}) }
