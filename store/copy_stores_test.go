@@ -26,10 +26,10 @@ func TestCopyBetweenKinds(t *testing.T) {
 	for name, open := range map[string][2]func(testing.TB) hooks.Store{
 		"memory to sqlite":   {openMemory, openFile},
 		"sqlite to memory":   {openFile, openMemory},
-		"memory to postgres": {openMemory, openPostgres},
-		"postgres to memory": {openPostgres, openMemory},
-		"sqlite to postgres": {openFile, openPostgres},
-		"postgres to sqlite": {openPostgres, openFile},
+		"memory to postgres": {openMemory, openSchema},
+		"postgres to memory": {openSchema, openMemory},
+		"sqlite to postgres": {openFile, openSchema},
+		"postgres to sqlite": {openSchema, openFile},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var hasSource sync.Map // by the name of the test
@@ -50,11 +50,20 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 var schemas atomic.Int64
 
-// openPostgres opens a store with a schema of its own.
-func openPostgres(t testing.TB) hooks.Store {
-	t.Helper()
+// openSchema opens a store with a schema of its own.
+func openSchema(t testing.TB) hooks.Store { return openPostgres(t, t) }
+
+// A scope is a test, or a part of one.
+type scope interface {
+	require.TestingT
+	Context() context.Context
+	Cleanup(func())
+}
+
+// openPostgres opens a store with a schema of its own, which is there until the scope ends.
+func openPostgres(test testing.TB, t scope) *postgres.Store {
 	schema := fmt.Sprint("hooks_copy_", schemas.Add(1))
-	pool, err := pgxpool.New(context.Background(), pgtest.URL(t))
+	pool, err := pgxpool.New(context.Background(), pgtest.URL(test))
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	t.Cleanup(func() {
