@@ -34,11 +34,6 @@ const (
 	exportedDeliveries = 200
 )
 
-// readSnapshot begins a transaction that reads a snapshot of the data.
-var readSnapshot = pgx.TxOptions{
-	BeginQuery: "begin isolation level repeatable read read only; set local plan_cache_mode = force_custom_plan; set local enable_seqscan = off; set local jit = off",
-}
-
 // errEnough ends an export whose caller wants no more.
 var errEnough = errors.New("enough was read")
 

@@ -246,7 +246,7 @@ func (d *database) explain(t *testing.T, name string, said statement) {
 	err := pgx.BeginFunc(t.Context(), d.Pool, func(tx pgx.Tx) error {
 		settings := "SET LOCAL plan_cache_mode = force_custom_plan"
 		if said.inTx {
-			settings += "; SET LOCAL enable_seqscan = off"
+			settings += "; SET LOCAL enable_seqscan = off; SET LOCAL random_page_cost = 0"
 		}
 		if _, err := tx.Exec(t.Context(), settings); err != nil {
 			return err

@@ -20,15 +20,29 @@ const (
 	maxTries = 10
 )
 
-// planning has the server plan each statement of the transaction anew, with indexes, and
-// without compiling it. A plan for any arguments, which it would keep otherwise, is made when
-// the queue is empty, and is of no use when it is long.
-const planning = `SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`
-
-// begin begins a transaction with the same settings.
-var begin = pgx.TxOptions{
-	BeginQuery: "begin; set local plan_cache_mode = force_custom_plan; set local enable_seqscan = off; set local jit = off",
+// settings are those of all transactions of the Store. The server plans each statement anew,
+// because it would make a plan for any arguments while the queue is empty, and such a plan
+// is of no use when the queue is long. It looks rows up in indexes. To read a whole table or
+// index seems good to it when there are few rows, but there may be many dead ones, which it
+// does not count. It does not compile statements, which takes longer than they do.
+var settings = [][2]string{
+	{"plan_cache_mode", "force_custom_plan"}, {"enable_seqscan", "off"}, {"random_page_cost", "0"}, {"jit", "off"},
 }
+
+var (
+	// sqlSettings applies the settings until the transaction ends.
+	sqlSettings = func() string {
+		var list []string
+		for _, s := range settings {
+			list = append(list, fmt.Sprintf("set_config('%s', '%s', true)", s[0], s[1]))
+		}
+		return "SELECT " + strings.Join(list, ", ")
+	}()
+	// begin begins a transaction with the settings, and readSnapshot one that reads a
+	// snapshot of the data.
+	begin        = pgx.TxOptions{BeginQuery: "begin; " + sqlSettings}
+	readSnapshot = pgx.TxOptions{BeginQuery: "begin isolation level repeatable read read only; " + sqlSettings}
+)
 
 // check returns an error if a call cannot begin.
 func (s *Store) check(ctx context.Context) error {
@@ -92,7 +106,7 @@ func (s *Store) sendOnce(ctx context.Context, fill func(*pgx.Batch)) error {
 	always, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	b := &pgx.Batch{}
-	b.Queue(planning)
+	b.Queue(sqlSettings)
 	fill(b)
 	return conn.SendBatch(always, b).Close()
 }
@@ -100,7 +114,7 @@ func (s *Store) sendOnce(ctx context.Context, fill func(*pgx.Batch)) error {
 // read executes a statement that reads, and calls scan with its rows.
 func (s *Store) read(ctx context.Context, scan func(pgx.Rows) error, statement string, args ...any) error {
 	b := &pgx.Batch{}
-	b.Queue(planning)
+	b.Queue(sqlSettings)
 	b.Queue(s.sql(statement), args...).Query(scan)
 	return s.pool.SendBatch(ctx, b).Close()
 }
