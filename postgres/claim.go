@@ -256,10 +256,12 @@ const (
 			WHERE q.hook = l.hook AND q.retry = l.retry AND q.queued <= $6::bigint AND (q.queued, q.n) > (l.queued, l.n)
 			ORDER BY q.queued, q.n LIMIT l.want FOR UPDATE SKIP LOCKED
 		) q ON h.throttled_until IS NULL OR h.throttled_until <= $6::bigint`
-	// sqlFindLater finds when something more is due in each lane.
+	// sqlFindLater finds when something more is due in each lane, for the next deliveries.
 	sqlFindLater = `SELECT l.i, q.queued FROM unnest($1::bigint[], $2::smallint[]) WITH ORDINALITY AS l(hook, retry, i)
 		CROSS JOIN LATERAL (SELECT q.queued FROM {schema}.hooks_queue q
-			WHERE q.hook = l.hook AND q.retry = l.retry AND q.queued > $3::bigint ORDER BY q.queued LIMIT 1) q`
+			WHERE q.hook = l.hook AND q.retry = l.retry AND q.queued > $3::bigint ORDER BY q.queued LIMIT $4::bigint) q`
+	// foundLater is for how many deliveries of a lane.
+	foundLater = 100
 )
 
 // find sees to it that the next delivery of the lane is found, if there is one. With it, it
@@ -322,17 +324,24 @@ func (c *claim) leaveTurns(ctx context.Context) error {
 		}
 	}
 	if len(incomplete) > 0 {
-		rows, err := c.tx.Query(ctx, c.sql(sqlFindLater), hookNs, kinds, c.now)
+		rows, err := c.tx.Query(ctx, c.sql(sqlFindLater), hookNs, kinds, c.now, foundLater)
 		if err != nil {
 			return err
 		}
 		var i, queued int64
+		counts := make([]int, len(incomplete))
 		_, err = pgx.ForEachRow(rows, []any{&i, &queued}, func() error {
+			counts[i-1]++
 			c.becomesDue(incomplete[i-1], queued)
 			return nil
 		})
 		if err != nil {
 			return err
+		}
+		for i, l := range incomplete {
+			if counts[i] < foundLater {
+				l.horizon = earliest // From now on, dues has all.
+			}
 		}
 	}
 	for _, l := range over {

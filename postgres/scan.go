@@ -93,7 +93,7 @@ func (s *Store) scanLanes(ctx context.Context) error {
 		return err
 	}
 	s.claimer.seen = found.seen
-	return s.apply(ctx, found)
+	return s.apply(ctx, found, true)
 }
 
 // scanQueue scans the queue.
@@ -122,8 +122,9 @@ func (s *Store) scanQueue(ctx context.Context) (*scanned, error) {
 	return found, err
 }
 
-// apply applies the result of a scan to the lanes.
-func (s *Store) apply(ctx context.Context, found *scanned) error {
+// apply applies the result of a scan to the lanes. If they are incomplete, more than the scan
+// has found may be due later.
+func (s *Store) apply(ctx context.Context, found *scanned, incomplete bool) error {
 	c := &s.claimer
 	ns := make([]int64, len(found.lanes))
 	for i, l := range found.lanes {
@@ -135,7 +136,9 @@ func (s *Store) apply(ctx context.Context, found *scanned) error {
 	for _, f := range found.lanes {
 		if ref, known := s.hooks.ref(f.hook); known {
 			l := c.lanes.lane(f.laneKey, ref)
-			l.horizon = max(l.horizon, f.last)
+			if incomplete {
+				l.horizon = max(l.horizon, f.last)
+			}
 			c.lanes.becomesDue(l, f.first)
 		}
 	}
@@ -153,7 +156,7 @@ func (s *Store) scanNow() {
 	defer c.scan.mu.Unlock()
 	if found := c.scan.found; found != nil {
 		c.scan.found = nil
-		if err := s.apply(s.ctx, found); err != nil {
+		if err := s.apply(s.ctx, found, false); err != nil {
 			c.news.unknown()
 		}
 	}

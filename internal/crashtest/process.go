@@ -57,7 +57,7 @@ type Process struct {
 	In    io.WriteCloser
 	Ready chan struct{} // closed when it has said so, or ended
 
-	t     *testing.T
+	t     testing.TB
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when it will say no more
 
@@ -68,7 +68,7 @@ type Process struct {
 }
 
 // Start starts a process that does the task, and that ends with the test at the latest.
-func Start(t *testing.T, task any, adjust ...func(*exec.Cmd)) *Process {
+func Start(t testing.TB, task any, adjust ...func(*exec.Cmd)) *Process {
 	t.Helper()
 	text, err := json.Marshal(task)
 	require.NoError(t, err)
