@@ -32,7 +32,7 @@ func TestReadmeShowsTestedCode(t *testing.T) {
 		return trimmed
 	}
 	tested := ""
-	for _, file := range []string{"example_test.go", "protocol_test.go", "hookstest/example_test.go", "httpadapter/logto/example_test.go", "httpadapter/okta/example_test.go", "httpadapter/webitel/example_test.go", "sqlite/example_test.go", "hookstest/example_sqlite_test.go", "receive/example_test.go", "store/copy_test.go"} {
+	for _, file := range []string{"example_test.go", "protocol_test.go", "hookstest/example_test.go", "httpadapter/logto/example_test.go", "httpadapter/okta/example_test.go", "httpadapter/webitel/example_test.go", "sqlite/example_test.go", "postgres/example_test.go", "hookstest/example_sqlite_test.go", "receive/example_test.go", "store/copy_test.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		tested += lines(string(source))

@@ -17,15 +17,18 @@ import (
 // takes. The transaction must be in the Store's database, of any pool or connection. The Tx
 // ends with the transaction, and like that it is not safe for concurrent use.
 //
-// Each call of TriggerTx takes two round trips. It has the effect of a savepoint: if it
+// Each call of TriggerTx takes four round trips in the transaction, and sometimes one on the
+// pool, to read what is new of the hooks. It has the effect of a savepoint: if it
 // fails, it has written nothing, and the transaction can be used further. The error wraps
 // [hooks.ErrForeignTx] if the transaction is in another database, and is a
 // [hooks.InvalidError] with the field "tx" if it is nil. An isolation level of REPEATABLE READ
 // or SERIALIZABLE is fine.
 //
-// A call locks nothing that other calls wait for, except that two transactions that use the
-// same event ID wait for each other, as with any unique key. For this reason a delivery with
-// an ordering key is stored as blocked, also if it is the only one of its key; the first
+// A call locks nothing that other calls wait for, except the event's ID: if another
+// transaction has used it and has not ended, the call waits for that, as with any unique key.
+// If that takes longer than 30 s, or than until the deadline of the context, the
+// connection is closed and the transaction is lost. So that ordering keys need no lock, a
+// delivery with one is stored as blocked, even if it is the only one of its key. The first
 // claim of a Manager after the commit makes it pending.
 //
 // After the commit, a running Manager finds the events with its next poll, or at once if you

@@ -6,9 +6,10 @@ import "errors"
 type Options struct {
 	// Schema is where the tables are: at most 63 bytes. Default: "public".
 	Schema string
-	// Poll makes the Store ask the database ten times a second for what other processes
-	// have written, instead of listening for notifications (LISTEN). It is for
-	// connections through PgBouncer in transaction mode, which cannot listen.
+	// Poll makes the Store ask the database ten times a second, while a Manager runs, for
+	// what other processes have written, instead of listening for notifications (LISTEN).
+	// It is for connections through PgBouncer in transaction mode, which cannot listen. Set
+	// it in all processes or in none: a Store with Poll sends no notifications either.
 	Poll bool
 }
 

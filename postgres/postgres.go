@@ -42,9 +42,10 @@ var (
 
 // New returns a Store over a pool of the application, whose tables [Migrate] has made. The
 // pool must allow at least 4 connections, and at least two more than the application keeps
-// in its own transactions at a time. Unless Options.Poll is set, the Store takes one
-// connection out of the pool while a Manager runs, to listen on. Any mode of execution
-// will do (pgx.QueryExecMode), so that connections may go through PgBouncer; in
+// in its own transactions at a time, because TriggerTx reads the hooks on another connection.
+// Unless Options.Poll is set, the Store takes one connection out of the pool while a Manager
+// runs, to listen on. The pool may replace it, so a process has up to MaxConns + 1. Any mode of
+// execution will do (pgx.QueryExecMode), so that connections may go through PgBouncer; in
 // transaction mode set Options.Poll.
 //
 // Once Run has returned, close the Store and then the pool. The context is for New alone.
