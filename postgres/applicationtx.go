@@ -52,8 +52,8 @@ func (s *Store) SQLTx(tx *sql.Tx) hooks.Tx {
 // A txHandle executes statements in a transaction.
 type txHandle interface {
 	exec(ctx context.Context, statement string, args ...any) error
-	// text returns the value of the only row and column.
-	text(ctx context.Context, statement string) (string, error)
+	// row reads the only row.
+	row(ctx context.Context, statement string, columns ...any) error
 }
 
 type pgxHandle struct{ tx pgx.Tx }
@@ -63,9 +63,8 @@ func (h pgxHandle) exec(ctx context.Context, statement string, args ...any) erro
 	return err
 }
 
-func (h pgxHandle) text(ctx context.Context, statement string) (text string, err error) {
-	err = h.tx.QueryRow(ctx, statement).Scan(&text)
-	return text, err
+func (h pgxHandle) row(ctx context.Context, statement string, columns ...any) error {
+	return h.tx.QueryRow(ctx, statement).Scan(columns...)
 }
 
 type sqlHandle struct{ tx *sql.Tx }
@@ -75,9 +74,8 @@ func (h sqlHandle) exec(ctx context.Context, statement string, args ...any) erro
 	return err
 }
 
-func (h sqlHandle) text(ctx context.Context, statement string) (text string, err error) {
-	err = h.tx.QueryRowContext(ctx, statement).Scan(&text)
-	return text, err
+func (h sqlHandle) row(ctx context.Context, statement string, columns ...any) error {
+	return h.tx.QueryRowContext(ctx, statement).Scan(columns...)
 }
 
 // An applicationTx is a transaction of the application.
@@ -110,35 +108,46 @@ func (t applicationTx) Enqueue(ctx context.Context, now time.Time, entries []hoo
 	if err := p.add(t.store, now, entries, true); err != nil {
 		return err
 	}
-	// The context must not end in the middle, because that closes the connection.
-	always, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience(ctx))
+	// The context does not end in the middle, because that would close the connection. It
+	// bounds how long to wait for another transaction, which is all that may take long.
+	always, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout+patience(ctx))
 	defer cancel()
 	if err := t.tx.exec(always, "SAVEPOINT hooks_apart"); err != nil {
 		return failed(err)
 	}
-	err := t.enqueue(always, &p)
-	if err == nil {
-		return failed(t.tx.exec(always, "RELEASE SAVEPOINT hooks_apart"))
+	err := t.enqueue(always, &p, patience(ctx))
+	switch {
+	case err == nil:
+		return nil
+	case hasCode(err, lockNotAvailable) && ctx.Err() != nil:
+		err = ctx.Err()
+	case hasCode(err, uniqueViolation):
+		err = t.duplicateOf(err, entries)
 	}
 	if undo := t.tx.exec(always, "ROLLBACK TO SAVEPOINT hooks_apart; RELEASE SAVEPOINT hooks_apart"); undo != nil {
 		err = errors.Join(err, undo)
 	}
-	if hasCode(err, uniqueViolation) {
-		return t.duplicateOf(err, entries)
-	}
 	return failed(err)
 }
 
+// sqlPrepare reads which database it is and how long statements wait for locks, and sets the
+// latter.
+const sqlPrepare = "SELECT id, current_setting('lock_timeout'), set_config('lock_timeout', '%dms', true) FROM {schema}.hooks_identity"
+
 // enqueue stores a parcel after the check that the transaction is in the Store's database.
-func (t applicationTx) enqueue(ctx context.Context, p *parcel) error {
-	id, err := t.tx.text(ctx, t.store.sql("SELECT id FROM {schema}.hooks_identity"))
+func (t applicationTx) enqueue(ctx context.Context, p *parcel, wait time.Duration) error {
+	var id, before, now string
+	err := t.tx.row(ctx, fmt.Sprintf(t.store.sql(sqlPrepare), wait.Milliseconds()), &id, &before, &now)
 	if hasCode(err, undefinedTable) || hasCode(err, undefinedSchema) || err == nil && id != t.store.id {
 		return fmt.Errorf("%w: %w", hooks.ErrForeignTx, errors.Join(err, errors.New("the tables there are not the store's")))
 	}
 	if err != nil {
 		return err
 	}
-	return t.tx.exec(ctx, t.store.sql(sqlEnqueue), p.args(0)...)
+	if err := t.tx.exec(ctx, t.store.sql(sqlEnqueue), p.args(0)...); err != nil {
+		return err
+	}
+	return t.tx.exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = '%s'; RELEASE SAVEPOINT hooks_apart", before))
 }
 
 const (

@@ -29,8 +29,6 @@ func (c *claimer) init() {
 	c.keys = map[orderingKey]bool{}
 }
 
-func (c *claimer) wait() { c.scan.running.Wait() }
-
 // Claim implements [hooks.Store].
 func (s *Store) Claim(ctx context.Context, r hooks.ClaimRequest) (claimed []hooks.Claimed, next time.Time, err error) {
 	if err := s.check(ctx); err != nil {

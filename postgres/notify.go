@@ -11,7 +11,7 @@ import (
 
 const (
 	// announceInterval is the least time between two notifications of one process.
-	announceInterval = 20 * time.Millisecond
+	announceInterval = 5 * time.Millisecond
 	// pollInterval is how often the listeners are called with Options.Poll.
 	pollInterval = 100 * time.Millisecond
 	// pingInterval is how often the connection is tried that listens, and pingTimeout how
@@ -26,13 +26,10 @@ const (
 // at once, then once for all that happens in an interval. It does so after the commit and
 // not in the transaction, because transactions with a NOTIFY commit one after the other.
 type announcer struct {
-	running sync.WaitGroup
-	mu      sync.Mutex
-	busy    bool // An announcement is under way, or is not long ago.
-	again   bool
+	mu    sync.Mutex
+	busy  bool // An announcement is under way, or is not long ago.
+	again bool
 }
-
-func (a *announcer) wait() { a.running.Wait() }
 
 // announce tells the listeners of this Store and those of other processes that something
 // was written.
@@ -45,11 +42,7 @@ func (s *Store) announce() {
 		a.again = true
 		return
 	}
-	if s.listeners.poll || s.ctx.Err() != nil {
-		return
-	}
-	a.busy = true
-	a.running.Go(func() { s.announceAll() })
+	a.busy = s.background(s.announceAll)
 }
 
 // announceAll announces as long as there is something new.
@@ -88,17 +81,14 @@ func (s *Store) channel() string { return "hooks_" + s.id }
 
 // listeners are the functions that Notify was given.
 type listeners struct {
-	poll    bool
-	running sync.WaitGroup
-	mu      sync.Mutex
-	wakes   map[int]func()
-	last    int
-	stop    context.CancelFunc // ends the goroutine that listens
+	poll  bool
+	mu    sync.Mutex
+	wakes map[int]func()
+	last  int
+	stop  context.CancelFunc // ends the goroutine that listens
 }
 
 func (l *listeners) init(poll bool) { l.poll, l.wakes = poll, map[int]func(){} }
-
-func (l *listeners) wait() { l.running.Wait() }
 
 // call calls all listeners.
 func (l *listeners) call() {
@@ -117,10 +107,10 @@ func (s *Store) Notify(wake func()) (stop func()) {
 	l.last++
 	name := l.last
 	l.wakes[name] = wake
-	if l.stop == nil && s.ctx.Err() == nil {
+	if l.stop == nil {
 		ctx, cancel := context.WithCancel(s.ctx)
 		l.stop = cancel
-		l.running.Go(func() { s.listen(ctx) })
+		s.background(func() { s.listen(ctx) })
 	}
 	return func() {
 		l.mu.Lock()

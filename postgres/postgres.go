@@ -22,8 +22,10 @@ type Store struct {
 	// process names this Store among all that use the database: not 0.
 	process int64
 	// ctx ends when the Store is closed.
-	ctx   context.Context
-	close context.CancelFunc
+	ctx     context.Context
+	close   context.CancelFunc
+	mu      sync.Mutex     // held when a goroutine begins, and when the Store is closed
+	running sync.WaitGroup // goroutines
 
 	statements sync.Map // from text to qualified text
 	hooks      hookNames
@@ -64,6 +66,9 @@ func New(ctx context.Context, pool *pgxpool.Pool, o Options) (*Store, error) {
 		return nil, &hooks.InvalidError{Field: "pool", Reason: fmt.Sprintf("must allow at least %d connections, see MaxConns", minConnections)}
 	}
 	s := &Store{pool: pool, qualify: qualify, process: rand.Int64N(1<<62) + 1}
+	if err := checkIsolation(ctx, pool); err != nil {
+		return nil, err
+	}
 	if err := checkSchema(ctx, pool, o.Schema); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
@@ -82,6 +87,19 @@ func New(ctx context.Context, pool *pgxpool.Pool, o Options) (*Store, error) {
 	return s, nil
 }
 
+// checkIsolation returns an error unless each statement of a transaction sees what was
+// committed before it. The Store relies on that.
+func checkIsolation(ctx context.Context, pool *pgxpool.Pool) error {
+	var level string
+	if err := pool.QueryRow(ctx, "SELECT current_setting('default_transaction_isolation')").Scan(&level); err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	if level != "read committed" {
+		return &hooks.InvalidError{Field: "pool", Reason: fmt.Sprintf("must have the default_transaction_isolation \"read committed\", not %q", level)}
+	}
+	return nil
+}
+
 // minConnections is what the pool must allow: two for the writer, one for claims, one for
 // results or for a reader.
 const minConnections = 4
@@ -90,11 +108,23 @@ const minConnections = 4
 // [ErrClosed]. It may be called twice. The pool stays open.
 func (s *Store) Close() error {
 	s.writer.stop()
+	s.mu.Lock()
 	s.close()
-	s.listeners.wait()
-	s.announcer.wait()
-	s.claimer.wait()
+	s.mu.Unlock()
+	s.running.Wait()
 	return nil
+}
+
+// background calls work in a goroutine that Close waits for. It returns false if the Store is
+// closed.
+func (s *Store) background(work func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.running.Go(work)
+	return true
 }
 
 // StoreID implements [hooks.Tx]. It is a random text that is kept in the database, in

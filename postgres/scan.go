@@ -18,11 +18,10 @@ const scanInterval = time.Minute
 
 // A scanner scans the queue in the background.
 type scanner struct {
-	running sync.WaitGroup
-	mu      sync.Mutex
-	last    time.Time // when the last scan began
-	busy    bool
-	found   *scanned // the result, which the next claim applies
+	mu    sync.Mutex
+	last  time.Time // when the last scan began
+	busy  bool
+	found *scanned // the result, which the next claim applies
 	// seen are the snapshots of the last two scans. Signals that the older one showed are
 	// deleted.
 	seen [2]snapshot
@@ -166,8 +165,8 @@ func (s *Store) scanNow() {
 	if c.scan.busy || time.Since(c.scan.last) < scanInterval {
 		return
 	}
-	c.scan.busy, c.scan.last = true, time.Now()
-	c.scan.running.Go(func() {
+	c.scan.last = time.Now()
+	c.scan.busy = s.background(func() {
 		err := s.scanInBackground()
 		c.scan.mu.Lock()
 		defer c.scan.mu.Unlock()
@@ -194,6 +193,5 @@ func (s *Store) scanInBackground() error {
 	if old.min == "" {
 		return nil
 	}
-	_, err = s.pool.Exec(s.ctx, s.sql(sqlDeleteSignals), old.min, lockOf("signals", s.id))
-	return err
+	return s.send(s.ctx, func(b *pgx.Batch) { b.Queue(s.sql(sqlDeleteSignals), old.min, lockOf("signals", s.id)) })
 }

@@ -23,8 +23,11 @@ func TestNewRefuses(t *testing.T) {
 		o     postgres.Options
 		field string
 	}{
-		"no pool":         {nil, postgres.Options{}, "pool"},
-		"a small pool":    {d.connect(t, func(c *pgxpool.Config) { c.MaxConns = 3 }), postgres.Options{}, "pool"},
+		"no pool":      {nil, postgres.Options{}, "pool"},
+		"a small pool": {d.connect(t, func(c *pgxpool.Config) { c.MaxConns = 3 }), postgres.Options{}, "pool"},
+		"another isolation": {d.connect(t, func(c *pgxpool.Config) {
+			c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "repeatable read"
+		}), postgres.Options{}, "pool"},
 		"a long name":     {d.Pool, postgres.Options{Schema: strings.Repeat("x", 64)}, "schema"},
 		"a name with NUL": {d.Pool, postgres.Options{Schema: "a\x00b"}, "schema"},
 	} {

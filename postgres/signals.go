@@ -112,8 +112,10 @@ func parseSnapshot(text string) (snapshot, bool) {
 }
 
 // sqlReadSignals reads the signals that a snapshot did not show, the present snapshot, and
-// whether signals that it did not show may have been deleted.
-const sqlReadSignals = `SELECT pg_current_snapshot()::text, d.below > $4::text::xid8, g.hooks, g.kinds, g.dues, g.keys
+// whether some may be missing: signals were deleted that the snapshot did not show, or it is of
+// a server that had more transactions, before a failover.
+const sqlReadSignals = `SELECT pg_current_snapshot()::text,
+		d.below > $4::text::xid8 OR pg_snapshot_xmax(pg_current_snapshot()) < $1::text::xid8, g.hooks, g.kinds, g.dues, g.keys
 	FROM {schema}.hooks_signals_deleted d LEFT JOIN (
 		SELECT hooks, kinds, dues, keys FROM {schema}.hooks_signals WHERE xid >= $1::text::xid8 AND process <> $3::bigint
 		UNION ALL

@@ -2,10 +2,9 @@ package postgres_test
 
 import (
 	"context"
-	"fmt"
-	"sync/atomic"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
@@ -22,8 +21,6 @@ type database struct {
 	url, schema string
 }
 
-var schemas atomic.Int64
-
 // newDatabase returns a schema of its own with the library's tables.
 func newDatabase(t testing.TB) *database {
 	t.Helper()
@@ -33,7 +30,7 @@ func newDatabase(t testing.TB) *database {
 // newDatabaseOn is newDatabase on another server.
 func newDatabaseOn(t testing.TB, url string) *database {
 	t.Helper()
-	d := &database{url: url, schema: fmt.Sprintf("Hooks \"test\" %d", schemas.Add(1))}
+	d := &database{url: url, schema: `Hooks "test" ` + uuid.NewString()}
 	d.Pool = d.connect(t)
 	t.Cleanup(func() {
 		_, err := d.Exec(context.Background(), "DROP SCHEMA IF EXISTS "+pgx.Identifier{d.schema}.Sanitize()+" CASCADE")

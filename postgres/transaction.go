@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ var (
 	}()
 	// begin begins a transaction with the settings, and readSnapshot one that reads a
 	// snapshot of the data.
-	begin        = pgx.TxOptions{BeginQuery: "begin; " + sqlSettings}
+	begin        = pgx.TxOptions{BeginQuery: "begin isolation level read committed; set local idle_in_transaction_session_timeout = '1min'; " + sqlSettings}
 	readSnapshot = pgx.TxOptions{BeginQuery: "begin isolation level repeatable read read only; " + sqlSettings}
 )
 
@@ -139,9 +140,13 @@ func readOne[T any](ctx context.Context, s *Store, statement string, args ...any
 
 // retry calls try again as long as the server rolls it back because of others.
 func (s *Store) retry(ctx context.Context, try func() error) (err error) {
-	for range maxTries {
+	for i := range maxTries {
 		if err = try(); !isConflict(err) {
 			break
+		}
+		select { // so that the others end first
+		case <-time.After(time.Duration(rand.Int64N(int64(i+1))) * 5 * time.Millisecond):
+		case <-ctx.Done():
 		}
 	}
 	if err != nil && ctx.Err() != nil {

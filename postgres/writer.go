@@ -17,21 +17,24 @@ import (
 type writer struct {
 	mu      sync.Mutex
 	waiting []*enqueuing
-	working int // transactions under way
+	working int // workers
+	apart   int // calls that wait for transactions of others
 	closed  bool
-	idle    sync.Cond // signalled when a transaction ends
+	idle    sync.Cond // signalled when a worker ends
+	// alone is held by the one call that waits for a transaction of others.
+	alone sync.Mutex
 }
 
 const (
-	// maxWriters is how many transactions are under way at a time: while one waits for the
-	// disk, the other is prepared.
+	// maxWriters is how many workers there are: while the transaction of one waits for the
+	// disk, that of the other is prepared.
 	maxWriters = 2
 	// maxShared is how many events share a transaction at most, unless one caller has more,
 	// and maxSharedBytes how many bytes of data.
 	maxShared      = 1000
 	maxSharedBytes = 8 << 20
-	// lockWait is how long callers wait together for another transaction that has used one of
-	// their event IDs and has not ended. Then each waits for itself.
+	// lockWait is how long a worker waits for another transaction that has used one of the
+	// event IDs and has not ended.
 	lockWait = 50 * time.Millisecond
 )
 
@@ -119,45 +122,72 @@ func (w *writer) next() (calls []*enqueuing) {
 	return calls
 }
 
+// begin calls work in a goroutine that stop waits for.
+func (w *writer) begin(work func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.apart++
+	go func() {
+		work()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.apart--
+		w.idle.Broadcast()
+	}()
+}
+
 // stop waits until nothing is under way. Later calls fail.
 func (w *writer) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.idle.L = &w.mu
 	w.closed = true
-	for w.working > 0 || len(w.waiting) > 0 {
+	for w.working > 0 || w.apart > 0 || len(w.waiting) > 0 {
 		w.idle.Wait()
 	}
 }
 
 // storeTogether stores calls in one transaction. If an event of one is a duplicate, the
-// others are tried again without it. If they cannot be stored together, each is tried alone.
+// others are tried again without it. If they cannot be stored together, each is tried by
+// itself. One that has to wait for another transaction does not hold up the others.
 func (s *Store) storeTogether(calls []*enqueuing) {
 	for len(calls) > 0 {
-		err := s.store(calls, len(calls) > 1)
-		if err == nil {
-			break
-		}
+		err := s.store(calls, lockWait)
 		rest, found := calls, false
 		if hasCode(err, uniqueViolation) {
 			rest, found = s.refuseDuplicates(calls)
 		}
-		if found {
+		switch {
+		case found:
 			calls = rest
 			continue
-		}
-		if len(calls) == 1 {
-			calls[0].done <- s.readFailed(calls[0].ctx, err)
-			return
-		}
-		for _, call := range calls {
-			s.storeTogether([]*enqueuing{call})
+		case err == nil || len(calls) == 1 && !hasCode(err, lockNotAvailable):
+			for _, call := range calls {
+				call.done <- s.readFailed(call.ctx, err)
+			}
+		case len(calls) == 1:
+			s.writer.begin(func() { s.storeAlone(calls[0]) })
+		default:
+			for _, call := range calls {
+				s.storeTogether([]*enqueuing{call})
+			}
 		}
 		return
 	}
-	for _, call := range calls {
-		call.done <- nil
+}
+
+// storeAlone stores a call that waits for another transaction. Only one such call at a time
+// has a connection.
+func (s *Store) storeAlone(call *enqueuing) {
+	s.writer.alone.Lock()
+	defer s.writer.alone.Unlock()
+	err := s.store([]*enqueuing{call}, patience(call.ctx))
+	if hasCode(err, uniqueViolation) {
+		if _, found := s.refuseDuplicates([]*enqueuing{call}); found {
+			return
+		}
 	}
+	call.done <- s.readFailed(call.ctx, err)
 }
 
 // refuseDuplicates answers the calls of which an event is stored already, and those that
@@ -190,8 +220,8 @@ next:
 	return rest, found
 }
 
-// store stores calls in one transaction.
-func (s *Store) store(calls []*enqueuing, together bool) error {
+// store stores calls in one transaction, which waits so long for others.
+func (s *Store) store(calls []*enqueuing, wait time.Duration) error {
 	if len(calls) == 1 && calls[0].ctx.Err() != nil {
 		return calls[0].ctx.Err()
 	}
@@ -200,10 +230,6 @@ func (s *Store) store(calls []*enqueuing, together bool) error {
 		if err := p.add(s, call.now, call.entries, false); err != nil {
 			return err
 		}
-	}
-	wait := lockWait
-	if !together {
-		wait = patience(calls[0].ctx)
 	}
 	err := s.send(context.Background(), func(b *pgx.Batch) {
 		b.Queue("SELECT set_config('lock_timeout', $1::text, true)", fmt.Sprintf("%dms", wait.Milliseconds()))

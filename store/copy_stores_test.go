@@ -4,13 +4,12 @@ package store_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/seed-2c6e3a5a/hooks"
 	"github.com/seed-2c6e3a5a/hooks/internal/pgtest"
@@ -48,8 +47,6 @@ func TestCopyBetweenKinds(t *testing.T) {
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-var schemas atomic.Int64
-
 // openSchema opens a store with a schema of its own.
 func openSchema(t testing.TB) hooks.Store { return openPostgres(t, t) }
 
@@ -62,7 +59,7 @@ type scope interface {
 
 // openPostgres opens a store with a schema of its own, which is there until the scope ends.
 func openPostgres(test testing.TB, t scope) *postgres.Store {
-	schema := fmt.Sprint("hooks_copy_", schemas.Add(1))
+	schema := "hooks_copy_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	pool, err := pgxpool.New(context.Background(), pgtest.URL(test))
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)

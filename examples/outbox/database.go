@@ -53,10 +53,12 @@ func openPostgres(ctx context.Context, url string) (*database, error) {
 		return nil, err
 	}
 	if err := postgres.Migrate(ctx, pool, ""); err != nil {
+		pool.Close()
 		return nil, err
 	}
 	store, err := postgres.New(ctx, pool, postgres.Options{})
 	if err != nil {
+		pool.Close()
 		return nil, err
 	}
 	db := stdlib.OpenDBFromPool(pool)

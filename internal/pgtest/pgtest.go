@@ -4,6 +4,7 @@ package pgtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -134,7 +137,13 @@ func programs() (string, error) {
 	if len(found) == 0 {
 		return "", fmt.Errorf("initdb %w", errNotInstalled)
 	}
-	return filepath.Dir(found[len(found)-1]), nil
+	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return cmp.Compare(majorOf(a), majorOf(b)) })), nil
+}
+
+// majorOf returns the version of the programs in a path.
+func majorOf(path string) float64 {
+	version, _ := strconv.ParseFloat(filepath.Base(filepath.Dir(filepath.Dir(path))), 64)
+	return version
 }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
