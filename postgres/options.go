@@ -8,8 +8,7 @@ type Options struct {
 	Schema string
 	// Poll makes the Store ask the database ten times a second, while a Manager runs, for
 	// what other processes have written, instead of listening for notifications (LISTEN).
-	// It is for connections through PgBouncer in transaction mode, which cannot listen. Set
-	// it in all processes or in none: a Store with Poll sends no notifications either.
+	// It is for connections through PgBouncer in transaction mode, which cannot listen.
 	Poll bool
 }
 
