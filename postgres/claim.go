@@ -253,7 +253,8 @@ const (
 			SELECT q.id, q.n, q.queued, q.event, q.size FROM {schema}.hooks_queue q
 			WHERE q.hook = l.hook AND q.retry = l.retry AND q.queued <= $6::bigint AND (q.queued, q.n) > (l.queued, l.n)
 			ORDER BY q.queued, q.n LIMIT l.want FOR UPDATE SKIP LOCKED
-		) q ON h.throttled_until IS NULL OR h.throttled_until <= $6::bigint`
+		) q ON h.throttled_until IS NULL OR h.throttled_until <= $6::bigint
+		ORDER BY l.i, q.queued, q.n`
 	// sqlFindLater finds when something more is due in each lane, for the next deliveries.
 	sqlFindLater = `SELECT l.i, q.queued FROM unnest($1::bigint[], $2::smallint[]) WITH ORDINALITY AS l(hook, retry, i)
 		CROSS JOIN LATERAL (SELECT q.queued FROM {schema}.hooks_queue q

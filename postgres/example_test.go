@@ -18,7 +18,7 @@ import (
 func ExampleNew() { //nolint:testableexamples // It needs a server.
 	ctx := context.Background()
 
-	pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL")) // postgres://…?sslmode=verify-full
+	pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL")) // with sslmode=verify-full
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -59,7 +59,9 @@ func newLoadOn(t *testing.T, s *postgres.Store) *load {
 	go func() { ended <- m.Run(ctx) }()
 	l.stopManager = sync.OnceFunc(func() {
 		cancel()
-		_ = <-ended // What it could not store is found by the next.
+		if err := <-ended; err != nil { // What it could not store is found by the next.
+			t.Log(err)
+		}
 	})
 	t.Cleanup(l.stopManager)
 

@@ -385,4 +385,4 @@ func (c *attemptsColumns) args() []any {
 }
 
 // sizeOf is the size of an event's data.
-func sizeOf(e *hooks.Event) int32 { return int32(min(len(e.Data), 1<<31-1)) } //nolint:gosec // It fits.
+func sizeOf(e *hooks.Event) int32 { return int32(min(len(e.Data), 1<<31-1)) }

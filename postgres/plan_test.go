@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"regexp"
 	"strconv"
@@ -260,5 +259,5 @@ func (d *database) explain(t *testing.T, name string, said statement) {
 		assert.False(t, scans.MatchString(text), "%s:\n%s\n%s", name, said.sql, text)
 		return err
 	})
-	require.NoError(t, err, fmt.Sprintf("%s: %s", name, said.sql))
+	require.NoError(t, err, "%s: %s", name, said.sql)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/seed-2c6e3a5a/hooks"
 )
 
 const (
@@ -97,13 +98,14 @@ func (s *Store) send(ctx context.Context, fill func(*pgx.Batch)) error {
 
 func (s *Store) sendOnce(ctx context.Context, fill func(*pgx.Batch)) error {
 	conn, err := s.pool.Acquire(ctx)
+	if err == nil && ctx.Err() != nil {
+		conn.Release()
+		err = ctx.Err()
+	}
 	if err != nil {
-		return err
+		return storeError{fmt.Errorf("no connection of the pool in time: %w", err)}
 	}
 	defer conn.Release()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	always, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	b := &pgx.Batch{}
@@ -155,12 +157,20 @@ func (s *Store) retry(ctx context.Context, try func() error) (err error) {
 	return failed(err)
 }
 
-// failed adds the name of the package to an error of the database.
+// A storeError is an error of the driver or the database, with the name of the package.
+type storeError struct{ error }
+
+func (e storeError) Error() string { return "postgres: " + e.error.Error() }
+
+func (e storeError) Unwrap() error { return e.error }
+
+// failed adds the name of the package to an error of the driver or the database, once.
 func failed(err error) error {
+	var known storeError
 	var database *pgconn.PgError
 	var connect *pgconn.ConnectError
-	if errors.As(err, &database) || errors.As(err, &connect) {
-		return fmt.Errorf("postgres: %w", err)
+	if !errors.As(err, &known) && (errors.As(err, &database) || errors.As(err, &connect)) {
+		return storeError{err}
 	}
 	return err
 }
@@ -183,9 +193,10 @@ func hasCode(err error, code string) bool {
 	return errors.As(err, &database) && database.Code == code
 }
 
-// isRefusal reports whether the server has refused a statement, so that nothing was
+// isRefusal reports whether the server or the Store has refused something, so that nothing was
 // committed. Errors of the class 57 come with the end of a connection.
 func isRefusal(err error) bool {
 	var database *pgconn.PgError
-	return errors.As(err, &database) && !strings.HasPrefix(database.Code, "57")
+	var invalid *hooks.InvalidError
+	return errors.As(err, &database) && !strings.HasPrefix(database.Code, "57") || errors.As(err, &invalid)
 }

@@ -99,7 +99,8 @@ func (w *writer) work(s *Store) {
 	}
 }
 
-// next removes calls that wait, up to the bounds of a transaction. It returns none if none waits, and the worker ends.
+// next removes calls that wait, up to the bounds of a transaction. If it returns none, the
+// worker has ended.
 func (w *writer) next() (calls []*enqueuing) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -161,15 +162,15 @@ func (s *Store) storeTogether(calls []*enqueuing) {
 		case found:
 			calls = rest
 			continue
-		case err == nil || len(calls) == 1 && !hasCode(err, lockNotAvailable):
-			for _, call := range calls {
-				call.done <- s.readFailed(call.ctx, err)
-			}
-		case len(calls) == 1:
-			s.writer.begin(func() { s.storeAlone(calls[0]) })
-		default:
+		case len(calls) > 1 && isRefusal(err):
 			for _, call := range calls {
 				s.storeTogether([]*enqueuing{call})
+			}
+		case hasCode(err, lockNotAvailable):
+			s.writer.begin(func() { s.storeAlone(calls[0]) })
+		default: // If the connection was lost, all may have been stored.
+			for _, call := range calls {
+				call.done <- s.readFailed(call.ctx, err)
 			}
 		}
 		return
@@ -231,7 +232,9 @@ func (s *Store) store(calls []*enqueuing, wait time.Duration) error {
 			return err
 		}
 	}
-	err := s.send(context.Background(), func(b *pgx.Batch) {
+	ctx, cancel := context.WithTimeout(context.Background(), longest(calls))
+	defer cancel()
+	err := s.send(ctx, func(b *pgx.Batch) {
 		b.Queue("SELECT set_config('lock_timeout', $1::text, true)", fmt.Sprintf("%dms", wait.Milliseconds()))
 		b.Queue(s.sql(sqlEnqueue), p.args(s.process)...)
 		s.queueRelease(b, newKeySet(p.blocked), calls[0].now, true)
@@ -244,12 +247,21 @@ func (s *Store) store(calls []*enqueuing, wait time.Duration) error {
 	return nil
 }
 
-// patience is how long a caller can wait for a lock: nothing else interrupts that.
+// patience is how long a caller can wait for a lock or a connection, which its context does
+// not interrupt.
 func patience(ctx context.Context) time.Duration {
 	if deadline, ok := ctx.Deadline(); ok {
 		return min(max(time.Until(deadline), time.Millisecond), commitTimeout)
 	}
 	return commitTimeout
+}
+
+// longest is how long any of the callers can wait for a connection.
+func longest(calls []*enqueuing) (wait time.Duration) {
+	for _, call := range calls {
+		wait = max(wait, patience(call.ctx))
+	}
+	return wait
 }
 
 // uncertain notes that a write has failed in a way that leaves its outcome unknown.
