@@ -69,8 +69,10 @@ func (b *benchmark) prepare(ctx context.Context) (err error) {
 	}
 	if b.wants(onPostgres) || b.wants(riverPostgresEntry.name) {
 		b.postgres, err = startPostgres(ctx, b.options.dir)
-		if err := b.missing("PostgreSQL", err); err != nil {
-			return err
+		for _, name := range []string{onPostgres, riverPostgresEntry.name} {
+			if err := b.missing(name, err); err != nil {
+				return err
+			}
 		}
 	}
 	if b.wants(onFull) && b.sync > 0 {

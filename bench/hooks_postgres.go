@@ -18,14 +18,7 @@ var postgresEntry = entry{
 }
 
 func openPostgres(ctx context.Context, s setting) (contender, error) {
-	pool, err := emptyDatabase(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	if err := postgres.Migrate(ctx, pool, ""); err != nil {
-		return nil, err
-	}
-	store, err := postgres.New(ctx, pool, postgres.Options{})
+	store, pool, err := emptyPostgres(ctx, s.postgres)
 	if err != nil {
 		return nil, err
 	}
@@ -43,9 +36,22 @@ func openPostgres(ctx context.Context, s setting) (contender, error) {
 	return e, nil
 }
 
+// emptyPostgres returns a store over a database that it empties.
+func emptyPostgres(ctx context.Context, dsn string) (*postgres.Store, *pgxpool.Pool, error) {
+	pool, err := emptyDatabase(ctx, dsn)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := postgres.Migrate(ctx, pool, ""); err != nil {
+		return nil, nil, err
+	}
+	store, err := postgres.New(ctx, pool, postgres.Options{})
+	return store, pool, err
+}
+
 // emptyDatabase returns a pool of connections to the server, whose database it empties.
-func emptyDatabase(ctx context.Context, s setting) (*pgxpool.Pool, error) {
-	config, err := pgxpool.ParseConfig(s.postgres)
+func emptyDatabase(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, err
 	}

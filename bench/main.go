@@ -7,7 +7,7 @@
 // With -only neighbours, it measures instead how long the deliveries of one
 // tenant take, alone and beside each of several attackers:
 //
-//	go run . -only neighbours[,ATTACKER,…] [-each 12s] [-store memory] [-json FILE] [-dir DIR]
+//	go run . -only neighbours[,ATTACKER,…] [-each 12s] [-store memory|sqlite|postgres] [-json FILE] [-dir DIR]
 //
 // It prints tables in Markdown. Each measurement is made by a process of its
 // own, which posts to a receiver in another; all of them are this program,

@@ -19,8 +19,9 @@ import (
 
 // The stores that neighbours can have their events in.
 const (
-	storeMemory = "memory"
-	storeSQLite = "sqlite"
+	storeMemory   = "memory"
+	storeSQLite   = "sqlite"
+	storePostgres = "postgres"
 )
 
 const (
@@ -36,6 +37,7 @@ type neighbourTask struct {
 	For      time.Duration `json:"for"`
 	Store    string        `json:"store"`
 	Dir      string        `json:"dir"` // for files, empty
+	Postgres string        `json:"postgres"`
 }
 
 // A neighbourResult is what became of the neighbour's events. Times are in
@@ -78,8 +80,18 @@ func measureNeighbour(ctx context.Context, t neighbourTask) (r neighbourResult, 
 }
 
 func openStore(ctx context.Context, t neighbourTask) (store hooks.Store, closeStore func() error, err error) {
-	if t.Store == storeMemory {
+	switch t.Store {
+	case storeMemory:
 		return memory.New(memory.Options{}), func() error { return nil }, nil
+	case storePostgres:
+		s, pool, err := emptyPostgres(ctx, t.Postgres)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s, func() error {
+			defer pool.Close()
+			return s.Close()
+		}, nil
 	}
 	s, err := sqlite.Open(ctx, filepath.Join(t.Dir, "hooks.db"), sqlite.Options{})
 	if err != nil {

@@ -34,6 +34,12 @@ func (b *benchmark) neighbours(ctx context.Context) error {
 		return fmt.Errorf("only %d files may be open (ulimit -n), at least %d are needed", files.Cur, minFiles)
 	}
 	b.report.Store, b.report.Files = b.store, files.Cur
+	if b.store == storePostgres {
+		var err error
+		if b.postgres, err = startPostgres(ctx, b.options.dir); err != nil {
+			return err
+		}
+	}
 	for _, a := range attackers {
 		if a.name != alone && !b.wants(a.name) {
 			continue
@@ -58,6 +64,9 @@ func (b *benchmark) neighbour(ctx context.Context, attacker string) (r neighbour
 	ctx, cancel := context.WithTimeout(ctx, b.each+spare)
 	defer cancel()
 	t := neighbourTask{Attacker: attacker, For: b.each, Store: b.store, Dir: filepath.Join(b.dir, "run")}
+	if b.postgres != nil {
+		t.Postgres = b.postgres.dsn()
+	}
 	if err := os.Mkdir(t.Dir, 0o700); err != nil {
 		return r, err
 	}

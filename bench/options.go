@@ -41,7 +41,7 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVar(&o.dir, "dir", os.TempDir(), "a `directory` for databases, on the disk to measure")
 	flags.DurationVar(&o.sync, "sync", 2*time.Millisecond, "measure with so much added to each fsync too; 0: do not")
 	flags.DurationVar(&o.each, "each", 12*time.Second, "how long to measure a neighbour beside each attacker")
-	flags.StringVar(&o.store, "store", storeMemory, "where neighbours have their events: "+storeMemory+" or "+storeSQLite)
+	flags.StringVar(&o.store, "store", storeMemory, "where neighbours have their events: "+storeMemory+", "+storeSQLite+" or "+storePostgres)
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -60,8 +60,8 @@ func parseOptions(args []string) (options, error) {
 		return o, errors.New("-time must be at least 10s")
 	case o.each < time.Second || o.each > 10*time.Minute:
 		return o, errors.New("-each must be 1s to 10m")
-	case o.store != storeMemory && o.store != storeSQLite:
-		return o, fmt.Errorf("-store must be %s or %s", storeMemory, storeSQLite)
+	case !slices.Contains([]string{storeMemory, storeSQLite, storePostgres}, o.store):
+		return o, fmt.Errorf("-store must be %s, %s or %s", storeMemory, storeSQLite, storePostgres)
 	case o.neighbours && !slices.ContainsFunc(attackers, func(a attacker) bool { return o.wants(a.name) }):
 		return o, fmt.Errorf("-only: there is no such attacker; there are %s", strings.Join(attackerNames(), ", "))
 	}

@@ -13,7 +13,7 @@ var riverPostgresEntry = entry{
 }
 
 func openRiverPostgres(ctx context.Context, s setting) (contender, error) {
-	pool, err := emptyDatabase(ctx, s)
+	pool, err := emptyDatabase(ctx, s.postgres)
 	if err != nil {
 		return nil, err
 	}

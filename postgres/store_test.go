@@ -107,3 +107,5 @@ func harness(adjust ...func(*pgxpool.Config)) storetest.Harness {
 }
 
 func TestConformance(t *testing.T) { storetest.Run(t, harness()) }
+
+func BenchmarkStore(b *testing.B) { storetest.Bench(b, harness()) }
