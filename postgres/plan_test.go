@@ -232,7 +232,9 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 		}},
 	} {
 		r.take()
+		start := time.Now()
 		require.NoError(t, step.do(), step.name)
+		t.Logf("%-24s %8.2f ms", step.name, time.Since(start).Seconds()*1e3)
 		for _, said := range r.take() {
 			d.explain(t, step.name, said)
 		}
