@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -170,14 +171,14 @@ func readList[T any](ctx context.Context, s *Store, l *listing[T], q hooks.LogQu
 	return page, nil
 }
 
-// A source says whose rows a list has: those of hooks, or those of deliveries of these hooks.
+// A source says whose rows a list has: those of deliveries if byID is set, else those of hooks.
 type source struct {
-	hooks []int64
 	byID  bool
 	ids   []id
+	hooks []int64
 }
 
-func (f source) empty() bool { return len(f.hooks) == 0 || f.byID && len(f.ids) == 0 }
+func (f source) empty() bool { return len(f.hooks) == 0 && len(f.ids) == 0 }
 
 const (
 	sqlHookNs = "SELECT n FROM {schema}.hooks_hooks WHERE tenant = $1::text"
@@ -188,19 +189,19 @@ const (
 
 // source finds the source of the query.
 func (s *Store) source(ctx context.Context, q hooks.LogQuery) (from source, err error) {
-	if q.HookID == "" {
-		from.hooks, err = readAll(ctx, s, pgx.RowTo[int64], sqlHookNs, q.Tenant)
-	} else {
-		from.hooks, err = readAll(ctx, s, pgx.RowTo[int64], sqlHookN, q.Tenant, q.HookID)
-	}
-	if err != nil {
-		return from, err
-	}
 	if len(q.DeliveryIDs) > 0 {
 		from.byID, from.ids = true, packIDs(q.DeliveryIDs)
 	}
-	if q.EventID == "" {
+	switch {
+	case q.EventID != "":
+	case from.byID:
 		return from, nil
+	case q.HookID != "":
+		from.hooks, err = readAll(ctx, s, pgx.RowTo[int64], sqlHookN, q.Tenant, q.HookID)
+		return from, err
+	default:
+		from.hooks, err = readAll(ctx, s, pgx.RowTo[int64], sqlHookNs, q.Tenant)
+		return from, err
 	}
 	made, err := readAll(ctx, s, pgx.RowTo[id], sqlDeliveriesOf, q.Tenant, q.EventID)
 	if from.byID {
@@ -247,16 +248,20 @@ func (l *listing[T]) parts(c *conditions, from source, q hooks.LogQuery, columns
 		if !possible {
 			continue
 		}
-		hookNs := c.arg(from.hooks, "bigint[]")
-		where := c.sql()
 		if from.byID {
-			part := "SELECT " + columns(t) + " FROM {schema}." + t.table + " d" + joins + " WHERE d.hook = ANY(" + hookNs + ") AND " + t.id + " = ANY(" +
-				c.arg(from.ids, "uuid[]") + ") AND " + where + tailFor(t, tail)
+			c.and(t.id+" = ANY(?)", from.ids, "uuid[]")
+			ofHook := "h.n = d.hook AND h.tenant = " + c.arg(q.Tenant, "text")
+			if q.HookID != "" {
+				ofHook += " AND h.id = " + c.arg(q.HookID, "text")
+			}
+			part := "SELECT " + columns(t) + " FROM {schema}." + t.table + " d" + joins + " WHERE " + c.sql() +
+				" AND EXISTS (SELECT FROM {schema}.hooks_hooks h WHERE " + ofHook + ")" + tailFor(t, tail)
 			parts = append(parts, "("+part+")")
 			continue
 		}
+		where := c.sql()
 		// For each hook, the rows come from an index in their order.
-		part := "SELECT d.* FROM unnest(" + hookNs + ") AS u(n) CROSS JOIN LATERAL (SELECT " + columns(t) + " FROM {schema}." + t.table + " d" + joins +
+		part := "SELECT d.* FROM unnest(" + c.arg(from.hooks, "bigint[]") + ") AS u(n) CROSS JOIN LATERAL (SELECT " + columns(t) + " FROM {schema}." + t.table + " d" + joins +
 			" WHERE d.hook = u.n AND " + where + tailFor(t, tail) + ") d"
 		parts = append(parts, "("+part+")")
 	}
@@ -298,13 +303,39 @@ func (l *listing[T]) page(from source, q hooks.LogQuery, limit int) (sql string,
 	}
 	order := " ORDER BY d." + strings.Join(l.order, direction+", d.") + direction
 	most := c.arg(int64(limit)+int64(min(q.Offset, maxPage)), "bigint")
+	with := ""
+	if len(from.hooks) > fewHooks && !from.byID {
+		with, tail = l.bound(&c, from, q, tail, direction, behind, most)
+	}
 	parts := l.parts(&c, from, q, func(t listed) string { return t.selected }, tail+order+" LIMIT "+most)
 	if len(parts) == 0 {
 		return "SELECT WHERE false", nil, nil
 	}
 	merged := " ORDER BY " + strings.Join(l.order, direction+", ") + direction
-	return "SELECT " + l.columns + " FROM (" + strings.Join(parts, " UNION ALL ") + merged + " LIMIT " + c.arg(limit, "bigint") + " OFFSET " + c.arg(q.Offset, "bigint") + ") d" +
+	return with + "SELECT " + l.columns + " FROM (" + strings.Join(parts, " UNION ALL ") + merged + " LIMIT " + c.arg(limit, "bigint") + " OFFSET " + c.arg(q.Offset, "bigint") + ") d" +
 		" JOIN {schema}.hooks_hooks h ON h.n = d.hook JOIN {schema}.hooks_events e ON e.n = d.event" + order, c.args, nil
+}
+
+// fewHooks are so few that all of their rows that may be on a page can be read.
+const fewHooks = 20
+
+// bound returns a WITH that finds a time up to which the page goes at most, and the tail with
+// it. The first row of each hook tells: if there are as many of these as the page has rows,
+// none of the page comes behind them.
+func (l *listing[T]) bound(c *conditions, from source, q hooks.LogQuery, tail, direction, behind, most string) (with, bounded string) {
+	at := "d." + l.order[0]
+	firsts := l.parts(c, from, q, func(listed) string { return at + " AS at" }, tail+" ORDER BY "+at+direction+" LIMIT 1")
+	if len(firsts) == 0 {
+		return "", tail
+	}
+	extreme := int64(math.MinInt64)
+	before := ">="
+	if behind == ">" {
+		extreme, before = math.MaxInt64, "<="
+	}
+	with = "WITH bound AS MATERIALIZED (SELECT coalesce((SELECT at FROM (" + strings.Join(firsts, " UNION ALL ") + ") firsts ORDER BY at" + direction +
+		" OFFSET " + most + " - 1 LIMIT 1), " + c.arg(extreme, "bigint") + ") AS at) "
+	return with, tail + " AND " + at + " " + before + " (SELECT at FROM bound)"
 }
 
 // ofIDs returns the statement that reads the rows of the deliveries with the IDs $1.

@@ -203,10 +203,17 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 		{"deliveries of a tenant", logs(hooks.LogQuery{Tenant: "big"})},
 		{"deliveries of a hook", logs(hooks.LogQuery{Tenant: "big", HookID: "h2"})},
 		{"behind a cursor", func() error {
-			page, err := s.Deliveries(ctx, hooks.LogQuery{Tenant: "big", HookID: "h2"})
+			q := hooks.LogQuery{Tenant: "big", PageQuery: hooks.PageQuery{Limit: 5}}
+			page, err := s.Deliveries(ctx, q)
 			require.NoError(t, err)
-			require.NoError(t, logs(hooks.LogQuery{Tenant: "big", PageQuery: hooks.PageQuery{After: page.Next}})())
-			return nil
+			logs, err := s.Attempts(ctx, q)
+			require.NoError(t, err)
+			q.After = page.Next
+			_, err = s.Deliveries(ctx, q)
+			require.NoError(t, err)
+			q.After = logs.Next
+			_, err = s.Attempts(ctx, q)
+			return err
 		}},
 		{"dead ones", logs(hooks.LogQuery{Tenant: "big", States: []hooks.State{hooks.Dead}})},
 		{"of a time", logs(hooks.LogQuery{Tenant: "big", Since: middle, Until: middle.Add(time.Second)})},
