@@ -26,6 +26,9 @@ func mode(m pgx.QueryExecMode) func(*pgxpool.Config) {
 
 // The contract holds in every mode of execution.
 func TestConformanceInOtherModes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes long")
+	}
 	for _, m := range []pgx.QueryExecMode{pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
 		t.Run(m.String(), func(t *testing.T) { storetest.Run(t, harness(mode(m))) })
 	}
@@ -34,6 +37,9 @@ func TestConformanceInOtherModes(t *testing.T) {
 // The contract holds through PgBouncer in transaction mode, where each transaction may get
 // another connection of the server, and nothing can listen.
 func TestConformanceThroughPgBouncer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes long")
+	}
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		program, err = exec.LookPath("/usr/sbin/pgbouncer") // where Debian has it
