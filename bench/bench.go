@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/pgtest"
 )
 
 // bench measures everything, and prints the tables.
@@ -51,7 +53,7 @@ type benchmark struct {
 	dir         string // of the benchmark
 	receiver    *process
 	url         string // of the receiver
-	postgres    *postgresServer
+	postgres    *pgtest.Server
 	environment []string // of senders on a slow disk
 	bare        result   // of the bare loop, measured last
 	pacer       *pacer
@@ -68,7 +70,7 @@ func (b *benchmark) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if b.wants(onPostgres) || b.wants(riverPostgresEntry.name) {
-		b.postgres, err = startPostgres(ctx, b.options.dir)
+		b.postgres, err = pgtest.StartIn(b.options.dir)
 		for _, name := range []string{onPostgres, riverPostgresEntry.name} {
 			if err := b.missing(name, err); err != nil {
 				return err
@@ -85,10 +87,13 @@ func (b *benchmark) prepare(ctx context.Context) (err error) {
 	return nil
 }
 
+// errNotInstalled says that a program is missing.
+var errNotInstalled = errors.New("is not installed")
+
 // missing has the report say what could not be measured for want of a program.
 // It returns other errors.
 func (b *benchmark) missing(what string, err error) error {
-	if errors.Is(err, errNotInstalled) {
+	if errors.Is(err, errNotInstalled) || errors.Is(err, pgtest.ErrNotInstalled) {
 		b.report.Missing[what] = err.Error()
 		return nil
 	}
@@ -101,7 +106,7 @@ func (b *benchmark) end() (err error) {
 		err = b.receiver.end()
 	}
 	if b.postgres != nil {
-		err = errors.Join(err, b.postgres.stop())
+		err = errors.Join(err, b.postgres.Stop())
 	}
 	return err
 }
@@ -206,7 +211,7 @@ func (b *benchmark) measure(ctx context.Context, w workload, t task) (r result, 
 	defer cancel()
 	t.Receiver, t.Dir = b.url, filepath.Join(b.dir, "run")
 	if b.postgres != nil && strings.HasSuffix(t.Contender, "PostgreSQL") {
-		t.Postgres, t.PostgresPID = b.postgres.dsn(), b.postgres.server.Process.Pid
+		t.Postgres, t.PostgresPID = b.postgres.URL(), b.postgres.PID()
 	}
 	if err := os.Mkdir(t.Dir, 0o700); err != nil {
 		return r, err

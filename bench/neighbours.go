@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/seed-2c6e3a5a/hooks/internal/pgtest"
 )
 
 // A neighbourRecord is the measurement of a neighbour beside an attacker.
@@ -36,7 +38,7 @@ func (b *benchmark) neighbours(ctx context.Context) error {
 	b.report.Store, b.report.Files = b.store, files.Cur
 	if b.store == storePostgres {
 		var err error
-		if b.postgres, err = startPostgres(ctx, b.options.dir); err != nil {
+		if b.postgres, err = pgtest.StartIn(b.options.dir); err != nil {
 			return err
 		}
 	}
@@ -65,7 +67,7 @@ func (b *benchmark) neighbour(ctx context.Context, attacker string) (r neighbour
 	defer cancel()
 	t := neighbourTask{Attacker: attacker, For: b.each, Store: b.store, Dir: filepath.Join(b.dir, "run")}
 	if b.postgres != nil {
-		t.Postgres = b.postgres.dsn()
+		t.Postgres = b.postgres.URL()
 	}
 	if err := os.Mkdir(t.Dir, 0o700); err != nil {
 		return r, err

@@ -20,7 +20,7 @@ var shimSource []byte
 func buildShim(ctx context.Context, dir string, longer time.Duration) (environment []string, err error) {
 	compiler, err := exec.LookPath("cc")
 	if err != nil {
-		return nil, fmt.Errorf("cc: %w", errNotInstalled)
+		return nil, fmt.Errorf("cc %w", errNotInstalled)
 	}
 	source, library := filepath.Join(dir, "slowsync.c"), filepath.Join(dir, "slowsync.so")
 	if err := os.WriteFile(source, shimSource, 0o600); err != nil {

@@ -26,8 +26,8 @@ import (
 // server of their own. They make schemas in it, and drop them.
 const Variable = "HOOKS_POSTGRES_URL"
 
-// errNotInstalled says that a program is missing.
-var errNotInstalled = errors.New("is not installed")
+// ErrNotInstalled says that PostgreSQL is missing.
+var ErrNotInstalled = errors.New("is not installed")
 
 // shared is the server of the tests of one process.
 var shared struct {
@@ -79,7 +79,7 @@ func New(t testing.TB, options ...string) *Server {
 func check(t testing.TB, err error) {
 	t.Helper()
 	switch {
-	case errors.Is(err, errNotInstalled) && os.Getenv("CI") == "":
+	case errors.Is(err, ErrNotInstalled) && os.Getenv("CI") == "":
 		t.Skipf("%v: install PostgreSQL 14 or later, or set %s to the URL of a database", err, Variable)
 	case err != nil:
 		t.Fatal(err)
@@ -98,12 +98,15 @@ type Server struct {
 
 // Start makes a server in a directory of its own, and waits until it can be used. Options are
 // settings of the server, such as "max_connections=20".
-func Start(options ...string) (s *Server, err error) {
+func Start(options ...string) (*Server, error) { return StartIn("", options...) }
+
+// StartIn is Start with a directory below this one, which others must be allowed to enter.
+func StartIn(parent string, options ...string) (s *Server, err error) {
 	s = &Server{options: options}
 	if s.bin, err = programs(); err != nil {
 		return nil, err
 	}
-	if s.dir, err = os.MkdirTemp("", "hooks-postgres-"); err != nil {
+	if s.dir, err = os.MkdirTemp(parent, "hooks-postgres-"); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -135,7 +138,7 @@ func programs() (string, error) {
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // where Debian has them
 	if len(found) == 0 {
-		return "", fmt.Errorf("initdb %w", errNotInstalled)
+		return "", fmt.Errorf("initdb %w", ErrNotInstalled)
 	}
 	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return cmp.Compare(majorOf(a), majorOf(b)) })), nil
 }
@@ -155,6 +158,9 @@ func (s *Server) Dir() string { return s.dir }
 func (s *Server) URL() string {
 	return "postgres:///postgres?user=hooks&host=" + url.QueryEscape(s.dir)
 }
+
+// PID is the process ID of the server, while it runs.
+func (s *Server) PID() int { return s.process.Process.Pid }
 
 // Restart starts the server after Kill or Shutdown, and waits until it can be used.
 func (s *Server) Restart() error {
