@@ -52,7 +52,7 @@ CREATE TABLE {schema}.hooks_events (
 	data         bytea,
 	CONSTRAINT hooks_events_pkey PRIMARY KEY (n),
 	CONSTRAINT hooks_events_id UNIQUE (tenant, id)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05);
 CREATE INDEX hooks_events_bare ON {schema}.hooks_events (triggered_at) WHERE bare;
 
 -- The deliveries that have not ended.
@@ -85,7 +85,7 @@ CREATE INDEX hooks_queue_created ON {schema}.hooks_queue (hook, created_at);
 CREATE UNIQUE INDEX hooks_queue_head ON {schema}.hooks_queue (hook, ordering_key) WHERE ordering_key IS NOT NULL AND state <> 1;
 CREATE INDEX hooks_queue_blocked ON {schema}.hooks_queue (hook, ordering_key, n) WHERE state = 1;
 
--- The deliveries that have ended, each with its last attempt.
+-- The deliveries that have ended, each with the attempt that ended it, if there is one.
 CREATE TABLE {schema}.hooks_log (
 	id              uuid NOT NULL,
 	n               bigint NOT NULL,
@@ -117,14 +117,14 @@ CREATE TABLE {schema}.hooks_log (
 	response_header bytea,
 	response_body   bytea,
 	CONSTRAINT hooks_log_pkey PRIMARY KEY (id)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05);
 CREATE INDEX hooks_log_created ON {schema}.hooks_log (hook, created_at);
 CREATE INDEX hooks_log_started ON {schema}.hooks_log (hook, started_at) WHERE started_at IS NOT NULL;
 CREATE INDEX hooks_log_ended ON {schema}.hooks_log (hook, ended_at);
 CREATE INDEX hooks_log_failed ON {schema}.hooks_log (hook, started_at) WHERE class IS NOT NULL;
 CREATE INDEX hooks_log_held ON {schema}.hooks_log (hook, ordering_key) WHERE held;
 
--- The attempts before the last one of a delivery, and all of those that have not ended.
+-- All other attempts.
 CREATE TABLE {schema}.hooks_attempts (
 	delivery        uuid NOT NULL,
 	event           bigint NOT NULL,
@@ -146,7 +146,7 @@ CREATE TABLE {schema}.hooks_attempts (
 	response_header bytea,
 	response_body   bytea,
 	CONSTRAINT hooks_attempts_pkey PRIMARY KEY (delivery, number)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05);
 CREATE INDEX hooks_attempts_started ON {schema}.hooks_attempts (hook, started_at);
 CREATE INDEX hooks_attempts_failed ON {schema}.hooks_attempts (hook, started_at) WHERE class IS NOT NULL;
 
