@@ -35,6 +35,10 @@ type listed struct {
 	id       string        // the delivery's
 	number   string        // the attempt's
 	states   []hooks.State // that rows may have; none: any
+	// An index has only the rows with the condition few: those that are not in the state
+	// most.
+	most hooks.State
+	few  string
 }
 
 // notOfThisList is the error for a cursor of another list.
@@ -51,7 +55,7 @@ var deliveries = listing[hooks.Delivery]{
 			states: []hooks.State{hooks.Blocked, hooks.Pending, hooks.Leased},
 		},
 		{
-			table: "hooks_log", where: "true", state: "d.state", id: "d.id",
+			table: "hooks_log", where: "true", state: "d.state", id: "d.id", most: hooks.Succeeded, few: "d.state <> 4",
 			selected: `d.id, d.event, d.hook, d.created_at, NULL::bigint AS due, NULL::bigint AS queued, d.token, d.step, d.attempts, d.state, d.undecided, NULL::text AS owner,
 				d.ordering_key, d.reason, d.held, d.ended_at`,
 			states: []hooks.State{hooks.Succeeded, hooks.Dead, hooks.Cancelled},
@@ -89,9 +93,9 @@ func scanDelivery(row pgx.CollectableRow) (d hooks.Delivery, err error) {
 
 var attempts = listing[hooks.Attempt]{
 	tables: []listed{
-		{table: "hooks_attempts", where: "true", state: "d.attempt_state", id: "d.delivery", number: "d.number", selected: "d.delivery, d.event, d.hook, d.number, d.next_at, " + attemptColumns},
+		{table: "hooks_attempts", where: "true", most: hooks.Pending, few: "d.attempt_state <> 2", state: "d.attempt_state", id: "d.delivery", number: "d.number", selected: "d.delivery, d.event, d.hook, d.number, d.next_at, " + attemptColumns},
 		{
-			table: "hooks_log", where: "d.started_at IS NOT NULL", state: "d.attempt_state", id: "d.id", number: "d.attempts",
+			table: "hooks_log", where: "d.started_at IS NOT NULL", most: hooks.Succeeded, few: "d.class IS NOT NULL", state: "d.attempt_state", id: "d.id", number: "d.attempts",
 			selected: "d.id AS delivery, d.event, d.hook, d.attempts AS number, NULL::bigint AS next_at, " + attemptColumns,
 		},
 	},
@@ -225,6 +229,9 @@ func (l *listing[T]) conditions(c *conditions, t listed, q hooks.LogQuery) (join
 			return "", false
 		}
 		c.and(t.state+" = ANY(?)", numbers, "smallint[]")
+		if t.few != "" && !slices.Contains(q.States, t.most) {
+			c.where = append(c.where, t.few)
+		}
 	}
 	if !q.Since.IsZero() {
 		c.and("d."+l.order[0]+" >= ?", q.Since.UnixMilli(), "bigint")

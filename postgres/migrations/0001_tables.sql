@@ -122,6 +122,7 @@ CREATE INDEX hooks_log_created ON {schema}.hooks_log (hook, created_at);
 CREATE INDEX hooks_log_started ON {schema}.hooks_log (hook, started_at) WHERE started_at IS NOT NULL;
 CREATE INDEX hooks_log_ended ON {schema}.hooks_log (hook, ended_at);
 CREATE INDEX hooks_log_failed ON {schema}.hooks_log (hook, started_at) WHERE class IS NOT NULL;
+CREATE INDEX hooks_log_unsuccessful ON {schema}.hooks_log (hook, created_at) WHERE state <> 4;
 CREATE INDEX hooks_log_held ON {schema}.hooks_log (hook, ordering_key) WHERE held;
 
 -- All other attempts.
@@ -148,7 +149,7 @@ CREATE TABLE {schema}.hooks_attempts (
 	CONSTRAINT hooks_attempts_pkey PRIMARY KEY (delivery, number)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05);
 CREATE INDEX hooks_attempts_started ON {schema}.hooks_attempts (hook, started_at);
-CREATE INDEX hooks_attempts_failed ON {schema}.hooks_attempts (hook, started_at) WHERE class IS NOT NULL;
+CREATE INDEX hooks_attempts_final ON {schema}.hooks_attempts (hook, started_at) WHERE attempt_state <> 2;
 
 -- What has become claimable, or will. Each process reads what others append here; old
 -- rows are deleted.
