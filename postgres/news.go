@@ -26,17 +26,25 @@ const (
 	isThrottled                 // The hook is throttled until then.
 )
 
+// maxNews bounds what a Store remembers that makes no claims.
+const maxNews = 200_000
+
 func (b *newsBox) add(more ...news) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.news = append(b.news, more...)
+	if b.stale {
+		return
+	}
+	if b.news = append(b.news, more...); len(b.news) > maxNews {
+		b.news, b.stale = nil, true
+	}
 }
 
 // unknown says that the outcome of a write is not known.
 func (b *newsBox) unknown() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.stale = true
+	b.news, b.stale = nil, true
 }
 
 // take applies the news to the lanes. It reports whether there may be more.

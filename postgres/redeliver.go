@@ -92,7 +92,10 @@ func (s *Store) change(ctx context.Context, tenant, deliveryID string, change fu
 		d, err = s.delivery(ctx, tx, u)
 		return err
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, hooks.ErrNotFound) || errors.Is(err, hooks.ErrConflict):
+		return hooks.Delivery{}, err
+	case err != nil:
 		s.uncertain(err)
 		return hooks.Delivery{}, err
 	}

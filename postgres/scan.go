@@ -36,7 +36,8 @@ type scanned struct {
 
 type scannedLane struct {
 	laneKey
-	first, last int64 // when the first and the last is queued
+	first, last    int64 // when the first and the last is queued
+	throttledUntil pgtype.Int8
 }
 
 const (
@@ -49,8 +50,9 @@ const (
 				SELECT q.hook, q.retry FROM {schema}.hooks_queue q
 				WHERE q.queued IS NOT NULL AND (q.hook, q.retry) > (lane.hook, lane.retry) ORDER BY q.hook, q.retry LIMIT 1) next
 		)
-		SELECT pg_current_snapshot()::text, l.hook, l.retry, l.first, l.last FROM (SELECT) one LEFT JOIN (
-			SELECT lane.hook, lane.retry, first.queued AS first, last.queued AS last FROM lane
+		SELECT pg_current_snapshot()::text, l.hook, l.retry, l.first, l.last, l.throttled_until FROM (SELECT) one LEFT JOIN (
+			SELECT lane.hook, lane.retry, first.queued AS first, last.queued AS last, h.throttled_until FROM lane
+			JOIN {schema}.hooks_hooks h ON h.n = lane.hook
 			CROSS JOIN LATERAL (SELECT q.queued FROM {schema}.hooks_queue q WHERE q.queued IS NOT NULL AND q.hook = lane.hook AND q.retry = lane.retry
 				ORDER BY q.queued LIMIT 1) first
 			CROSS JOIN LATERAL (SELECT q.queued FROM {schema}.hooks_queue q WHERE q.queued IS NOT NULL AND q.hook = lane.hook AND q.retry = lane.retry
@@ -100,11 +102,11 @@ func (s *Store) scanQueue(ctx context.Context) (*scanned, error) {
 	found := &scanned{}
 	err := s.read(ctx, func(rows pgx.Rows) error {
 		var text string
-		var hook, first, last pgtype.Int8
+		var hook, first, last, throttledUntil pgtype.Int8
 		var kind pgtype.Int2
-		_, err := pgx.ForEachRow(rows, []any{&text, &hook, &kind, &first, &last}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&text, &hook, &kind, &first, &last, &throttledUntil}, func() error {
 			if hook.Valid {
-				found.lanes = append(found.lanes, scannedLane{laneKey{hook.Int64, kind.Int16}, first.Int64, last.Int64})
+				found.lanes = append(found.lanes, scannedLane{laneKey{hook.Int64, kind.Int16}, first.Int64, last.Int64, throttledUntil})
 			}
 			return nil
 		})
@@ -137,6 +139,10 @@ func (s *Store) apply(ctx context.Context, found *scanned, incomplete bool) erro
 			l := c.lanes.lane(f.laneKey, ref)
 			if incomplete {
 				l.horizon = max(l.horizon, f.last)
+			}
+			l.throttledUntil = earliest
+			if f.throttledUntil.Valid {
+				l.throttledUntil = f.throttledUntil.Int64
 			}
 			c.lanes.becomesDue(l, f.first)
 		}

@@ -127,7 +127,7 @@ func StartIn(parent string, options ...string) (s *Server, err error) {
 	if s.log, err = os.Create(filepath.Join(s.dir, "log")); err != nil {
 		return s, err
 	}
-	err = s.Restart()
+	err = s.start()
 	return s, err
 }
 
@@ -162,8 +162,20 @@ func (s *Server) URL() string {
 // PID is the process ID of the server, while it runs.
 func (s *Server) PID() int { return s.process.Process.Pid }
 
-// Restart starts the server after Kill or Shutdown, and waits until it can be used.
+// Restart starts the server after Shutdown, and waits until it can be used. After a crash, the
+// processes of the old server may hold it up for a moment.
 func (s *Server) Restart() error {
+	late := time.Now().Add(time.Minute)
+	for {
+		err := s.start()
+		if err == nil || s.process != nil || time.Now().After(late) {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func (s *Server) start() error {
 	attributes, err := Unprivileged(s.dir)
 	if err != nil {
 		return err
