@@ -73,9 +73,8 @@ func TestConformanceThroughPgBouncer(t *testing.T) {
 // startBouncer starts PgBouncer in transaction mode, and returns the directory of its socket.
 func startBouncer(t *testing.T, program string, server *pgtest.Server) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "hooks-pgbouncer-") //nolint:usetesting // Others may not enter the directories of t.TempDir.
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	dir := filepath.Join(server.Dir(), "pgbouncer")
+	require.NoError(t, os.Mkdir(dir, 0o700))
 	config := filepath.Join(dir, "pgbouncer.ini")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `[databases]
 * = host=%s user=hooks
@@ -90,6 +89,7 @@ ignore_startup_parameters = extra_float_digits
 `, server.Dir(), dir), 0o644))
 	cmd := exec.Command(program, config)
 	cmd.Stderr = t.Output()
+	var err error
 	cmd.SysProcAttr, err = pgtest.Unprivileged(dir)
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

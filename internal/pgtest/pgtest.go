@@ -106,6 +106,9 @@ func StartIn(parent string, options ...string) (s *Server, err error) {
 	if s.bin, err = programs(); err != nil {
 		return nil, err
 	}
+	if parent == "" {
+		parent = tempDir()
+	}
 	if s.dir, err = os.MkdirTemp(parent, "hooks-postgres-"); err != nil {
 		return nil, err
 	}
@@ -129,6 +132,22 @@ func StartIn(parent string, options ...string) (s *Server, err error) {
 	}
 	err = s.start()
 	return s, err
+}
+
+// tempDir returns a directory for temporary files that other users may enter, and whose path is
+// short: that of a socket has at most some hundred bytes.
+func tempDir() string {
+	const most = 60
+	dir := os.TempDir()
+	for at := dir; len(dir) <= most; at = filepath.Dir(at) {
+		if info, err := os.Stat(at); err != nil || info.Mode().Perm()&0o001 == 0 {
+			break
+		}
+		if at == filepath.Dir(at) {
+			return dir
+		}
+	}
+	return "/tmp"
 }
 
 // programs returns the directory of PostgreSQL's programs, "" if they are in PATH.
