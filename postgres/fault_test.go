@@ -110,6 +110,12 @@ func (l *load) goesOn() {
 	})
 }
 
+// until waits until something is so.
+func (l *load) until(so func() bool, otherwise string) {
+	l.t.Helper()
+	require.Eventually(l.t, so, crashtest.Patience, 10*time.Millisecond, otherwise)
+}
+
 // end stops the load and checks that nothing was lost, and nothing repeated but what was under
 // way.
 func (l *load) end() {
@@ -167,11 +173,11 @@ func TestNetworkStalls(t *testing.T) {
 	})
 	l.goesOn()
 	p.stall()
-	time.Sleep(2 * time.Second) // No time limit is shorter.
+	l.until(func() bool { return p.waiting.Load() >= 2 }, "nobody waits for the network")
 	p.resume(false)
 	l.goesOn()
 	p.stall()
-	time.Sleep(time.Second)
+	l.until(func() bool { return p.waiting.Load() >= 2 }, "nobody waits for the network")
 	p.resume(true)
 	l.goesOn()
 	l.end()
@@ -184,17 +190,15 @@ func TestPoolIsExhausted(t *testing.T) {
 	l := newLoadOn(t, d.openOn(t, pool))
 	l.goesOn()
 	var held []*pgxpool.Conn
-	for range pool.Config().MaxConns {
+	for { // until there is none any more, for some time
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		c, err := pool.Acquire(ctx)
 		cancel()
 		if err != nil {
-			break // The Store has the others.
+			break
 		}
 		held = append(held, c)
 	}
-	require.NotEmpty(t, held)
-	time.Sleep(500 * time.Millisecond)
 	for _, c := range held {
 		c.Release()
 	}
@@ -209,8 +213,13 @@ func TestTablesAreLocked(t *testing.T) {
 	for _, table := range []string{"hooks_queue", "hooks_log", "hooks_events", "hooks_hooks", "hooks_signals"} {
 		l.goesOn()
 		require.NoError(t, pgx.BeginFunc(t.Context(), d.Pool, func(tx pgx.Tx) error {
-			_, err := tx.Exec(t.Context(), "LOCK TABLE "+pgx.Identifier{d.schema, table}.Sanitize())
-			time.Sleep(700 * time.Millisecond)
+			name := pgx.Identifier{d.schema, table}.Sanitize()
+			_, err := tx.Exec(t.Context(), "LOCK TABLE "+name)
+			l.until(func() (waits bool) {
+				const find = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = $1::text::regclass)"
+				require.NoError(t, tx.QueryRow(t.Context(), find, name).Scan(&waits))
+				return waits
+			}, "nobody waits for the table")
 			return err
 		}))
 	}
@@ -278,11 +287,7 @@ func TestDiskIsFull(t *testing.T) {
 	require.NoError(t, err)
 	_, _ = io.Copy(file, zeros{}) // until the disk is full
 	require.NoError(t, file.Close())
-	late := time.Now().Add(crashtest.Patience)
-	for l.failed.Load() == 0 {
-		require.True(t, time.Now().Before(late), "the disk is not full")
-		time.Sleep(10 * time.Millisecond)
-	}
+	l.until(func() bool { return l.failed.Load() > 0 }, "the disk is not full")
 	require.NoError(t, os.Remove(ballast))
 	l.goesOn()
 	l.end()
@@ -296,6 +301,7 @@ func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 // A proxy passes connections on to a server, unless it stalls.
 type proxy struct {
 	net.Listener
+	waiting atomic.Int64 // how many messages a stall has held up
 	mu      sync.Mutex
 	stalled chan struct{} // closed while nothing stalls
 	conns   []net.Conn
@@ -347,7 +353,12 @@ func (p *proxy) pass(from, to net.Conn) {
 		p.mu.Lock()
 		stalled := p.stalled
 		p.mu.Unlock()
-		<-stalled
+		select {
+		case <-stalled:
+		default:
+			p.waiting.Add(1)
+			<-stalled
+		}
 		if err == nil {
 			_, err = to.Write(buffer[:n])
 		}
@@ -363,6 +374,7 @@ func (p *proxy) stall() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stalled = make(chan struct{})
+	p.waiting.Store(0)
 }
 
 // resume ends a stall, and cuts the connections if cut is set.

@@ -255,16 +255,14 @@ func TestFourProcessesShareTheWork(t *testing.T) {
 	})
 	processes["one"].Killed()
 	processes["two"].Signal(syscall.SIGSTOP)
-	stopped := time.Now()
 	o.Add(t, s) // with some of the others', which are of no account
 	<-done
 	acknowledged = append(acknowledged, more...)
 	l.WaitFor(t, func(_ map[string]int, received int) bool { return received == events })
 	// All that the stopped one had leased has been taken over and has ended.
-	for len(crashtest.Listed(t, s, hooks.Leased, hooks.Pending)) > 0 {
-		require.Less(t, time.Since(stopped), crashtest.Patience, "some deliveries do not end")
-		time.Sleep(100 * time.Millisecond)
-	}
+	require.Eventually(t, func() bool {
+		return len(crashtest.Listed(t, s, hooks.Leased, hooks.Pending)) == 0
+	}, crashtest.Patience, 100*time.Millisecond, "some deliveries do not end")
 	processes["two"].Signal(syscall.SIGCONT)
 	for _, name := range []string{"two", "three", "four"} {
 		require.NoError(t, processes[name].In.Close())

@@ -124,7 +124,8 @@ func (s *Store) scanQueue(ctx context.Context) (*scanned, error) {
 }
 
 // apply applies the result of a scan to the lanes. If they are incomplete, more than the scan
-// has found may be due later.
+// has found may be due later, and it is not known which hooks are throttled. Else the lanes
+// may know more than the scan, which may be some time ago.
 func (s *Store) apply(ctx context.Context, found *scanned, incomplete bool) error {
 	c := &s.claimer
 	ns := make([]int64, len(found.lanes))
@@ -138,11 +139,10 @@ func (s *Store) apply(ctx context.Context, found *scanned, incomplete bool) erro
 		if ref, known := s.hooks.ref(f.hook); known {
 			l := c.lanes.lane(f.laneKey, ref)
 			if incomplete {
-				l.horizon = max(l.horizon, f.last)
-			}
-			l.throttledUntil = earliest
-			if f.throttledUntil.Valid {
-				l.throttledUntil = f.throttledUntil.Int64
+				l.horizon, l.throttledUntil = max(l.horizon, f.last), earliest
+				if f.throttledUntil.Valid {
+					l.throttledUntil = f.throttledUntil.Int64
+				}
 			}
 			c.lanes.becomesDue(l, f.first)
 		}
